@@ -1,0 +1,1 @@
+"""Isotropic Gaussian splats, from tracked points to a 4D scene that plays in time."""

@@ -1,0 +1,78 @@
+"""The 4D scene: canonical splats, temporal deformation, per-view offsets and cameras (design of supplement 3)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from ..cameras import Cameras
+from ..errors import InputError
+from .deformation import Deformation
+from .gaussians import Splats
+
+
+@dataclass(frozen=True)
+class Scene4D:
+    """Everything needed to render the scene at any time from any camera.
+
+    A splat is rendered into cell ``[v, t]`` at ``R_v (p + dp_time(p, t)) + t_v + view_offsets[v]``; a camera that is none
+    of the clip's takes ``p + dp_time(p, t)`` alone.
+
+    Attributes:
+        splats: Canonical splats; the world is the canonical frame's camera space.
+        cameras: The V cameras of the freeze-time clip.
+        view_offsets: ``(V, N, 3)`` what the tracks found beyond the rigid camera, in each camera's space (the
+            view-dependent part of supplement eq. 3).
+        visible: ``(V, N)`` bool, whether the view sees the splat at time 0.
+        motion_weight: ``(N,)`` in ``[0, 1]``; multiplies ``dp_time``, so what was found static stays exactly.
+        times: Number of time steps T of the grid the scene belongs to.
+        deformation: ``dp_time``, or None for a scene that does not move (yet).
+        background: ``(3,)`` colour behind everything.
+    """
+
+    splats: Splats
+    cameras: Cameras
+    view_offsets: Tensor
+    visible: Tensor
+    motion_weight: Tensor
+    times: int
+    deformation: Deformation | None
+    background: Tensor
+
+    def __post_init__(self) -> None:
+        v, n = len(self.cameras), len(self.splats)
+        got = [tuple(x.shape) for x in (self.view_offsets, self.visible, self.motion_weight, self.background)]
+        expected = [(v, n, 3), (v, n), (n,), (3,)]
+        if got != expected or self.times < 1:
+            raise InputError(f"a scene of shapes {got} with {self.times} times", f"{expected} with at least 1 time",
+                             "build the scene from tracks of the same clip")
+
+    @property
+    def views(self) -> int:
+        """Number of viewpoints V."""
+        return len(self.cameras)
+
+    def clip_time(self, time: int | float) -> float:
+        """Time step ``0..T-1`` (fractions allowed) as a clip position in ``[0, 1]``."""
+        return float(time) / max(self.times - 1, 1)
+
+    def deformed(self, time: int | float) -> Tensor:
+        """World positions ``(N, 3)`` of the splats at a time step, ``p + dp_time(p, t)``."""
+        p = self.splats.means
+        moving = self.motion_weight > 0
+        if self.deformation is None or time == 0 or not bool(moving.any()):
+            return p
+        at = torch.full((int(moving.sum()),), self.clip_time(time), dtype=p.dtype, device=p.device)
+        moved = p[moving] + self.motion_weight[moving, None] * self.deformation(p[moving], at)
+        return p.index_put((moving.nonzero()[:, 0],), moved)
+
+    def in_view(self, view: int, time: int | float) -> Tensor:
+        """Camera-space positions ``(N, 3)`` in cell ``[view, time]``, view-dependent offsets included (eq. 3)."""
+        return self.cameras[view].to_camera(self.deformed(time))[0] + self.view_offsets[view]
+
+    def select(self, keep: Tensor) -> Scene4D:
+        """The scene with only the splats picked by a bool mask or an index tensor."""
+        return replace(self, splats=self.splats.select(keep), view_offsets=self.view_offsets[:, keep],
+                       visible=self.visible[:, keep], motion_weight=self.motion_weight[keep])

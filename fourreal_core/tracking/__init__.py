@@ -1,0 +1,1 @@
+"""From frames to geometry: optical flow, cameras and depth by parallax, dense 3D tracks."""

@@ -1,0 +1,153 @@
+#!/usr/bin/env python3
+"""Runs the main job on a folder of real, partly known frame grids and scores the cells that were held back.
+
+    python benchmarks/real_grids.py GRIDS -o OUT --track complete|reconstruct [--only NAME ...]
+
+GRIDS/NAME/ holds known cells ``v{view}_t{time}.png|jpg``, ``valid.png`` (black where a caption hides the picture), the
+clips ``freeze_time.mp4`` and ``fixed_view.mp4``, and ``grid.json`` with the cells by role: ``known``, ``inputs``,
+``targets``, ``held_out``, each a list of ``[view, time]``.
+
+Tracks: ``complete`` is given row 0 and column 0 and scored on ``targets``; ``reconstruct`` is given every known cell but
+``held_out`` and scored on those. Predictions go to OUT/NAME/v{view}_t{time}.png, figures to OUT/report.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fourreal_core import media
+from fourreal_core.errors import InputError
+from fourreal_core.grid import FrameGrid
+from fourreal_core.metrics import peak_memory_mb, psnr, ssim
+
+
+def main() -> int:
+    """Runs every grid, prints the table and writes the report."""
+    args = _parser().parse_args()
+    try:
+        folders = _folders(args.grids, args.only)
+        out = media.prepare_folder(args.out)
+        rows = {}
+        for folder in folders:
+            rows[folder.name] = row = _run_one(folder, media.prepare_folder(media.output_path(out, folder.name)), args)
+            stages = "  ".join(f"{name} {s:.1f}" for name, s in row["stages"].items())
+            print(f"{folder.name:24s} PSNR {row['psnr']:6.2f} dB   SSIM {row['ssim']:.3f}   {row['seconds']:6.1f} s   "
+                  f"{_mb(row['peak_memory_mb'])}   {stages}", flush=True)
+        mean = {key: sum(r[key] for r in rows.values()) / len(rows) for key in ("psnr", "ssim", "seconds")}
+        print(f"{'mean':24s} PSNR {mean['psnr']:6.2f} dB   SSIM {mean['ssim']:.3f}   {mean['seconds']:6.1f} s")
+        report = {"track": args.track, "method": args.method, "clips": args.clips, "grids": rows, "mean": mean,
+                  "torch": torch.__version__, "threads": torch.get_num_threads()}
+        media.write_bytes(out / "report.json", json.dumps(report, indent=1).encode())
+    except InputError as err:
+        print(f"real_grids: {err}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def load_grid(folder: Path, track: str, clips: bool) -> FrameGrid:
+    """A folder's grid with the cells that the track may see.
+
+    Args:
+        folder: One grid's folder.
+        track: ``complete`` or ``reconstruct``.
+        clips: Take row 0 and column 0 from the two MP4 clips instead of from the cells' own pictures.
+    """
+    meta = _meta(folder)
+    size = (meta["height"], meta["width"])
+    valid = media.read_mask(folder / "valid.png", size)
+    views, times = (1 + max(cell[axis] for cell in meta["known"]) for axis in (0, 1))
+    if clips:
+        freeze, fixed = media.read_clip_pair(folder / "freeze_time.mp4", folder / "fixed_view.mp4")
+    else:
+        freeze = torch.stack([_cell(folder, v, 0) for v in range(views)])
+        fixed = torch.stack([_cell(folder, 0, t) for t in range(times)])
+    grid = FrameGrid.from_clips(freeze, fixed, valid)
+    if track == "reconstruct":
+        held = {tuple(cell) for cell in meta["held_out"]}
+        more = [tuple(cell) for cell in meta["known"] if tuple(cell) not in held and 0 not in cell]
+        grid = grid.with_known({cell: _cell(folder, *cell) for cell in more})
+    return grid
+
+
+def score(folder: Path, frames: Tensor, valid: Tensor, track: str) -> dict[str, Any]:
+    """Mean PSNR and SSIM of ``frames (V, T, H, W, 3)`` over the track's cells, and the figures of every cell."""
+    cells = {}
+    for v, t in _meta(folder)["targets" if track == "complete" else "held_out"]:
+        truth = _cell(folder, v, t)
+        cells[f"v{v}_t{t}"] = (psnr(frames[v, t], truth, valid), ssim(frames[v, t], truth, valid))
+    means = [sum(figures) / len(cells) for figures in zip(*cells.values(), strict=True)]
+    return {"psnr": means[0], "ssim": means[1], "cells": cells}
+
+
+def _run_one(folder: Path, out: Path, args: argparse.Namespace) -> dict[str, Any]:
+    grid = load_grid(folder, args.track, args.clips)
+    start = perf_counter()
+    frames, stages = _freeze(grid) if args.method == "freeze" else _pipeline(grid, args)
+    seconds = perf_counter() - start
+    for v in range(grid.views):
+        for t in range(grid.times):
+            media.save_image(frames[v, t], out / f"v{v}_t{t}.png")
+    return {**score(folder, frames, grid.valid, args.track), "seconds": seconds, "stages": stages,
+            "peak_memory_mb": peak_memory_mb()[0]}
+
+
+def _freeze(grid: FrameGrid) -> tuple[Tensor, dict[str, float]]:
+    return grid.filled(grid.freeze_time[:, None].expand_as(grid.frames)).frames, {}
+
+
+def _pipeline(grid: FrameGrid, args: argparse.Namespace) -> tuple[Tensor, dict[str, float]]:
+    from fourreal_core.pipeline import PipelineOptions, run_pipeline
+
+    result = run_pipeline(grid, PipelineOptions(seed=args.seed, device=args.device))
+    return result.grid.frames, dict(result.seconds)
+
+
+def _folders(root: Path, only: list[str] | None) -> list[Path]:
+    found = {p.parent.name: p.parent for p in sorted(root.glob("*/grid.json"))}
+    missing = sorted(set(only or []) - set(found))
+    if not found or missing:
+        raise InputError(f"no grid {missing or ''} under {root}", "folders with a grid.json",
+                         f"choose from {sorted(found)}" if found else "check the path")
+    return [found[name] for name in only or found]
+
+
+def _meta(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "grid.json").read_text(encoding="utf-8"))
+
+
+def _cell(folder: Path, view: int, time: int) -> Tensor:
+    for ext in ("png", "jpg"):
+        if (folder / f"v{view}_t{time}.{ext}").exists():
+            return media.read_image(folder / f"v{view}_t{time}.{ext}")
+    raise InputError(f"{folder} has no cell v{view}_t{time}", "a PNG or JPEG of every cell in grid.json's known",
+                     "complete the folder")
+
+
+def _mb(value: float | None) -> str:
+    return "peak unknown" if value is None else f"peak {value:5.0f} MiB"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("grids", type=Path, help="folder of grids")
+    parser.add_argument("-o", "--out", type=Path, required=True, help="folder for predictions and report.json")
+    parser.add_argument("--track", choices=["complete", "reconstruct"], default="complete")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="names of the grids to run; all when left out")
+    parser.add_argument("--clips", action="store_true", help="take the inputs from the MP4 clips, as `fourreal run` does")
+    parser.add_argument("--method", choices=["pipeline", "freeze"], default="pipeline",
+                        help="freeze repeats column 0 for all times: the floor that needs no computing")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="cpu")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

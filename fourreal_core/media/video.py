@@ -1,0 +1,143 @@
+"""Video files through PyAV: exact frames in by their own colour tags, H.264 out."""
+
+from __future__ import annotations
+
+import io
+import math
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from torch import Tensor
+
+from ..errors import InputError
+from .files import write_bytes
+from .images import resize, to_uint8
+
+if TYPE_CHECKING:
+    from av import VideoFrame
+
+_UNSPECIFIED = 2  # the code of "not tagged" in ITU-T H.273
+
+
+def decode_video(path: Path, size: tuple[int, int] | None, frames: int | None) -> list[np.ndarray]:
+    """Frames of a video file as ``(H, W, 3)`` uint8 RGB.
+
+    Only the frames that are kept stay in memory. Colours follow the stream's own range and matrix; a stream without a
+    matrix tag is taken as BT.709 from 720 lines up and as BT.601 below, as players do. A phone's rotation is applied.
+
+    Args:
+        path: The file.
+        size: ``(height, width)`` to resize to.
+        frames: How many frames to keep, evenly spread with the first and the last; all of them when None.
+
+    Raises:
+        InputError: Not a video, or damaged before its first frame.
+    """
+    import av
+
+    try:
+        total = _count_packets(path) if frames is not None else None
+        kept, seen = _decode(path, size, total, frames)
+        if total is not None and seen != total:  # headers and packets may promise more than decodes
+            kept, seen = _decode(path, size, seen, frames)
+    except (av.FFmpegError, UnicodeDecodeError) as err:
+        raise InputError(f"{path} can't be read as a video ({err})", "a video file, an animated WebP or GIF, or a folder "
+                         "of images", "convert it to MP4 or choose another file") from err
+    return kept
+
+
+def pick_evenly(total: int, count: int | None) -> list[int]:
+    """Indices of ``count`` of ``total`` frames, evenly spread, the first and the last among them."""
+    if count is None or count >= total:
+        return list(range(total))
+    return [round(i) for i in np.linspace(0, total - 1, count)]
+
+
+def write_video(frames: Tensor, path: Path | str, fps: float = 8.0, crf: int = 16) -> Path:
+    """Writes ``(F, H, W, 3)`` in ``[0, 1]`` as an MP4 (H.264, yuv420p, BT.709 limited range), whole or not at all.
+
+    H.264 with 4:2:0 colour needs even sizes: an odd one is padded by repeating the last row or column.
+
+    Args:
+        frames: The frames.
+        path: File to write.
+        fps: Frames a second.
+        crf: x264's quality, 0 is lossless, 16 is hard to tell from the source.
+
+    Raises:
+        InputError: No frames, or the folder can't be written or is full.
+    """
+    if frames.ndim != 4 or frames.shape[0] < 1 or frames.shape[-1] != 3:
+        raise InputError(f"a video of shape {tuple(frames.shape)}", "(frames, height, width, 3)",
+                         "give at least one RGB frame")
+    pictures = to_uint8(frames)
+    pad = [(0, 0), (0, pictures.shape[1] % 2), (0, pictures.shape[2] % 2), (0, 0)]
+    pictures = np.pad(pictures, pad, mode="edge")
+    # Encoded in memory: a full disk then shows as one plain OSError of one write.
+    return write_bytes(path, _encode(pictures, Fraction(fps).limit_denominator(1001), crf))
+
+
+def _encode(pictures: np.ndarray, fps: Fraction, crf: int) -> bytes:
+    import av
+    from av.video.reformatter import ColorRange, Colorspace
+
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="mp4", options={"movflags": "+faststart"}) as file:
+        stream = file.add_stream("libx264", rate=fps, options={"crf": str(crf), "preset": "medium"})
+        stream.height, stream.width = pictures.shape[1:3]
+        stream.pix_fmt = "yuv420p"
+        context = stream.codec_context
+        context.color_range, context.colorspace = 1, 1  # limited range, BT.709
+        context.color_primaries = context.color_trc = 1
+        for picture in pictures:
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(
+                format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG)
+            file.mux(stream.encode(frame))
+        file.mux(stream.encode(None))
+    return buffer.getvalue()
+
+
+def _count_packets(path: Path) -> int:
+    import av
+
+    with av.open(str(path)) as file:
+        if not file.streams.video:
+            return 0
+        return sum(1 for packet in file.demux(file.streams.video[0]) if packet.size)
+
+
+def _decode(path: Path, size: tuple[int, int] | None, total: int | None,
+            frames: int | None) -> tuple[list[np.ndarray], int]:
+    import av
+
+    wanted = None if total is None else set(pick_evenly(total, frames))
+    kept: list[np.ndarray] = []
+    seen = 0
+    with av.open(str(path)) as file:
+        if not file.streams.video:
+            raise InputError(f"{path} has no video stream", "a file with pictures", "choose the video, not its sound")
+        file.streams.video[0].thread_type = "AUTO"
+        for frame in file.decode(video=0):
+            if wanted is None or seen in wanted:
+                kept.append(resize(_to_rgb(frame), size))
+            seen += 1
+    return kept, seen
+
+
+def _to_rgb(frame: VideoFrame) -> np.ndarray:
+    from av.video.reformatter import Colorspace
+
+    matrix = None  # the frame's own tag
+    if int(frame.colorspace) == _UNSPECIFIED and not frame.format.is_rgb:
+        matrix = Colorspace.ITU709 if max(frame.height, frame.width * 9 // 16) >= 720 else Colorspace.ITU601
+    picture = frame.to_ndarray(format="rgb24", **({} if matrix is None else {"src_colorspace": matrix}))
+    turns = round(getattr(frame, "rotation", 0) / 90) % 4  # counter-clockwise degrees
+    return np.ascontiguousarray(np.rot90(picture, turns)) if turns else picture
+
+
+def there_and_back(frames: Tensor, seconds: float, fps: float) -> Tensor:
+    """Frames played forward and backward without a jump, for at least ``seconds``."""
+    loop = [*range(frames.shape[0]), *range(frames.shape[0] - 2, 0, -1)]
+    return frames[loop * max(1, math.ceil(seconds * fps / len(loop)))]

@@ -1,18 +1,158 @@
-"""The fast back end for CPUs."""
+"""The fast back end for CPUs: kernels compiled by numba, with a backward pass of their own."""
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from .inputs import Buffers, SplatView
+import numpy as np
+import torch
+
+from .inputs import Buffers, SplatView, non_finite
 from .options import RasterOptions, Rendered
+from .workers import run_on_workers, worker_count
+
+_CHUNKS_PER_WORKER = 4  # splats are projected in chunks, so that a slow worker holds nobody up
 
 
 def unavailable() -> str | None:
     """The reason why this back end can't be used, or None."""
-    return "it isn't built yet"
+    try:
+        importlib.import_module("numba")
+    except ImportError as error:
+        return f"numba can't be imported ({error})"
+    return None
 
 
 def render(views: Sequence[SplatView], options: RasterOptions, buffers: Buffers | None = None) -> Rendered:
-    """Renders all views."""
-    raise ValueError("the numba back end isn't built yet")
+    """Renders all views; see :mod:`.torch_backend` for what that means. Returns tensors with the leading B.
+
+    Raises:
+        ValueError: If an input holds a NaN or an infinity.
+    """
+    frames = [
+        _Rasterize.apply(view.means, view.scales, view.opacities, view.colors, view, options, buffers) for view in views
+    ]
+    if len(frames) == 1:
+        return Rendered(*(part[None] for part in frames[0]))
+    return Rendered(*(torch.stack(parts) for parts in zip(*frames, strict=True)))
+
+
+@dataclass(frozen=True)
+class _Binned:
+    """A view's splats after projection and binning; flat arrays as the kernels take them."""
+
+    geometry: np.ndarray
+    boxes: np.ndarray
+    pairs: np.ndarray
+    starts: np.ndarray
+    first_slot: np.ndarray
+
+
+class _Rasterize(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, means, scales, opacities, colors, view: SplatView, options: RasterOptions, buffers):
+        inputs = tuple(tensor.detach().contiguous() for tensor in (means, scales, opacities, colors))
+        flat = tuple(tensor.view(-1).numpy() for tensor in inputs)
+        height, width = view.size
+        frame = (means.new_empty(height, width, colors.shape[1]), *means.new_empty(2, height, width).unbind(0))
+        raster, lens, limits = _constants(view, options)
+        binned = _bin(flat, lens, raster, {} if buffers is None or any(ctx.needs_input_grad) else buffers)
+        drawn = _composite(binned, flat[3], raster, limits, view.background, frame)
+        if any(ctx.needs_input_grad):
+            ctx.save_for_backward(*inputs, *frame)
+            ctx.view, ctx.options, ctx.binned, ctx.drawn = view, options, binned, drawn
+        return frame
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, *frame_gradients):
+        from .gradients import gather_gradients, replay_tiles
+
+        *inputs, image, alpha, depth = ctx.saved_tensors
+        binned: _Binned = ctx.binned
+        means, scales, _, colors = (tensor.view(-1).numpy() for tensor in inputs)
+        raster, lens, limits = _constants(ctx.view, ctx.options)
+        slot_size = 4 + 4 * ((raster.channels + 4) // 4)
+        slots = np.empty(len(binned.pairs) * slot_size, np.float32)
+        used = np.zeros(len(binned.pairs), np.uint8)
+        frame = tuple(part.view(-1).numpy() for part in (image, alpha, depth))
+        flat_gradients = tuple(part.contiguous().view(-1).numpy() for part in frame_gradients)
+        splats = (binned.geometry, binned.boxes, colors)
+        run_on_workers(
+            replay_tiles, binned.pairs, binned.starts, ctx.drawn, splats, binned.first_slot, raster, limits,
+            ctx.view.background.numpy(), frame, flat_gradients, slots, used,
+        )  # fmt: skip
+        gradients = tuple(torch.empty_like(tensor) for tensor in inputs)
+        out = tuple(tensor.view(-1).numpy() for tensor in gradients)
+        chunks = _CHUNKS_PER_WORKER * worker_count()
+        run_on_workers(
+            gather_gradients, chunks, means, scales, binned.boxes, binned.first_slot, slots, used, lens, raster, out
+        )
+        return *gradients, None, None, None
+
+
+def _constants(view: SplatView, options: RasterOptions):
+    """The kernels' named tuples for a view: Raster, Lens, Limits."""
+    from .binning import TILE, Lens, Raster
+    from .compositing import Limits
+
+    height, width = view.size
+    columns, rows = -(-width // TILE), -(-height // TILE)
+    camera = view.camera
+    return (
+        Raster(height, width, columns, columns * rows, view.colors.shape[1]),
+        Lens(camera.fx, camera.fy, camera.cx, camera.cy, options.near, options.low_pass, options.min_alpha),
+        Limits(options.max_alpha, options.min_alpha, options.min_transmittance),
+    )
+
+
+def _bin(flat: tuple[np.ndarray, ...], lens, raster, buffers: Buffers) -> _Binned:
+    """Projects the splats and puts their pairs into the tiles' ranges, unsorted."""
+    from .binning import NON_FINITE, place_pairs, project_splats
+
+    means, scales, opacities, colors = flat
+    count, chunks = len(scales), _CHUNKS_PER_WORKER * worker_count()
+    geometry = _buffer(buffers, "geometry", 4 * count, np.float32)
+    boxes = _buffer(buffers, "boxes", 4 * count, np.int16)
+    first_slot = _buffer(buffers, "first_slot", count, np.int64)
+    counts, flags = np.zeros((chunks, raster.tiles), np.int64), np.zeros(chunks, np.int64)
+    run_on_workers(project_splats, means, scales, opacities, colors, lens, raster, geometry, boxes, counts, flags)
+    bad = int(np.bitwise_or.reduce(flags))
+    for bit, name in enumerate(NON_FINITE):
+        if bad >> bit & 1:
+            raise non_finite(name)
+
+    # tile by tile, and within a tile chunk by chunk: so the keys of a tile come by rising index
+    ends = np.cumsum(counts.T).reshape(raster.tiles, chunks).T
+    chunk_starts = np.ascontiguousarray(ends - counts)
+    starts = np.append(chunk_starts[0], ends[-1, -1])
+    per_chunk = counts.sum(1)
+    pairs = _buffer(buffers, "pairs", int(starts[-1]), np.uint64)
+    run_on_workers(
+        place_pairs, means, boxes, raster, chunk_starts, np.cumsum(per_chunk) - per_chunk, pairs, first_slot
+    )
+    return _Binned(geometry, boxes, pairs, starts, first_slot)
+
+
+def _composite(binned: _Binned, colors: np.ndarray, raster, limits, background: torch.Tensor, frame) -> np.ndarray:
+    """Renders into the frame's tensors; returns how many pairs of every tile were drawn."""
+    from .compositing import composite_tiles
+
+    drawn = np.empty(raster.tiles, np.int64)
+    out = tuple(part.view(-1).numpy() for part in frame)
+    splats = (binned.geometry, binned.boxes, colors)
+    longest = int(np.diff(binned.starts).max())
+    run_on_workers(
+        composite_tiles, binned.pairs, binned.starts, splats, raster, limits, background.numpy(), out, drawn, longest
+    )
+    return drawn
+
+
+def _buffer(buffers: Buffers, name: str, size: int, dtype: type) -> np.ndarray:
+    """An array of this size from the buffers, where a larger one may lie already."""
+    kept = buffers.get(name)
+    if kept is None or len(kept) < size:
+        kept = buffers[name] = np.empty(size, dtype)
+    return kept[:size]

@@ -1,0 +1,239 @@
+"""The numba kernel that composites a tile's splats front to back.
+
+A tile's pixels lie in planes of floats, one for the transmittance and one for each *attribute* that is summed: the colour
+channels and then the depth, filled up to groups of four. A splat is drawn over its own pixel box, eight pixels of a row
+at a time, so that no pixel asks which splats it has. The exponential is the product of one of x and one of y.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from .binning import TILE, splat_of
+from .depth_order import MAX_BUCKETS, deal_to_buckets, sort_bucket
+from .simd import (
+    LANES,
+    add,
+    any_lane,
+    at_least,
+    both,
+    exp2,
+    fill,
+    keep,
+    lane_numbers,
+    load,
+    mul,
+    mul_add,
+    smaller,
+    store,
+    sub,
+    take_number,
+)
+
+STRIDE = TILE + LANES  # a row's length: eight lanes may begin at its last pixel
+PLANE = TILE * STRIDE
+GROUP = 4  # attributes that are kept in registers together
+CHECK_EVERY = 64  # splats between two looks for pixels that are still open
+
+
+class Limits(NamedTuple):
+    """Clip and cut of alpha, and the transmittance at which a pixel is closed."""
+
+    max_alpha: float
+    min_alpha: float
+    min_transmittance: float
+
+
+@njit(forceinline=True, error_model="numpy")
+def groups_of(channels):
+    """Groups of attributes for this many colour channels and the depth."""
+    return (channels + GROUP) // GROUP
+
+
+@njit(forceinline=True, error_model="numpy")
+def box_in_tile(boxes, i, left, top):
+    """Splat i's pixel box relative to a tile, cut to the tile: left, right, top, bottom."""
+    x0, x1 = np.int64(boxes[4 * i]) - left, np.int64(boxes[4 * i + 1]) - left
+    y0, y1 = np.int64(boxes[4 * i + 2]) - top, np.int64(boxes[4 * i + 3]) - top
+    return max(x0, 0), min(x1, TILE), max(y0, 0), min(y1, TILE)
+
+
+@njit(forceinline=True, error_model="numpy")
+def open_transmittance(planes, height, width):
+    """Starts a tile: transmittance 1 at its pixels, 0 where the tile hangs over the image."""
+    for y in range(TILE):
+        for x in range(STRIDE):
+            planes[y * STRIDE + x] = np.float32(1.0 if y < height and x < width else 0.0)
+
+
+@njit(forceinline=True, error_model="numpy")
+def open_cells(planes, min_transmittance):
+    """A bit for each 8 x 8 cell of the tile, set where a pixel of the cell still takes splats."""
+    limit = fill(np.float32(min_transmittance))
+    cells = 0
+    for y in range(TILE):
+        for x in range(0, TILE, LANES):
+            if any_lane(at_least(load(planes, y * STRIDE + x), limit)):
+                cells |= 1 << ((y >> 3) * 4 + (x >> 3))
+    return cells
+
+
+@njit(forceinline=True, error_model="numpy")
+def cells_under(x0, x1, y0, y1):
+    """The bits of the cells under a box that isn't empty."""
+    row = (2 << ((x1 - 1) >> 3)) - (1 << (x0 >> 3))
+    rows = 0
+    for cell in range(y0 >> 3, ((y1 - 1) >> 3) + 1):
+        rows |= row << (4 * cell)
+    return rows
+
+
+@njit(forceinline=True, error_model="numpy")
+def column_profile(profile, y0, y1, v, factor, opacity):
+    """Writes opacity times the exponential's part in y for the rows of a box."""
+    for y in range(y0, y1, LANES):
+        dy = add(lane_numbers(), fill(np.float32(y) + np.float32(0.5) - v))
+        store(profile, y, mul(fill(opacity), exp2(mul(fill(factor), mul(dy, dy)))))
+
+
+@njit(forceinline=True, error_model="numpy")
+def attributes_of(i, z, colors, channels, attributes):
+    """Writes a splat's colours, then its depth; what follows up to the group's end stays 0."""
+    for c in range(channels):
+        attributes[c] = colors[i * channels + c]
+    attributes[channels] = z
+
+
+@njit(forceinline=True, error_model="numpy")
+def _draw_rows(planes, weights, profile, across, x, rows, attributes, limits):
+    """Draws a splat over eight columns of its box: transmittance and the first group of attributes."""
+    a0, a1, a2, a3 = fill(attributes[0]), fill(attributes[1]), fill(attributes[2]), fill(attributes[3])
+    max_alpha, min_alpha = fill(np.float32(limits.max_alpha)), fill(np.float32(limits.min_alpha))
+    closed = fill(np.float32(limits.min_transmittance))
+    for y in range(rows[0], rows[1]):
+        at = y * STRIDE + x
+        before = load(planes, at)
+        alpha = smaller(mul(across, fill(profile[y])), max_alpha)
+        weight = keep(both(at_least(alpha, min_alpha), at_least(before, closed)), mul(alpha, before))
+        store(planes, at, sub(before, weight))
+        store(planes, at + PLANE, mul_add(weight, a0, load(planes, at + PLANE)))
+        store(planes, at + 2 * PLANE, mul_add(weight, a1, load(planes, at + 2 * PLANE)))
+        store(planes, at + 3 * PLANE, mul_add(weight, a2, load(planes, at + 3 * PLANE)))
+        store(planes, at + 4 * PLANE, mul_add(weight, a3, load(planes, at + 4 * PLANE)))
+        store(weights, y * LANES, weight)
+
+
+@njit(forceinline=True, error_model="numpy")
+def _draw_more(planes, weights, x, rows, attributes, group):
+    """Adds one further group of attributes with the weights that `_draw_rows` left."""
+    first = group * GROUP
+    for g in range(first, first + GROUP):
+        value, plane = fill(attributes[g]), (g + 1) * PLANE
+        for y in range(rows[0], rows[1]):
+            at = plane + y * STRIDE + x
+            store(planes, at, mul_add(load(weights, y * LANES), value, load(planes, at)))
+
+
+@njit(nogil=True, error_model="numpy")
+def _draw(keys, first, last, cells, origin, splats, raster, limits, planes, scratch):
+    """Draws the sorted ``keys[first:last]`` into a tile's planes."""
+    geometry, boxes, colors = splats
+    profile, weights, attributes = scratch
+    left, top = origin
+    groups = groups_of(raster.channels)
+    for j in range(first, last):
+        i, z = splat_of(keys[j])
+        x0, x1, y0, y1 = box_in_tile(boxes, i, left, top)
+        if not cells_under(x0, x1, y0, y1) & cells:
+            continue
+        u, v = geometry[4 * i] - np.float32(left), geometry[4 * i + 1] - np.float32(top)
+        factor = geometry[4 * i + 2]
+        column_profile(profile, y0, y1, v, factor, geometry[4 * i + 3])
+        attributes_of(i, z, colors, raster.channels, attributes)
+        for x in range(x0, x1, LANES):
+            dx = add(lane_numbers(), fill(np.float32(x) + np.float32(0.5) - u))
+            across = exp2(mul(fill(factor), mul(dx, dx)))
+            _draw_rows(planes, weights, profile, across, x, (y0, y1), attributes, limits)
+            for group in range(1, groups):
+                _draw_more(planes, weights, x, (y0, y1), attributes, group)
+
+
+@njit(nogil=True, error_model="numpy")
+def _draw_tile(pairs, start, stop, origin, splats, raster, limits, planes, scratch, dealt, ends):
+    """Sorts and draws one tile's pairs until all of its pixels are closed; returns how many were drawn."""
+    if start == stop:
+        return 0
+    buckets = deal_to_buckets(pairs, start, stop, dealt, ends)
+    cells, drawn, looked, low = 0xFFFF, 0, 0, 0
+    for b in range(buckets):
+        high = ends[b]
+        if low == high:
+            continue
+        sort_bucket(dealt, low, high, pairs, start)
+        while drawn < high:
+            last = min(high, looked + CHECK_EVERY)
+            _draw(pairs, start + drawn, start + last, cells, origin, splats, raster, limits, planes, scratch)
+            drawn = last
+            if drawn == looked + CHECK_EVERY:
+                looked = drawn
+                cells = open_cells(planes, limits.min_transmittance)
+                if cells == 0:
+                    return drawn
+        low = high
+    return drawn
+
+
+@njit(nogil=True, error_model="numpy")
+def _write_tile(planes, origin, raster, background, image, alpha, depth):
+    """Copies a tile's planes to the image, the background behind."""
+    left, top = origin
+    channels = raster.channels
+    for y in range(min(TILE, raster.height - top)):
+        for x in range(min(TILE, raster.width - left)):
+            at, pixel = y * STRIDE + x, (top + y) * raster.width + left + x
+            open_part = planes[at]
+            for c in range(channels):
+                image[pixel * channels + c] = planes[at + (c + 1) * PLANE] + open_part * background[c]
+            covered = np.float32(1.0) - open_part
+            alpha[pixel] = covered
+            depth[pixel] = planes[at + (channels + 1) * PLANE] / covered if covered > 0 else np.float32(0.0)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def composite_tiles(counter, pairs, starts, splats, raster, limits, background, frame, drawn, longest):
+    """Composites tiles until none is left.
+
+    Args:
+        counter: The next tile's number; workers share it.
+        pairs: ``(P,)`` uint64 keys; each tile's range is put in order as far as it is drawn.
+        starts: ``(tiles + 1,)`` int64 ranges of the tiles.
+        splats: geometry ``(4 N,)``, boxes ``(4 N,)``, colors ``(N C,)``.
+        raster: The image.
+        limits: The constants of the compositing.
+        background: ``(C,)``.
+        frame: Out: image ``(H W C,)``, alpha ``(H W,)``, depth ``(H W,)``.
+        drawn: Out, ``(tiles,)`` int64: how many of a tile's pairs were drawn.
+        longest: The largest number of pairs in a tile.
+    """
+    groups = groups_of(raster.channels)
+    planes = np.zeros((1 + GROUP * groups) * PLANE, np.float32)
+    scratch = (
+        np.zeros(STRIDE, np.float32),
+        np.zeros(TILE * LANES, np.float32),
+        np.zeros(GROUP * groups, np.float32),
+    )
+    dealt, ends = np.empty(longest, np.uint64), np.empty(MAX_BUCKETS + 1, np.int64)
+    while True:
+        tile = take_number(counter)
+        if tile >= raster.tiles:
+            return
+        origin = (tile % raster.columns * TILE, tile // raster.columns * TILE)
+        open_transmittance(planes, raster.height - origin[1], raster.width - origin[0])
+        planes[PLANE:] = 0
+        drawn[tile] = _draw_tile(
+            pairs, starts[tile], starts[tile + 1], origin, splats, raster, limits, planes, scratch, dealt, ends
+        )
+        _write_tile(planes, origin, raster, background, *frame)

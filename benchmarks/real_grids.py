@@ -7,8 +7,8 @@ GRIDS/NAME/ holds known cells ``v{view}_t{time}.png|jpg``, ``valid.png`` (black 
 clips ``freeze_time.mp4`` and ``fixed_view.mp4``, and ``grid.json`` with the cells by role: ``known``, ``inputs``,
 ``targets``, ``held_out``, each a list of ``[view, time]``.
 
-Tracks: ``complete`` is given row 0 and column 0 and scored on ``targets``; ``reconstruct`` is given every known cell but
-``held_out`` and scored on those. Predictions go to OUT/NAME/v{view}_t{time}.png, figures to OUT/report.json.
+Tracks: ``complete`` is given row 0 and column 0 and scored on ``targets``; ``reconstruct`` is given every known cell
+but ``held_out`` and scored on those. Predictions go to OUT/NAME/v{view}_t{time}.png, figures to OUT/report.json.
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("-o", "--out", type=Path, required=True, help="folder for predictions and report.json")
     parser.add_argument("--track", choices=["complete", "reconstruct"], default="complete")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="names of the grids to run; all when left out")
-    parser.add_argument("--clips", action="store_true", help="take the inputs from the MP4 clips, as `fourreal run` does")
+    parser.add_argument("--clips", action="store_true", help="take the inputs from the two MP4 clips")
     parser.add_argument("--method", choices=["pipeline", "freeze"], default="pipeline",
                         help="freeze repeats column 0 for all times: the floor that needs no computing")
     parser.add_argument("--seed", type=int, default=0)

@@ -25,8 +25,8 @@ def natural_key(path: Path) -> list[tuple[int, int, str]]:
 def read_image(path: Path | str, size: tuple[int, int] | None = None) -> Tensor:
     """Reads a picture as RGB ``(H, W, 3)`` float32 in ``[0, 1]``.
 
-    EXIF orientation is applied, grey and palette pictures become RGB, transparency is laid over black, 16-bit values keep
-    their upper 8 bits.
+    EXIF orientation is applied, grey and palette pictures become RGB, transparency is laid over black, 16-bit values
+    keep their upper 8 bits.
 
     Args:
         path: A picture file.
@@ -54,8 +54,8 @@ def read_mask(path: Path | str, size: tuple[int, int]) -> Tensor:
     valid = (read_image(path) > 0).any(-1)
     h, w = valid.shape
     if abs(w / h / (size[1] / size[0]) - 1) > 0.02:
-        raise InputError(f"the mask {path} of {w} x {h} pixels", f"the aspect ratio of the frames, {size[1]} x {size[0]}",
-                         "draw the mask on a frame of the clip")
+        raise InputError(f"the mask {path} of {w} x {h} pixels",
+                         f"the aspect ratio of the frames, {size[1]} x {size[0]}", "draw the mask on a frame of the clip")
     if (h, w) != size:
         import cv2
 

@@ -43,8 +43,9 @@ def decode_video(path: Path, size: tuple[int, int] | None, frames: int | None) -
         if total is not None and seen != total:  # headers and packets may promise more than decodes
             kept, seen = _decode(path, size, seen, frames)
     except (av.FFmpegError, UnicodeDecodeError) as err:
-        raise InputError(f"{path} can't be read as a video ({err})", "a video file, an animated WebP or GIF, or a folder "
-                         "of images", "convert it to MP4 or choose another file") from err
+        raise InputError(f"{path} can't be read as a video ({err})",
+                         "a video file, an animated WebP or GIF, or a folder of images",
+                         "convert it to MP4 or choose another file") from err
     return kept
 
 

@@ -18,27 +18,30 @@ ASPECT_TOLERANCE = 0.02
 """Two clips whose aspect ratios differ by more than this don't show the same picture."""
 
 
-def read_clip(path: Path | str, size: tuple[int, int] | None = None, frames: int | None = None) -> Tensor:
+def read_clip(path: Path | str, size: tuple[int, int] | None = None, frames: int | None = None,
+              at_most: int | None = None) -> Tensor:
     """Reads a clip as ``(F, H, W, 3)`` float32 RGB in ``[0, 1]``.
 
     Args:
         path: A video file, an animated WebP or GIF, or a folder of images in natural order.
         size: ``(height, width)`` to resize every frame to.
         frames: How many frames to keep, evenly spread, the first and the last among them; all when None.
+        at_most: Where ``frames`` is None: keep so many if the clip has more.
 
     Raises:
         InputError: Missing, empty or unreadable; images of different sizes; fewer frames than asked for.
     """
     path = Path(path)
+    count = at_most if frames is None else frames
     if path.is_dir():
-        pictures = _read_folder(path, size, frames)
+        pictures = _read_folder(path, size, count)
     else:
         check_readable(path)
         if path.suffix.lower() in IMAGE_SUFFIXES | {".gif", ".apng"}:
             found = read_pictures(path)
-            pictures = [resize(found[i], size) for i in pick_evenly(len(found), frames)]
+            pictures = [resize(found[i], size) for i in pick_evenly(len(found), count)]
         else:
-            pictures = decode_video(path, size, frames)
+            pictures = decode_video(path, size, count)
     if not pictures:
         raise InputError(f"{path} has no frames", "a clip with pictures", "choose another clip")
     if frames is not None and len(pictures) < frames:
@@ -50,7 +53,8 @@ def read_clip(path: Path | str, size: tuple[int, int] | None = None, frames: int
 
 
 def read_clip_pair(freeze_time: Path | str, fixed_view: Path | str, size: tuple[int, int] | None = None,
-                   views: int | None = None, times: int | None = None) -> tuple[Tensor, Tensor]:
+                   views: int | None = None, times: int | None = None,
+                   at_most: int | None = None) -> tuple[Tensor, Tensor]:
     """Reads the two clips of the main job at one size.
 
     The fixed-view clip is resized to the freeze-time clip's size with a warning when they differ.
@@ -61,6 +65,7 @@ def read_clip_pair(freeze_time: Path | str, fixed_view: Path | str, size: tuple[
         size: ``(height, width)`` for both; the freeze-time clip's own when None.
         views: Frames to keep of the freeze-time clip.
         times: Frames to keep of the fixed-view clip.
+        at_most: Frames to keep at most of a clip for which no number is said.
 
     Returns:
         ``(V, H, W, 3)`` and ``(T, H, W, 3)``, float32 RGB in ``[0, 1]``.
@@ -71,8 +76,8 @@ def read_clip_pair(freeze_time: Path | str, fixed_view: Path | str, size: tuple[
     for option, count in (("views", views), ("times", times)):
         if count is not None and count < 2:
             raise InputError(f"{count} {option}", "at least 2", "ask for more")
-    freeze = read_clip(freeze_time, size, views)
-    fixed = read_clip(fixed_view, size, times)
+    freeze = read_clip(freeze_time, size, views, at_most)
+    fixed = read_clip(fixed_view, size, times, at_most)
     for name, clip, why in (("freeze-time", freeze, "one view has no parallax"),
                             ("fixed-view", fixed, "one moment has no motion")):
         if clip.shape[0] < 2:
@@ -85,7 +90,7 @@ def read_clip_pair(freeze_time: Path | str, fixed_view: Path | str, size: tuple[
                              "aspect ratios within 2 % of each other", "crop one of them, or say a size for both")
         log.warning("the fixed-view clip is %d x %d pixels and the freeze-time clip %d x %d; the fixed-view clip is "
                     "resized", fw, fh, w, h)
-        fixed = read_clip(fixed_view, (h, w), times)
+        fixed = read_clip(fixed_view, (h, w), times, at_most)
     return freeze, fixed
 
 

@@ -55,7 +55,7 @@ def read_mask(path: Path | str, size: tuple[int, int]) -> Tensor:
     h, w = valid.shape
     if abs(w / h / (size[1] / size[0]) - 1) > 0.02:
         raise InputError(f"the mask {path} of {w} x {h} pixels",
-                         f"the aspect ratio of the frames, {size[1]} x {size[0]}", "draw the mask on a frame of the clip")
+                         f"the aspect ratio of the frames, {size[1]} x {size[0]}", "draw it on a frame of the clip")
     if (h, w) != size:
         import cv2
 

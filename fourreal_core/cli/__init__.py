@@ -1,0 +1,102 @@
+"""The ``fourreal`` command: parse, call, report. Each command is one file; nothing heavy loads before one runs."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import logging
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+
+from .. import __version__
+from ..errors import InputError
+from . import demo, doctor, run
+
+INTERRUPTED, BAD_INPUT = 130, 2
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command line.
+
+    Args:
+        argv: Arguments without the program's name; ``sys.argv`` when None.
+
+    Returns:
+        Exit status: 0, 2 for bad input, 130 when interrupted.
+    """
+    args = _parser().parse_args(argv)
+    try:
+        with _logging(args), _terminate_like_interrupt():
+            args.execute(args)
+    except KeyboardInterrupt:
+        if args.debug:
+            raise
+        print("fourreal: interrupted; files written so far are complete", file=sys.stderr)
+        return INTERRUPTED
+    except InputError as err:
+        if args.debug:
+            raise
+        print(f"fourreal: {err}", file=sys.stderr)
+        return BAD_INPUT
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="fourreal", description="4D video from a freeze-time clip and a fixed-view "
+                                     "clip: the whole frame grid and a scene of splats that plays in time.")
+    parser.add_argument("--version", action="version", version=f"fourreal {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    for command in (demo, run, doctor):
+        command.add_command(commands, [_shared_options()])
+    return parser
+
+
+def _shared_options() -> argparse.ArgumentParser:
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument("--quiet", action="store_true", help="no progress bars, no summary, no warnings")
+    shared.add_argument("--json", action="store_true", help="print the report as JSON on stdout")
+    shared.add_argument("--debug", action="store_true", help="log more, and show the traceback of an error")
+    return shared
+
+
+@contextlib.contextmanager
+def _logging(args: argparse.Namespace) -> Iterator[None]:
+    """Sends the package's log through tqdm to stderr, above any progress bar, while a command runs."""
+    logger = logging.getLogger("fourreal_core")
+    handler = _AboveBars()
+    handler.setFormatter(logging.Formatter("fourreal: %(levelname)s: %(message)s"))
+    level = logging.DEBUG if args.debug else logging.ERROR if args.quiet else logging.WARNING
+    before = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(level)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before)
+
+
+class _AboveBars(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        from tqdm import tqdm
+
+        tqdm.write(self.format(record), file=sys.stderr)
+
+
+@contextlib.contextmanager
+def _terminate_like_interrupt() -> Iterator[None]:
+    """Lets a polite kill clean up as Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():  # only the main thread may set handlers
+        yield
+        return
+
+    def interrupt(signum: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

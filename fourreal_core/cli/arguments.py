@@ -1,0 +1,68 @@
+"""What a user may type, checked: sizes, devices, and paths that would overwrite each other."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+
+from ..errors import InputError
+
+DEFAULT_COUNT = 8
+_SMALLEST_SIDE = 32
+OUTPUT_NAMES = ("freeze_time.mp4", "fixed_view.mp4", "grid.mp4", "bullet_time.mp4", "scene.safetensors",
+                "contact_sheet.png", "report.json")
+
+
+def add_job_options(parser: argparse.ArgumentParser, size_help: str) -> None:
+    """The options that ``demo`` and ``run`` share."""
+    parser.add_argument("--size", metavar="WxH", help=size_help)
+    parser.add_argument("--views", type=int, metavar="N", help="viewpoints of the grid, evenly spread over the clip "
+                        f"(default {DEFAULT_COUNT}, or all if the clip is shorter)")
+    parser.add_argument("--times", type=int, metavar="N", help="times of the grid, evenly spread over the clip "
+                        f"(default {DEFAULT_COUNT}, or all if the clip is shorter)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of everything random (default 0)")
+    parser.add_argument("--device", default="auto", help="torch device, for example cpu or cuda:0 (default auto)")
+
+
+def parse_size(text: str | None) -> tuple[int, int] | None:
+    """``(height, width)`` of a ``--size`` such as ``512x288``.
+
+    Raises:
+        InputError: Not two numbers, or a side shorter than 32 pixels.
+    """
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d{1,5})[xX](\d{1,5})", text)
+    if not match or min(int(side) for side in match.groups()) < _SMALLEST_SIDE:
+        raise InputError(f"the size {text!r}", f"WIDTHxHEIGHT with sides of at least {_SMALLEST_SIDE} pixels",
+                         "say for example --size 512x288")
+    return int(match[2]), int(match[1])
+
+
+def parse_device(text: str) -> str:
+    """A torch device name; ``auto`` is CUDA where there is one, else the CPU.
+
+    Raises:
+        InputError: No such device here.
+    """
+    import torch
+
+    if text == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.zeros(1, device=torch.device(text)).cpu()
+    except (RuntimeError, AssertionError, NotImplementedError) as err:  # each back end refuses in its own way
+        raise InputError(f"the device {text!r} ({str(err).splitlines()[0].rstrip('.')})", "a device of this machine",
+                         "leave --device away, or see `fourreal doctor`") from err
+    return text
+
+
+def refuse_overwriting(inputs: list[Path], out: Path) -> None:
+    """Raises InputError when an output would overwrite an input, or be taken for one in the next run."""
+    out = out.resolve()
+    targets = {out, out / "grid", *(out / name for name in OUTPUT_NAMES)}
+    for path in inputs:
+        if path.resolve() in targets or path.resolve().parent == out / "grid":
+            raise InputError(f"the input {path} lies where outputs are written", "an output folder of its own",
+                             "choose another -o")

@@ -1,0 +1,107 @@
+"""The main job as both commands run it: from a grid of known cells to the files of an output folder."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .. import __version__, media
+from ..grid import FrameGrid
+from ..media.files import whole_file
+from ..media.video import there_and_back
+from ..metrics import peak_memory_mb
+from ..pipeline import PipelineOptions, PipelineResult, run_pipeline
+from ..progress import StageClock
+from ..splats.render import bullet_time
+from ..splats.scene_file import save_scene
+from .arguments import parse_device
+from .bars import StageBars
+
+CLIP_FPS = 8.0
+_BULLET_FPS = 16.0
+_BULLET_FRAMES_A_CELL = 4
+_VIDEO_SECONDS = 4.0
+_LIBRARIES = ("torch", "numpy", "numba", "kornia", "opencv-python-headless", "imageio", "av", "gsplat", "safetensors",
+              "einops")
+
+
+def complete(grid: FrameGrid, args: argparse.Namespace, bars: StageBars) -> PipelineResult:
+    """Runs the pipeline with a command's ``--seed`` and ``--device``."""
+    return run_pipeline(grid, PipelineOptions(seed=args.seed, device=parse_device(args.device)), bars)
+
+
+def write_clips(freeze_time: torch.Tensor, fixed_view: torch.Tensor, out: Path) -> tuple[Path, Path]:
+    """Writes the two clips the job starts from."""
+    return (media.write_video(freeze_time, out / "freeze_time.mp4", CLIP_FPS),
+            media.write_video(fixed_view, out / "fixed_view.mp4", CLIP_FPS))
+
+
+def write_results(out: Path, result: PipelineResult, bars: StageBars) -> None:
+    """Writes wall, bullet time, scene, contact sheet and every cell; the report is the caller's last file."""
+    grid = result.grid
+    frames = _BULLET_FRAMES_A_CELL * max(grid.views, grid.times)
+    bullet = bullet_time(result.scene, frames, on_step=bars("bullet time"))
+    media.write_video(there_and_back(bullet, _VIDEO_SECONDS, _BULLET_FPS), out / "bullet_time.mp4", _BULLET_FPS)
+    wall = media.grid_wall(grid.frames)
+    media.write_video(there_and_back(wall, _VIDEO_SECONDS, CLIP_FPS), out / "grid.mp4", CLIP_FPS)
+    with whole_file(out / "scene.safetensors") as part:
+        save_scene(result.scene, part)
+    media.save_image(media.contact_sheet(grid.frames, grid.known), out / "contact_sheet.png")
+    folder = media.prepare_folder(out / "grid")
+    on_step = bars("cells")
+    for i in range(grid.views * grid.times):
+        v, t = divmod(i, grid.times)
+        media.save_image(grid.frames[v, t], folder / f"v{v}_t{t}.png")
+        on_step(i + 1, grid.views * grid.times)
+
+
+def base_report(result: PipelineResult, clock: StageClock, args: argparse.Namespace) -> dict[str, Any]:
+    """What every report says: sizes, seconds by stage in the order they ran, memory, versions."""
+    grid = result.grid
+    seconds: dict[str, float] = {}
+    for name, value in clock.seconds.items():
+        seconds.update(result.seconds if name == "job" else {name: value})
+    memory, source = peak_memory_mb()
+    device = parse_device(args.device)
+    on_gpu = torch.device(device).type == "cuda"
+    return {
+        "grid": {"views": grid.views, "times": grid.times, "height": grid.size[0], "width": grid.size[1],
+                 "known_cells": int(grid.known.sum()), "valid_share": round(float(grid.valid.float().mean()), 4)},
+        "splats": len(result.scene.splats),
+        "seed": args.seed,
+        "device": device,
+        "threads": torch.get_num_threads(),
+        "seconds": {name: round(value, 3) for name, value in seconds.items()},
+        "seconds_total": round(sum(clock.seconds.values()), 3),
+        "peak_memory_mb": None if memory is None else round(memory, 1),
+        "peak_memory_source": source,
+        "peak_gpu_memory_mb": round(torch.cuda.max_memory_allocated(device) / 2**20, 1) if on_gpu else None,
+        "versions": versions(),
+    }
+
+
+def finish(out: Path, report: dict[str, Any], summary: str, args: argparse.Namespace) -> None:
+    """Writes ``report.json``, the last file of a job, and prints the report or the summary."""
+    text = json.dumps(report, indent=1, allow_nan=False)
+    media.write_bytes(out / "report.json", text.encode())
+    if args.json:
+        print(text)
+    elif not args.quiet:
+        print(f"{summary}\n{report['seconds_total']:.1f} s in all; outputs in {out}")
+
+
+def versions() -> dict[str, str]:
+    """Versions of this package, Python, the system and the libraries that compute."""
+    found = {"fourreal": __version__, "python": platform.python_version(), "system": platform.platform()}
+    for name in _LIBRARIES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found

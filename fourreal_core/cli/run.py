@@ -1,0 +1,107 @@
+"""``fourreal run``: the main job on the user's clips."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import InputError
+from .arguments import DEFAULT_COUNT, add_job_options, parse_device, parse_size, refuse_overwriting
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..grid import FrameGrid
+
+_CELL = re.compile(r"v(\d+)_t(\d+)\.(png|jpe?g)", re.IGNORECASE)
+
+
+def add_command(commands: argparse._SubParsersAction, parents: list[argparse.ArgumentParser]) -> None:
+    """Declares the command and its options."""
+    parser = commands.add_parser("run", parents=parents, help="complete the grid of two clips and make a 4D scene",
+                                 description="Completes the frame grid of two clips and makes a 4D scene of splats. A "
+                                 "clip is a video file, an animated WebP or GIF, or a folder of images.")
+    parser.add_argument("--freeze-time", type=Path, required=True, metavar="CLIP",
+                        help="the camera moves around a stopped scene")
+    parser.add_argument("--fixed-view", type=Path, required=True, metavar="CLIP",
+                        help="the camera stands where the other clip starts, and time runs")
+    parser.add_argument("-o", "--out", type=Path, required=True, metavar="OUT", help="output folder")
+    add_job_options(parser, "size of the frames (default: the freeze-time clip's)")
+    parser.add_argument("--mask", type=Path, metavar="PNG", help="picture that is black where pixels don't count")
+    parser.add_argument("--grid", type=Path, metavar="DIR", help="more known cells, named v{view}_t{time}.png or .jpg")
+    parser.set_defaults(execute=execute)
+
+
+def execute(args: argparse.Namespace) -> None:
+    """Runs the command.
+
+    Raises:
+        InputError: Clips, mask, cells or folder that can't be used.
+    """
+    from .. import media
+    from ..progress import StageClock
+    from .bars import StageBars
+    from .job import base_report, complete, finish, write_clips, write_results
+
+    size, _ = parse_size(args.size), parse_device(args.device)
+    refuse_overwriting([p for p in (args.freeze_time, args.fixed_view, args.mask, args.grid) if p], args.out)
+    clock = StageClock()
+    with StageBars(args.quiet) as bars:
+        on_step = bars("read clips")
+        with clock("read clips"):
+            given = read_given(args, size)
+            on_step(1, 1)
+        out = media.prepare_folder(args.out)
+        with clock("job"):
+            result = complete(given, args, bars)
+        with clock("write"):
+            write_clips(given.freeze_time, given.fixed_view, out)
+            write_results(out, result, bars)
+    inputs = {name: str(getattr(args, name)) for name in ("freeze_time", "fixed_view", "mask", "grid")
+              if getattr(args, name)}
+    report = {"command": "run", "inputs": inputs, **base_report(result, clock, args)}
+    made = given.views * given.times - int(given.known.sum())
+    finish(out, report, f"{made} cells made from {int(given.known.sum())} given ones, {report['splats']} splats", args)
+
+
+def read_given(args: argparse.Namespace, size: tuple[int, int] | None) -> FrameGrid:
+    """The grid with everything that the user gave: two clips, a mask, further cells."""
+    from .. import media
+    from ..grid import FrameGrid
+
+    freeze, fixed = media.read_clip_pair(args.freeze_time, args.fixed_view, size, args.views, args.times,
+                                         at_most=DEFAULT_COUNT)
+    valid = None if args.mask is None else media.read_mask(args.mask, tuple(freeze.shape[1:3]))
+    grid = FrameGrid.from_clips(freeze, fixed, valid)
+    return grid if args.grid is None else grid.with_known(read_cells(args.grid, grid.size))
+
+
+def read_cells(folder: Path, size: tuple[int, int]) -> dict[tuple[int, int], Tensor]:
+    """Cells ``(view, time)`` of a folder, ``(H, W, 3)`` each, brought to ``size`` (height, width).
+
+    Raises:
+        InputError: No such folder, no cell in it, two files for one cell, or another aspect ratio.
+    """
+    from .. import media
+
+    if not folder.is_dir():
+        raise InputError(f"{folder} is not a folder", "a folder of cells v{view}_t{time}.png", "check --grid")
+    files: dict[tuple[int, int], Path] = {}
+    for path in sorted(folder.iterdir(), key=media.natural_key):
+        if match := _CELL.fullmatch(path.name):
+            cell = int(match[1]), int(match[2])
+            if cell in files:
+                raise InputError(f"two files for one cell, {files[cell].name} and {path.name}", "one", "remove one")
+            files[cell] = path
+    if not files:
+        raise InputError(f"no cells in {folder}", "files named v{view}_t{time}.png or .jpg", "check --grid")
+    cells = {}
+    for cell, path in files.items():
+        h, w = media.read_image(path).shape[:2]
+        if abs(w / h / (size[1] / size[0]) - 1) > media.ASPECT_TOLERANCE:
+            raise InputError(f"the cell {path} of {w} x {h} pixels", f"the clips' aspect ratio, {size[1]} x {size[0]}",
+                             "crop it")
+        cells[cell] = media.read_image(path, size)
+    return cells

@@ -1,0 +1,57 @@
+"""Where host versions differ: every such difference is answered here and nowhere else."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any, TypeVar
+
+from comfy_api.latest import io
+
+from ..fourreal_core.errors import InputError
+
+LATER_SCHEMA_FIELDS = ("search_aliases",)
+"""Schema fields that ComfyUI 0.3.64 does not have; it loads the nodes without them."""
+
+SPLAT_SINCE = "0.27"
+"""The ComfyUI version from which the host type ``SPLAT`` is certain to exist."""
+
+Splat = getattr(io, "Splat", None) or io.Custom("SPLAT")
+"""The host's wire type for splats; on an older host a wire of the same name with nothing behind it."""
+
+AnyInput = TypeVar("AnyInput", bound=io.Input)
+
+
+def schema(**declared: Any) -> io.Schema:
+    """``io.Schema`` with the fields that this host knows, in the category of this extension."""
+    known = {field.name for field in fields(io.Schema)}
+    kept = {name: value for name, value in declared.items() if name in known or name not in LATER_SCHEMA_FIELDS}
+    return io.Schema(category="4Real", **kept)
+
+
+def advanced(declared: AnyInput) -> AnyInput:
+    """Marks an input as one that newer front ends fold away; older ones show it as any other."""
+    declared.extra_dict = {**(declared.extra_dict or {}), "advanced": True}
+    return declared
+
+
+def splat_class() -> type:
+    """The host's ``SPLAT`` value class.
+
+    Raises:
+        InputError: This host is too old to have it.
+    """
+    try:
+        from comfy_api.latest import Types
+        return Types.SPLAT
+    except (ImportError, AttributeError):
+        raise InputError("a ComfyUI without the SPLAT type", f"ComfyUI {SPLAT_SINCE} or newer",
+                         "update ComfyUI, or keep the scene with 'Save 4D scene'") from None
+
+
+def block(reason: str) -> Any:
+    """What stands in an output that has no value this time; nodes behind it stop with ``reason``."""
+    try:
+        from comfy_execution.graph import ExecutionBlocker
+    except ImportError:  # runtimes that execute single nodes have no graph to block
+        return None
+    return ExecutionBlocker(reason)

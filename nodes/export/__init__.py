@@ -1,0 +1,1 @@
+"""Ways out of a 4D scene: the host's types and files."""

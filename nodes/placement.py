@@ -1,0 +1,68 @@
+"""Where and how the core computes inside the host: plain tensors, on a device that the host's memory manager gave."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import fields, is_dataclass, replace
+from typing import Any, TypeVar
+
+import comfy.model_management
+import torch
+from torch import Tensor, nn
+
+Value = TypeVar("Value")
+
+
+@contextmanager
+def plain_tensors() -> Iterator[None]:
+    """Leaves the host's inference mode, in which no node could ever fit anything.
+
+    What is computed inside are ordinary tensors that a later node may use in an optimisation. No graph is recorded
+    unless a core function asks for gradients itself.
+    """
+    with torch.inference_mode(False), torch.no_grad():
+        yield
+
+
+def place(value: Value, device: torch.device | str = "cpu") -> Value:
+    """A copy of a value on ``device``, made of ordinary tensors; the value itself is left as it is.
+
+    Dataclasses of tensors are walked through, modules are deep-copied, everything else is kept. A tensor that is
+    already an ordinary one on the device is shared, not copied.
+    """
+    if isinstance(value, Tensor):
+        moved = value.to(device)
+        return moved.clone() if moved.is_inference() else moved
+    if isinstance(value, nn.Module):
+        return copy.deepcopy(value).to(device)
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(value, **{f.name: place(getattr(value, f.name), device) for f in fields(value)})
+    return value
+
+
+def size_in_bytes(*values: Any) -> int:
+    """Memory that the tensors of dataclasses take."""
+    total = 0
+    for value in values:
+        if isinstance(value, Tensor):
+            total += value.numel() * value.element_size()
+        elif isinstance(value, nn.Module):
+            total += sum(p.numel() * p.element_size() for p in value.parameters())
+        elif is_dataclass(value) and not isinstance(value, type):
+            total += size_in_bytes(*(getattr(value, f.name) for f in fields(value)))
+    return total
+
+
+def compute_device(*inputs: Any, working_factor: float = 6.0) -> torch.device:
+    """The host's device, after the host has made room on it for work on ``inputs``.
+
+    Args:
+        inputs: What will be moved there.
+        working_factor: Memory that the work takes, in multiples of its inputs.
+    """
+    device = comfy.model_management.get_torch_device()
+    if device.type != "cpu":
+        comfy.model_management.free_memory(int(size_in_bytes(*inputs) * working_factor), device)
+    return device

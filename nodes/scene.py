@@ -1,0 +1,106 @@
+"""The 4D scene: canonical splats from tracks, floaters pruned, the motion fitted."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from ..fourreal_core.grid import FrameGrid
+from ..fourreal_core.splats.scene import Scene4D
+from .compat import advanced, schema
+from .placement import compute_device, place, plain_tensors
+from .progress import HostProgress
+from .wires import ClipTracks, GridWire, SceneWire, TracksWire
+
+
+class CanonicalSplats(io.ComfyNode):
+    """Tracked points merged into one set of splats in the space of the central view."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """See ComfyNode."""
+        return schema(
+            node_id="FourRealCanonicalSplats", display_name="Canonical Splats",
+            search_aliases=["4real", "gaussian splatting", "3dgs", "point cloud to splats"],
+            description="Turns tracked points into isotropic Gaussian splats, aligned to the central view of the "
+                        "freeze-time clip. The scene does not move yet.",
+            inputs=[TracksWire.Input("tracks", tooltip="3D tracks of both clips.")],
+            outputs=[SceneWire.Output(display_name="scene")],
+        )
+
+    @classmethod
+    def execute(cls, tracks: ClipTracks) -> io.NodeOutput:
+        """See ComfyNode."""
+        from ..fourreal_core.splats.canonical import canonical_scene
+
+        progress = HostProgress()
+        with plain_tensors():
+            return io.NodeOutput(canonical_scene(tracks.views, tracks.times.frames, on_step=progress.part()))
+
+
+class PruneFloaters(io.ComfyNode):
+    """Splats that the freeze-time frames contradict are removed."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """See ComfyNode."""
+        return schema(
+            node_id="FourRealPruneFloaters", display_name="Prune Floaters",
+            search_aliases=["4real", "clean splats", "remove floaters", "opacity"],
+            description="Renders every frame of the freeze-time clip from the splats, fits their opacity, and removes "
+                        "those that fade away.",
+            inputs=[SceneWire.Input("scene", tooltip="A scene of canonical splats."),
+                    GridWire.Input("grid", tooltip="The grid the scene was made from.")],
+            outputs=[SceneWire.Output(display_name="scene")],
+        )
+
+    @classmethod
+    def execute(cls, scene: Scene4D, grid: FrameGrid) -> io.NodeOutput:
+        """See ComfyNode."""
+        from ..fourreal_core.splats.floaters import prune_floaters
+
+        progress, device = HostProgress(), compute_device(scene, grid)
+        with plain_tensors():
+            pruned = prune_floaters(place(scene, device), grid.freeze_time.to(device), grid.valid.to(device),
+                                    on_step=progress.part())
+            return io.NodeOutput(place(pruned))
+
+
+class FitDeformation(io.ComfyNode):
+    """The motion of the scene, fitted to every known cell."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """See ComfyNode."""
+        from ..fourreal_core.splats.fit import FitOptions
+
+        defaults = FitOptions()
+        return schema(
+            node_id="FourRealFitDeformation", display_name="Fit Deformation",
+            search_aliases=["4real", "dynamic splats", "deformable gaussians", "motion"],
+            description="Fits how the splats move in time, so that the rendered scene matches every known cell of the "
+                        "grid.",
+            inputs=[
+                SceneWire.Input("scene", tooltip="The scene to set in motion."),
+                GridWire.Input("grid", tooltip="The grid with its known cells, or a completed one."),
+                TracksWire.Input("tracks", optional=True, tooltip="The tracks the scene was made from; those of the "
+                                 "fixed-view clip are where the motion starts."),
+                io.Int.Input("steps", default=defaults.steps, min=1, max=100_000, tooltip="Optimisation steps; more "
+                             "take longer and fit closer."),
+                io.Int.Input("seed", default=defaults.seed, min=0, max=2**63 - 1, control_after_generate=False,
+                             tooltip="Start of the random numbers; the same seed gives the same scene on one machine."),
+            ],
+            outputs=[SceneWire.Output(display_name="scene")],
+        )
+
+    @classmethod
+    def execute(cls, scene: Scene4D, grid: FrameGrid, steps: int, seed: int,
+                tracks: ClipTracks | None = None) -> io.NodeOutput:
+        """See ComfyNode."""
+        from ..fourreal_core.splats.fit import FitOptions, fit_deformation
+
+        progress, device = HostProgress(), compute_device(scene, grid)
+        with plain_tensors():
+            times = place(tracks.times, device) if tracks is not None else None
+            fitted = fit_deformation(place(scene, device), place(grid, device), times,
+                                     FitOptions(steps=steps, seed=seed), on_step=progress.part())
+            return io.NodeOutput(place(fitted))

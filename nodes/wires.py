@@ -1,0 +1,109 @@
+"""What travels between the nodes: the custom wire types, and geometry in the host's own packet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from comfy_api.latest import io
+from torch import Tensor
+
+from ..fourreal_core.errors import InputError
+from ..fourreal_core.tracking.geometry import Geometry
+from ..fourreal_core.tracking.tracks import Tracks
+
+GridWire = io.Custom("FOURREAL_GRID")
+"""A ``FrameGrid``."""
+
+TracksWire = io.Custom("FOURREAL_TRACKS")
+"""A ``ClipTracks``."""
+
+SceneWire = io.Custom("FOURREAL_SCENE")
+"""A ``Scene4D``."""
+
+GeometryWire = io.Custom("MOGE_GEOMETRY")
+"""The host's geometry packet: a dict of tensors with a leading frame axis.
+
+Keys are ``points``, ``depth``, ``intrinsics``, ``mask``, ``image``; this extension adds ``world_to_cam`` and
+``confidence``, which the host's nodes ignore. The host's intrinsics are divided by the image's width and height, and
+masked-out depths are infinite.
+"""
+
+
+@dataclass(frozen=True)
+class ClipTracks:
+    """The 3D tracks of both clips of a grid.
+
+    Attributes:
+        views: Tracks through the freeze-time clip, in every view's own space.
+        times: Tracks through the fixed-view clip, in the space of view 0.
+    """
+
+    views: Tracks
+    times: Tracks
+
+
+def to_packet(geometry: Geometry, images: Tensor) -> dict[str, Tensor]:
+    """Geometry as the host's packet.
+
+    Args:
+        geometry: Of F frames.
+        images: ``(F, H, W, 3)`` the frames.
+    """
+    far = torch.full_like(geometry.depth, float("inf"))
+    depth = torch.where(geometry.mask, geometry.depth, far)
+    packet = {
+        "points": torch.where(geometry.mask[..., None], geometry.points, far[..., None]),
+        "depth": depth,
+        "intrinsics": geometry.intrinsics / _pixel_scale(geometry.size, geometry.intrinsics),
+        "mask": geometry.mask,
+        "image": images,
+    }
+    extra = {"world_to_cam": geometry.world_to_cam, "confidence": geometry.confidence}
+    return packet | {name: value for name, value in extra.items() if value is not None}
+
+
+def from_packet(packet: dict[str, Any]) -> Geometry:
+    """The host's packet as geometry; the packet is left as it is.
+
+    Raises:
+        InputError: A packet without depth, or without intrinsics (a panorama), or with nothing in view.
+    """
+    points, depth = packet.get("points"), packet.get("depth")
+    if depth is None and points is None:
+        raise InputError("geometry without depth", "depth or points for every frame", "connect a geometry node")
+    intrinsics = packet.get("intrinsics")
+    if intrinsics is None:
+        raise InputError("geometry without intrinsics", "the geometry of a perspective camera",
+                         "use the node for perspective images, not the one for panoramas")
+    depth = _cpu(depth if depth is not None else points[..., 2])
+    mask = torch.isfinite(depth) & (depth > 0)
+    if packet.get("mask") is not None:
+        mask &= _cpu(packet["mask"]) > 0.5
+    if not bool(mask.flatten(1).any(1).all()):
+        raise InputError("geometry with a frame in which no depth is known", "some depth in every frame",
+                         "run it without its mask, or on other frames")
+    intrinsics = _cpu(intrinsics)
+    return Geometry(torch.where(mask, depth, torch.ones_like(depth)),
+                    intrinsics * _pixel_scale(tuple(depth.shape[1:3]), intrinsics), mask,
+                    *(_cpu(packet[name]) if packet.get(name) is not None else None
+                      for name in ("world_to_cam", "confidence")))
+
+
+def check_frames(geometry: Geometry, frames: Tensor) -> None:
+    """Raises InputError when geometry was not made of ``frames (F, H, W, 3)``."""
+    got, expected = tuple(geometry.depth.shape), tuple(frames.shape[:3])
+    if got != expected:
+        raise InputError(f"geometry of {got[0]} frames of {got[2]} x {got[1]} pixels",
+                         f"{expected[0]} frames of {expected[2]} x {expected[1]}",
+                         "make it from the grid's freeze-time column ('Frame grid to images', mode 'column', time 0)")
+
+
+def _cpu(x: Tensor) -> Tensor:
+    moved = x.detach().to("cpu", torch.float32)
+    return moved.clone() if moved.is_inference() else moved
+
+
+def _pixel_scale(size: tuple[int, int], like: Tensor) -> Tensor:
+    return torch.tensor([size[1], size[0], 1.0], dtype=like.dtype, device=like.device)[:, None]

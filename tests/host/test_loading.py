@@ -1,0 +1,69 @@
+"""The extension as the host sees it before anything runs."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.host
+REPOSITORY = Path(__file__).resolve().parents[2]
+NODES = {"FourRealGridFromVideos", "FourRealGridToImages", "FourRealGeometryFromParallax", "FourRealTracks3D",
+         "FourRealCanonicalSplats", "FourRealPruneFloaters", "FourRealFitDeformation", "FourRealRenderScene",
+         "FourRealSceneToSplat", "FourRealSaveScene", "FourRealLoadScene"}
+
+
+@pytest.fixture(scope="module")
+def object_info(host: Any) -> dict[str, Any]:
+    """Everything the host can do."""
+    return host.get_json("/object_info")
+
+
+def test_every_node_is_there_and_explained(object_info: dict[str, Any]) -> None:
+    ours = {name: info for name, info in object_info.items() if name.startswith("FourReal")}
+    assert set(ours) == NODES
+    for name, info in ours.items():
+        assert info["category"] == "4Real" and info["description"], name
+        for section in (info["input"].get("required", {}), info["input"].get("optional", {})):
+            for key, spec in section.items():
+                assert len(spec) > 1 and spec[1].get("tooltip"), f"{name}.{key} has no tooltip"
+
+
+def test_newer_hosts_get_search_aliases(object_info: dict[str, Any]) -> None:
+    host_has_them = any("search_aliases" in info for info in object_info.values())
+    got = {bool(info.get("search_aliases")) for name, info in object_info.items() if name in NODES}
+    assert got == {host_has_them}
+
+
+def test_start_up_is_not_slowed_down(host: Any) -> None:
+    seconds = re.search(r"([\d.]+) seconds: .*comfyui-4real", host.log.read_text("utf-8", "replace"))
+    assert seconds is not None, "the host did not list the extension among its imports"
+    assert float(seconds[1]) < 0.5
+
+
+def test_template_browser_lists_the_workflow(host: Any) -> None:
+    assert host.get_json("/workflow_templates")["comfyui-4real"] == ["two_clips_to_4d"]
+    served = host.get_json("/api/workflow_templates/comfyui-4real/two_clips_to_4d.json")
+    assert served == json.loads((REPOSITORY / "workflows" / "two_clips_to_4d.json").read_text("utf-8"))
+    assert host.get("/api/workflow_templates/comfyui-4real/two_clips_to_4d.jpg")[:3] == b"\xff\xd8\xff"
+
+
+def test_ui_workflow_opens_with_no_missing_node(object_info: dict[str, Any]) -> None:
+    workflow = json.loads((REPOSITORY / "workflows" / "two_clips_to_4d.json").read_text("utf-8"))
+    drawn_by_the_front_end = {"MarkdownNote", "Note"}
+    types = {node["type"] for node in workflow["nodes"]}
+    assert types - drawn_by_the_front_end <= set(object_info)
+
+
+def test_both_formats_of_the_workflow_agree(workflow: dict[str, Any]) -> None:
+    drawn = json.loads((REPOSITORY / "workflows" / "two_clips_to_4d.json").read_text("utf-8"))
+    nodes = {str(node["id"]): node for node in drawn["nodes"] if node["type"] != "MarkdownNote"}
+    assert {i: node["type"] for i, node in nodes.items()} == {i: node["class_type"] for i, node in workflow.items()}
+    drawn_links = {(str(link[3]), nodes[str(link[3])]["inputs"][link[4]]["name"]): [str(link[1]), link[2]]
+                   for link in drawn["links"]}
+    queued_links = {(i, name): value for i, node in workflow.items() for name, value in node["inputs"].items()
+                    if isinstance(value, list)}
+    assert drawn_links == queued_links

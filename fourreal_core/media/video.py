@@ -17,6 +17,7 @@ from .images import resize, to_uint8
 
 if TYPE_CHECKING:
     from av import VideoFrame
+    from av.video.reformatter import Interpolation
 
 _UNSPECIFIED = 2  # the code of "not tagged" in ITU-T H.273
 
@@ -85,7 +86,7 @@ def _encode(pictures: np.ndarray, fps: Fraction, crf: int) -> bytes:
     from av.video.reformatter import ColorRange, Colorspace
 
     buffer = io.BytesIO()
-    with av.open(buffer, "w", format="mp4", options={"movflags": "+faststart"}) as file:
+    with av.open(buffer, "w", format="mp4") as file:
         stream = file.add_stream("libx264", rate=fps, options={"crf": str(crf), "preset": "medium"})
         stream.height, stream.width = pictures.shape[1:3]
         stream.pix_fmt = "yuv420p"
@@ -94,7 +95,8 @@ def _encode(pictures: np.ndarray, fps: Fraction, crf: int) -> bytes:
         context.color_primaries = context.color_trc = 1
         for picture in pictures:
             frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(
-                format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG)
+                format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG,
+                interpolation=_exact("AREA"))
             file.mux(stream.encode(frame))
         file.mux(stream.encode(None))
     return buffer.getvalue()
@@ -133,9 +135,24 @@ def _to_rgb(frame: VideoFrame) -> np.ndarray:
     matrix = None  # the frame's own tag
     if int(frame.colorspace) == _UNSPECIFIED and not frame.format.is_rgb:
         matrix = Colorspace.ITU709 if max(frame.height, frame.width * 9 // 16) >= 720 else Colorspace.ITU601
-    picture = frame.to_ndarray(format="rgb24", **({} if matrix is None else {"src_colorspace": matrix}))
+    tag = {} if matrix is None else {"src_colorspace": matrix}
+    picture = frame.to_ndarray(format="rgb24", interpolation=_exact("BICUBIC"), **tag)
     turns = round(getattr(frame, "rotation", 0) / 90) % 4  # counter-clockwise degrees
     return np.ascontiguousarray(np.rot90(picture, turns)) if turns else picture
+
+
+def _exact(method: str) -> Interpolation:
+    """A resampling method for colour, with rounding and interpolation in full where this PyAV can ask for them.
+
+    Without the flags swscale takes a short cut that repeats colour pixels, which costs 3 dB on small 4:2:0 clips.
+    """
+    from av.video.reformatter import Interpolation
+
+    flags = Interpolation[method]
+    for name in ("ACCURATE_RND", "FULL_CHR_H_INT"):
+        if name in getattr(Interpolation, "__members__", ()):
+            flags |= Interpolation[name]
+    return flags
 
 
 def there_and_back(frames: Tensor, seconds: float, fps: float) -> Tensor:

@@ -21,8 +21,8 @@ from .surfaces import SurfacePoints, box, ellipsoid, ground_strip, join, upright
 from .textures import SolidNoise, blend, lit, tiles
 
 _FLOOR = 0.8
-_EYE = (0.0, -0.45, -3.6)
-_LOOK_AT = (0.0, 0.1, 0.35)
+_EYE = (0.0, -0.4, -3.2)
+_LOOK_AT = (0.05, 0.13, 0.35)
 _ARC_DEGREES = 24.0
 _FOCAL_WIDTHS = 1.0
 
@@ -187,7 +187,7 @@ def _puppet_and_ball(step: float, generator: torch.Generator) -> list[_Limb]:
 
     trunk_points = part((-0.2, 0.12, 0.0), (0.21, 0.32, 0.17))
     trunk = _Limb(trunk_points, painted(trunk_points, (0.08, 0.16, 0.42), (0.36, 0.66, 0.95), 0.16),
-                  (-0.2, 0.5, 0.0), (0.0, 0.2, 0.07), (0.05, 0.0, -0.04), 0.02)
+                  (-0.2, 0.5, 0.0), (0.0, 0.22, 0.08), (0.07, 0.0, -0.04), 0.02)
     head_points = part((-0.2, -0.36, -0.02), (0.17, 0.19, 0.17))
     head = _Limb(head_points, _face(head_points, painted(head_points, (0.70, 0.42, 0.22), (1.0, 0.82, 0.58))),
                  (-0.2, -0.18, 0.0), (0.05, -0.25, 0.1), parent=trunk)
@@ -201,12 +201,12 @@ def _puppet_and_ball(step: float, generator: torch.Generator) -> list[_Limb]:
         leg_x = -0.2 + side * 0.1
         leg = part((leg_x, 0.59, 0.0), (0.09, 0.22, 0.1))
         limbs.append(_Limb(leg, painted(leg, (0.10, 0.28, 0.14), (0.55, 0.80, 0.36), 0.12), (leg_x, 0.42, 0.0),
-                           (side * 0.12, 0.0, 0.04), (0.05, 0.0, -0.04), 0.02))
+                           (side * 0.12, 0.0, 0.04), (0.07, 0.0, -0.04), 0.02))
     ball = part((0.55, _FLOOR - 0.23, -0.15), (0.23, 0.23, 0.23))
     sector = torch.atan2(ball.normals[:, 1], ball.normals[:, 0]) / (math.pi / 3)
     stripes = blend((0.93, 0.82, 0.25), (0.75, 0.12, 0.14), (sector.floor().remainder(2)))
     stripes = stripes * (0.9 + 0.16 * noise(ball.positions)[:, None].clamp(-2, 2))
-    roll = 0.13
+    roll = 0.15
     limbs.append(_Limb(ball, lit(stripes, ball.normals), (0.55, _FLOOR - 0.23, -0.15), (0.0, 0.0, roll / 0.23),
                        (roll, 0.0, 0.0)))
     return limbs

@@ -24,6 +24,7 @@ from .arguments import parse_device
 from .bars import StageBars
 
 CLIP_FPS = 8.0
+_CLIP_CRF = 8  # these are read again as input, small as they are
 _BULLET_FPS = 16.0
 _BULLET_FRAMES_A_CELL = 4
 _VIDEO_SECONDS = 4.0
@@ -38,8 +39,8 @@ def complete(grid: FrameGrid, args: argparse.Namespace, bars: StageBars) -> Pipe
 
 def write_clips(freeze_time: torch.Tensor, fixed_view: torch.Tensor, out: Path) -> tuple[Path, Path]:
     """Writes the two clips the job starts from."""
-    return (media.write_video(freeze_time, out / "freeze_time.mp4", CLIP_FPS),
-            media.write_video(fixed_view, out / "fixed_view.mp4", CLIP_FPS))
+    return (media.write_video(freeze_time, out / "freeze_time.mp4", CLIP_FPS, _CLIP_CRF),
+            media.write_video(fixed_view, out / "fixed_view.mp4", CLIP_FPS, _CLIP_CRF))
 
 
 def write_results(out: Path, result: PipelineResult, bars: StageBars) -> None:

@@ -1,0 +1,110 @@
+"""The main job as a chain: two clips in, a completed frame grid and a 4D scene out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+
+from .errors import InputError
+from .grid import FrameGrid
+from .progress import StageClock, StageFactory, no_stages
+from .rasterizer import RasterOptions
+from .splats.canonical import CanonicalOptions, canonical_scene
+from .splats.fit import FitOptions, fit_deformation
+from .splats.floaters import FloaterOptions, prune_floaters
+from .splats.proposal import ProposalOptions, complete_grid
+from .splats.scene import Scene4D
+from .tracking.geometry import Geometry
+from .tracking.parallax import ParallaxOptions, parallax_geometry
+from .tracking.track3d import TrackOptions, track_times, track_views
+
+
+@dataclass(frozen=True)
+class PipelineOptions:
+    """Options of every stage; the defaults are the product.
+
+    Attributes:
+        parallax: Geometry from the freeze-time clip.
+        tracks: 3D tracks of both clips.
+        canonical: Points to splats.
+        floaters: Pruning.
+        fit: Deformation.
+        proposal: Completion of the grid.
+        raster: The rasterizer.
+        device: Where rendering and fitting run.
+        seed: Overrides the seeds of the stages when not None.
+    """
+
+    parallax: ParallaxOptions = field(default_factory=ParallaxOptions)
+    tracks: TrackOptions = field(default_factory=TrackOptions)
+    canonical: CanonicalOptions = field(default_factory=CanonicalOptions)
+    floaters: FloaterOptions = field(default_factory=FloaterOptions)
+    fit: FitOptions = field(default_factory=FitOptions)
+    proposal: ProposalOptions = field(default_factory=ProposalOptions)
+    raster: RasterOptions = field(default_factory=RasterOptions)
+    device: str = "cpu"
+    seed: int | None = None
+
+
+@dataclass(frozen=True)
+class PipelineResult:
+    """What the main job leaves.
+
+    Attributes:
+        grid: Every cell filled; the known ones untouched.
+        scene: The fitted 4D scene.
+        geometry: Depth and cameras of the freeze-time clip.
+        seconds: Wall time of every stage, in order.
+    """
+
+    grid: FrameGrid
+    scene: Scene4D
+    geometry: Geometry
+    seconds: dict[str, float]
+
+
+def run_pipeline(grid: FrameGrid, options: PipelineOptions | None = None, stages: StageFactory = no_stages
+                 ) -> PipelineResult:
+    """Completes a grid and builds its 4D scene, without any model weights (design of supplement 3).
+
+    Args:
+        grid: Row 0 and column 0 known, more if there are.
+        options: See PipelineOptions.
+        stages: Gives the progress callback of every named stage.
+
+    Raises:
+        InputError: A grid whose row 0 or column 0 is not wholly known, or clips that no geometry can be found for.
+    """
+    options = options or PipelineOptions()
+    if not bool(grid.known[0].all() & grid.known[:, 0].all()):
+        raise InputError(f"a grid with {int(grid.known[0].sum())} of {grid.times} cells known in row 0 and "
+                         f"{int(grid.known[:, 0].sum())} of {grid.views} in column 0", "all of them",
+                         "give a whole freeze-time clip and a whole fixed-view clip")
+    from dataclasses import replace
+
+    tracks, fit = options.tracks, options.fit
+    if options.seed is not None:
+        tracks, fit = replace(tracks, seed=options.seed), replace(fit, seed=options.seed)
+    clock = StageClock()
+    with clock("geometry"):
+        geometry = parallax_geometry(grid.freeze_time, grid.valid, options.parallax, on_step=stages("geometry"))
+    with clock("tracks"):
+        view_tracks = track_views(grid.freeze_time, geometry, grid.valid, tracks, on_step=stages("tracks"))
+    with clock("motion"):
+        time_tracks = track_times(grid.fixed_view, geometry, grid.valid, tracks, on_step=stages("motion"))
+    with clock("canonical"):
+        scene = canonical_scene(view_tracks, grid.times, options.canonical)
+    device = torch.device(options.device)
+    if device.type != "cpu":
+        from .splats.placement import scene_to, tracks_to
+
+        scene, time_tracks = scene_to(scene, device), tracks_to(time_tracks, device)
+    with clock("floaters"):
+        scene = prune_floaters(scene, grid.freeze_time, grid.valid, options.floaters, options.raster,
+                               stages("floaters"))
+    with clock("deformation"):
+        scene = fit_deformation(scene, grid, time_tracks, fit, options.raster, stages("deformation"))
+    with clock("completion"):
+        filled = complete_grid(scene, grid, options.proposal, options.raster, stages("completion"))
+    return PipelineResult(filled, scene, geometry, clock.seconds)

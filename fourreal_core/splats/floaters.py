@@ -1,0 +1,79 @@
+"""Boundary floaters pruned: opacity is optimised by re-rendering the freeze-time frames, and what it drives out goes."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from ..errors import InputError
+from ..progress import OnStep, no_progress
+from ..rasterizer import RasterOptions
+from .losses import photometric_loss
+from .render import render_cell
+from .scene import Scene4D
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class FloaterOptions:
+    """How opacity is optimised.
+
+    Attributes:
+        rounds: Passes over the freeze-time frames.
+        learning_rate: Adam's, on opacity logits.
+        prune_below: Opacity under which a splat goes.
+    """
+
+    rounds: int = 5
+    learning_rate: float = 0.25
+    prune_below: float = 0.3
+
+    def __post_init__(self) -> None:
+        if self.rounds < 1 or not 0 < self.prune_below < 1 or not self.learning_rate > 0:
+            raise InputError(f"{self.rounds} rounds at a learning rate of {self.learning_rate} that prune below an "
+                             f"opacity of {self.prune_below}", "at least one round, a positive rate, an opacity in (0, 1)",
+                             "leave them at their defaults")
+
+
+def prune_floaters(scene: Scene4D, frames: Tensor, valid: Tensor | None = None, options: FloaterOptions | None = None,
+                   raster: RasterOptions | None = None, on_step: OnStep = no_progress) -> Scene4D:
+    """Removes splats that spoil the freeze-time frames.
+
+    Supplement 3, "Removing boundary floaters": every point's position in every frame's own space is known from the
+    tracks, so each frame is re-rendered from there with no extrinsics, and the rendering loss moves the opacities.
+
+    Args:
+        scene: Canonical splats with their offsets.
+        frames: ``(V, H, W, 3)`` in ``[0, 1]``, the freeze-time clip.
+        valid: ``(H, W)`` bool, pixels that count.
+        options: See FloaterOptions.
+        raster: Rasterizer options.
+        on_step: Progress, one step a render, with the render as preview.
+    """
+    options = options or FloaterOptions()
+    if frames.shape[0] != scene.views or tuple(frames.shape[1:3]) != tuple(scene.cameras.size):
+        raise InputError(f"a clip of {tuple(frames.shape[:3])}", f"{scene.views} frames of {scene.cameras.size}",
+                         "give the freeze-time clip the scene was made from")
+    device = scene.splats.means.device
+    frames = frames.to(device)
+    valid = torch.ones(frames.shape[1:3], dtype=torch.bool) if valid is None else valid
+    valid = valid.to(device)
+    logits = scene.splats.opacity_logits.detach().clone().requires_grad_()
+    adam = torch.optim.Adam([logits], lr=options.learning_rate, betas=(0.8, 0.95))
+    total = options.rounds * scene.views
+    for k in range(total):
+        view = k % scene.views
+        trial = replace(scene, splats=replace(scene.splats, opacity_logits=logits))
+        image = render_cell(trial, view, 0, raster).image
+        loss = photometric_loss(image, frames[view], valid, 0.0) * frames[view].numel()
+        adam.zero_grad(set_to_none=True)
+        loss.backward()
+        adam.step()
+        on_step(k + 1, total, image.detach().clamp(0, 1))
+    kept = torch.sigmoid(logits.detach()) >= options.prune_below
+    log.info("floaters: %d of %d splats pruned", int((~kept).sum()), len(kept))
+    return replace(scene, splats=replace(scene.splats, opacity_logits=logits.detach())).select(kept)

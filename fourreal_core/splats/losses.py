@@ -1,0 +1,24 @@
+"""Rendering losses over the valid pixels."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+
+def photometric_loss(image: Tensor, truth: Tensor, valid: Tensor, ssim_weight: float) -> Tensor:
+    """L1 and structural dissimilarity, mixed.
+
+    Args:
+        image: ``(H, W, 3)`` render.
+        truth: ``(H, W, 3)`` in ``[0, 1]``.
+        valid: ``(H, W)`` bool, pixels that count.
+        ssim_weight: Share of ``(1 - SSIM) / 2`` in ``[0, 1]``; the rest is L1.
+    """
+    mass = valid.sum().clamp_min(1)
+    l1 = ((image - truth).abs().mean(-1) * valid).sum() / mass
+    if ssim_weight == 0:
+        return l1
+    from kornia.metrics import ssim
+
+    score = ssim(image.permute(2, 0, 1)[None], truth.permute(2, 0, 1)[None], 11)[0].mean(0)
+    return (1 - ssim_weight) * l1 + ssim_weight * (((1 - score) / 2) * valid).sum() / mass

@@ -1,0 +1,153 @@
+"""The proposal: every missing cell of a grid from the scene, coloured by the source frames of its own view.
+
+The scene says where what is seen at ``[v, t]`` was at a time when view v is known; the colour is read there. So motion and
+geometry are the scene's and the texture is the view's own, which matters because generated views differ in brightness.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from ..cameras import pixel_grid, project
+from ..errors import InputError
+from ..grid import FrameGrid
+from ..progress import OnStep, no_progress
+from ..rasterizer import RasterOptions
+from .render import render_cell
+from .scene import Scene4D
+
+
+@dataclass(frozen=True)
+class ProposalOptions:
+    """How missing cells are coloured.
+
+    Attributes:
+        colors: ``"source"`` reads known frames of the same view; ``"splats"`` shows the splats' own colours.
+        same_surface: Relative depth difference up to which a source shows the same surface.
+        covered: Alpha below which the scene says nothing about a pixel.
+        sources: At most this many known frames of the view are blended, by nearness in time.
+    """
+
+    colors: Literal["source", "splats"] = "source"
+    same_surface: float = 0.05
+    covered: float = 0.3
+    sources: int = 2
+
+    def __post_init__(self) -> None:
+        if self.colors not in ("source", "splats") or self.sources < 1:
+            raise InputError(f"colours {self.colors!r} from {self.sources} sources", "'source' or 'splats', at least 1",
+                             "choose one of the two")
+
+
+def complete_grid(scene: Scene4D, grid: FrameGrid, options: ProposalOptions | None = None,
+                  raster: RasterOptions | None = None, on_step: OnStep = no_progress) -> FrameGrid:
+    """Fills every unknown cell of a grid; known cells stay bit for bit.
+
+    Args:
+        scene: Fitted to the grid.
+        grid: Known cells.
+        options: See ProposalOptions.
+        raster: Rasterizer options.
+        on_step: Progress, one step a cell, with the cell as preview.
+    """
+    options = options or ProposalOptions()
+    if (grid.views, grid.times) != (scene.views, scene.times):
+        raise InputError(f"a grid of {grid.views} x {grid.times} cells", f"{scene.views} x {scene.times} as the scene",
+                         "complete the grid the scene was fitted to")
+    frames = grid.frames.clone()
+    cells = (~grid.known).nonzero().tolist()
+    with torch.no_grad():
+        for done, (view, time) in enumerate(cells, 1):
+            frames[view, time] = propose_cell(scene, grid, view, time, options, raster).cpu()
+            on_step(done, len(cells), frames[view, time])
+    return grid.filled(frames)
+
+
+def propose_cell(scene: Scene4D, grid: FrameGrid, view: int, time: int, options: ProposalOptions,
+                 raster: RasterOptions | None = None) -> Tensor:
+    """One cell ``(H, W, 3)`` in ``[0, 1]``; a view with no known frame at all falls back to splat colours."""
+    own = render_cell(scene, view, time, raster).image.clamp(0, 1)
+    known = grid.known[view].nonzero()[:, 0].tolist()
+    if options.colors == "splats" or not known:
+        return own
+    sources = _nearest_times(known, time, options.sources)
+    total, mass = torch.zeros_like(own), torch.zeros_like(own[..., :1])
+    seen_any = torch.zeros_like(own[..., 0], dtype=torch.bool)
+    fallback = None
+    for source, weight in sources:
+        color, seen = read_source(scene, grid, view, time, source, options, raster)
+        total += weight * seen[..., None] * color
+        mass += weight * seen[..., None]
+        seen_any |= seen
+        fallback = color if fallback is None else fallback
+    covered = render_cell(scene, view, time, raster).alpha > options.covered
+    blended = total / mass.clamp_min(1e-6)
+    rest = torch.where(covered[..., None], own, fallback)
+    return torch.where(seen_any[..., None], blended, rest).clamp(0, 1)
+
+
+def _nearest_times(known: list[int], time: int, count: int) -> list[tuple[int, float]]:
+    """The nearest known time before and after, weighted by nearness; one of them gets all when ``count`` is 1."""
+    before = [t for t in known if t <= time][-1:]
+    after = [t for t in known if t > time][:1]
+    both = sorted(before + after, key=lambda t: abs(t - time))[:count]
+    if len(both) == 1:
+        return [(both[0], 1.0)]
+    gap = abs(both[0] - time) + abs(both[1] - time)
+    return [(both[0], abs(both[1] - time) / gap), (both[1], abs(both[0] - time) / gap)]
+
+
+def read_source(scene: Scene4D, grid: FrameGrid, view: int, time: int, source: int, options: ProposalOptions,
+                raster: RasterOptions | None = None) -> tuple[Tensor, Tensor]:
+    """Colours of cell ``[view, time]`` read from known cell ``[view, source]``.
+
+    The displacement to the source is rendered as a feature, so occlusion at ``time`` is the rasterizer's; a source pixel
+    counts only where the source shows the same surface.
+
+    Returns:
+        Colours ``(H, W, 3)`` and where they were seen ``(H, W)`` bool.
+    """
+    intrinsics = scene.cameras.intrinsics[view]
+    now, then = scene.in_view(view, time), scene.in_view(view, source)
+    shift = project(then, intrinsics) - project(now, intrinsics)
+    rendered = render_cell(scene, view, time, raster, torch.cat([shift, then[:, 2:]], 1))
+    alpha = rendered.alpha
+    covered = alpha > options.covered
+    mean = rendered.image / alpha.clamp_min(1e-6)[..., None]
+    flow = fill_holes(mean[..., :2], covered)
+    at = pixel_grid(grid.size, flow.device) + flow
+    surface = render_cell(scene, view, source, raster, then[:, 2:])
+    there = _sample(surface.image[..., 0] / surface.alpha.clamp_min(1e-6), at)
+    seen = covered & (mean[..., 2] < there * (1 + options.same_surface))
+    inside = (at[..., 0] >= 0) & (at[..., 0] < grid.size[1]) & (at[..., 1] >= 0) & (at[..., 1] < grid.size[0])
+    return _sample(grid.frames[view, source].to(flow.device), at), seen & inside
+
+
+def fill_holes(values: Tensor, known: Tensor) -> Tensor:
+    """Extends a map ``(H, W, C)`` smoothly from where it is known ``(H, W)`` by a pyramid of averages."""
+    value = (values * known[..., None]).permute(2, 0, 1)[None]
+    weight = known[None, None].to(values.dtype)
+    levels = [(value, weight)]
+    while min(levels[-1][0].shape[-2:]) > 2:
+        v, w = levels[-1]
+        levels.append(tuple(torch.nn.functional.avg_pool2d(x, 2, ceil_mode=True) for x in (v, w)))
+    v, w = levels[-1]
+    filled = v / w.clamp_min(1e-8)
+    for v, w in reversed(levels[:-1]):
+        up = torch.nn.functional.interpolate(filled, size=v.shape[-2:], mode="bilinear", align_corners=False)
+        filled = torch.where(w > 1e-4, v / w.clamp_min(1e-8), up)
+    return filled[0].permute(1, 2, 0)
+
+
+def _sample(image: Tensor, at: Tensor) -> Tensor:
+    """Bilinear samples of ``(H, W[, C])`` at pixels ``(H, W, 2)``; the border repeats."""
+    flat = image.ndim == 2
+    x = (image[..., None] if flat else image).permute(2, 0, 1)[None]
+    h, w = image.shape[:2]
+    grid = (at / at.new_tensor([w, h]) * 2 - 1)[None].to(x.dtype)
+    out = torch.nn.functional.grid_sample(x, grid, align_corners=False, padding_mode="border")[0].permute(1, 2, 0)
+    return out[..., 0] if flat else out

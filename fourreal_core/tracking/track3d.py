@@ -1,0 +1,258 @@
+"""Dense 3D tracks: every pixel of the keyframes followed through all frames, in each frame's own camera space.
+
+The engine follows DELTA's contract (Ngo et al. 2024: dense, camera-space, with visibility) with classical means: flow says
+where a point is seen, the frame's depth lifts it, the cameras stand in where it is hidden.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..cameras import Cameras, lift, project
+from ..errors import InputError
+from ..progress import OnStep, no_progress
+from .flow import DisFlow, Flow, FlowEngine, chain, forward_backward_error, to_gray
+from .geometry import Geometry
+from .long_flow import LongFlowOptions, long_flow
+from .tracks import Tracks
+
+
+@dataclass(frozen=True)
+class TrackOptions:
+    """How points are chosen and followed.
+
+    Attributes:
+        max_points: At most this many points; a random subset stays where there are more.
+        same_surface: Two frames' depths within this relative difference are one surface.
+        return_px: Largest forward-backward error of a flow that may correct a point, in pixels.
+        correct_px: Largest correction by flow of where the camera predicts a point, in pixels.
+        reach: Largest distance between views whose flow is measured directly.
+        seed: Of the random subset.
+        long_flow: Options of the tracking in time.
+    """
+
+    max_points: int = 200_000
+    same_surface: float = 0.06
+    return_px: float = 1.0
+    correct_px: float = 12.0
+    reach: int = 3
+    seed: int = 0
+    long_flow: LongFlowOptions = field(default_factory=LongFlowOptions)
+
+    def __post_init__(self) -> None:
+        if self.max_points < 1 or self.reach < 1:
+            raise InputError(f"at most {self.max_points} points and a reach of {self.reach} views", "at least 1 each",
+                             "leave them at their defaults")
+
+
+def sample_map(values: Tensor, pixels: Tensor) -> Tensor:
+    """Bilinear samples ``(N[, C])`` of a map ``(H, W[, C])`` at pixels ``(N, 2)`` (x, y); the border repeats."""
+    flat = values.ndim == 2
+    image = (values[..., None] if flat else values).permute(2, 0, 1)[None]
+    h, w = values.shape[:2]
+    at = pixels / pixels.new_tensor([w, h]) * 2 - 1
+    out = torch.nn.functional.grid_sample(image, at[None, None].to(image.dtype), align_corners=False,
+                                          padding_mode="border")[0, :, 0].T
+    return out[:, 0] if flat else out
+
+
+def inside_image(pixels: Tensor, size: tuple[int, int]) -> Tensor:
+    """Which pixels ``(..., 2)`` lie on the image."""
+    return (pixels[..., 0] >= 0) & (pixels[..., 0] < size[1]) & (pixels[..., 1] >= 0) & (pixels[..., 1] < size[0])
+
+
+def seen_from(points_cam: Tensor, depth: Tensor, intrinsics: Tensor, tolerance: float) -> Tensor:
+    """Whether camera-space points ``(N, 3)`` lie on the surface that a frame's depth ``(H, W)`` shows: bool ``(N,)``."""
+    pixels = project(points_cam, intrinsics)
+    at = sample_map(depth, pixels)
+    z = points_cam[:, 2]
+    return (z > 0) & inside_image(pixels, depth.shape) & ((z - at).abs() < tolerance * at)
+
+
+def keyframe_order(frames: int) -> list[int]:
+    """The central frame, the two ends, then the others halving the gaps: so the first few cover the most."""
+    order = [frames // 2]
+    gaps = [(0, frames - 1)]
+    for end in (0, frames - 1):
+        if end not in order:
+            order.append(end)
+    while gaps:
+        low, high = gaps.pop(0)
+        middle = (low + high) // 2
+        if middle not in order:
+            order.append(middle)
+        if high - low > 1:
+            gaps += [(low, middle), (middle, high)]
+    return order
+
+
+def choose_points(frames: Tensor, geometry: Geometry, valid: Tensor, options: TrackOptions
+                  ) -> tuple[Tensor, Tensor, Tensor]:
+    """Pixels that start a track: all of the central frame, then of every frame what no earlier keyframe showed.
+
+    Returns:
+        Keyframe ``(N,)``, pixel ``(N, 2)`` (x, y), and the points in their keyframe's camera space ``(N, 3)``.
+    """
+    cameras, points = geometry.cameras, geometry.points
+    h, w = geometry.size
+    ys, xs = torch.meshgrid(torch.arange(h), torch.arange(w), indexing="ij")
+    pixels = torch.stack([xs, ys], -1).reshape(-1, 2).float() + 0.5
+    keys, at, where = [], [], []
+    done: list[int] = []
+    for k in keyframe_order(frames.shape[0]):
+        fresh = (geometry.mask[k] & valid).reshape(-1).clone()
+        mine = points[k].reshape(-1, 3)
+        world = to_world(mine, cameras, k)
+        for j in done:
+            left = fresh.nonzero()[:, 0]
+            if not len(left):
+                break
+            there = cameras[j].to_camera(world[left])[0]
+            seen = seen_from(there, geometry.depth[j], geometry.intrinsics[j], options.same_surface)
+            pixel = project(there, geometry.intrinsics[j])
+            fresh[left[seen & (sample_map(valid.float(), pixel) > 0.5)]] = False
+        index = fresh.nonzero()[:, 0]
+        keys.append(torch.full((len(index),), k, dtype=torch.long))
+        at.append(pixels[index])
+        where.append(mine[index])
+        done.append(k)
+    return torch.cat(keys), torch.cat(at), torch.cat(where)
+
+
+def to_world(points_cam: Tensor, cameras: Cameras, index: int) -> Tensor:
+    """World points ``(N, 3)`` of points in camera ``index``'s space."""
+    rot, trans = cameras.world_to_cam[index, :3, :3], cameras.world_to_cam[index, :3, 3]
+    return (points_cam - trans) @ rot
+
+
+class _ViewFlows:
+    """Flows between views, measured when first asked for; far pairs are started from their chain."""
+
+    def __init__(self, frames: Tensor, engine: FlowEngine, reach: int) -> None:
+        self.grays, self.engine, self.reach = to_gray(frames), engine, reach
+        self.kept: dict[tuple[int, int], Flow] = {}
+
+    def __call__(self, i: int, j: int) -> Flow:
+        if (i, j) not in self.kept:
+            step = 1 if j > i else -1
+            init = None if abs(i - j) == 1 else chain(self(i, j - step), self(j - step, j))
+            self.kept[i, j] = self.engine(self.grays[i], self.grays[j], init)
+        return self.kept[i, j]
+
+    def checked(self, i: int, j: int) -> tuple[Flow, NDArray[np.float32]]:
+        forward = self(i, j)
+        return forward, forward_backward_error(forward, self(j, i))
+
+
+def track_views(frames: Tensor, geometry: Geometry, valid: Tensor | None = None, options: TrackOptions | None = None,
+                engine: FlowEngine | None = None, on_step: OnStep = no_progress) -> Tracks:
+    """Follows the freeze-time clip's points through all its views.
+
+    Where a view sees a point, the point is put where flow sees it, at the depth that view gives it: so inconsistency of
+    the views is followed as if it were motion (supplement 3). Where it is hidden or the flow is not consistent, the
+    camera carries it rigidly.
+
+    Args:
+        frames: ``(V, H, W, 3)`` in ``[0, 1]``.
+        geometry: Depth and cameras of the same frames.
+        valid: ``(H, W)`` bool, pixels that show the scene.
+        options: See TrackOptions.
+        engine: Measures 2D flow; OpenCV's DIS when None.
+        on_step: Progress, one step a view.
+
+    Raises:
+        InputError: Geometry of another clip, or without cameras.
+    """
+    options = options or TrackOptions()
+    _check_clip(frames, geometry)
+    cameras = geometry.cameras
+    valid = torch.ones(geometry.size, dtype=torch.bool) if valid is None else valid
+    keys, pixels, start = choose_points(frames, geometry, valid, options)
+    thin = _random_subset(len(keys), options)
+    spacing = start[:, 2] / geometry.intrinsics[keys, 0, 0] * (len(keys) / max(len(thin), 1)) ** 0.5
+    keys, pixels, start, spacing = keys[thin], pixels[thin], start[thin], spacing[thin]
+    flows = _ViewFlows(frames, engine or DisFlow(), options.reach)
+    views, count = frames.shape[0], len(keys)
+    positions, visible = torch.empty(views, count, 3), torch.zeros(views, count, dtype=torch.bool)
+    for v in range(views):
+        for k in keys.unique().tolist():
+            mine = keys == k
+            world = to_world(start[mine], cameras, k)
+            rigid = cameras[v].to_camera(world)[0]
+            if v == k:
+                positions[v, mine], visible[v, mine] = start[mine], True
+                continue
+            positions[v, mine], visible[v, mine] = _follow(rigid, pixels[mine], flows, (k, v), geometry, options)
+        on_step(v + 1, views)
+    colors = frames[keys, pixels[:, 1].long(), pixels[:, 0].long()].float()
+    return Tracks(positions, visible, colors, keys, spacing, geometry.intrinsics, geometry.size)
+
+
+def _follow(rigid: Tensor, pixels: Tensor, flows: _ViewFlows, pair: tuple[int, int], geometry: Geometry,
+            options: TrackOptions) -> tuple[Tensor, Tensor]:
+    """Positions ``(M, 3)`` in view v's space of points started at ``pixels`` of view k, and whether v sees them."""
+    k, v = pair
+    visible = seen_from(rigid, geometry.depth[v], geometry.intrinsics[v], options.same_surface)
+    if abs(v - k) > options.reach:
+        return rigid, visible
+    flow, error = flows.checked(k, v)
+    ix = (pixels - 0.5).long()
+    seen_at = pixels + torch.from_numpy(flow)[ix[:, 1], ix[:, 0]]
+    error_px = torch.from_numpy(error)[ix[:, 1], ix[:, 0]]
+    predicted = project(rigid, geometry.intrinsics[v])
+    near = (seen_at - predicted).norm(dim=-1) < options.correct_px
+    depth = sample_map(geometry.depth[v], seen_at)
+    same = (depth - rigid[:, 2]).abs() < 2 * options.same_surface * rigid[:, 2]
+    follow = (error_px < options.return_px) & near & same & inside_image(seen_at, geometry.size)
+    lifted = lift(seen_at, depth, geometry.intrinsics[v])
+    return torch.where(follow[:, None], lifted, rigid), visible | follow
+
+
+def track_times(frames: Tensor, geometry: Geometry, valid: Tensor | None = None, options: TrackOptions | None = None,
+                engine: FlowEngine | None = None, on_step: OnStep = no_progress) -> Tracks:
+    """Follows every pixel of the fixed-view clip's first frame through time, in view 0's camera space.
+
+    One camera that stands gives no parallax, so a point keeps its depth: motion parallel to the image is exact, motion
+    towards the camera shows as what the later fit by rendering has to add.
+
+    Args:
+        frames: ``(T, H, W, 3)`` in ``[0, 1]``; the first frame is view 0 of the geometry.
+        geometry: Of the freeze-time clip.
+        valid: ``(H, W)`` bool.
+        options: See TrackOptions.
+        engine: Measures 2D flow; OpenCV's DIS when None.
+        on_step: Progress, one step a frame.
+    """
+    options = options or TrackOptions()
+    if frames.shape[1:3] != geometry.size:
+        raise InputError(f"a fixed-view clip of {frames.shape[2]} x {frames.shape[1]} pixels",
+                         f"{geometry.size[1]} x {geometry.size[0]} as the geometry", "resize the clip first")
+    valid = torch.ones(geometry.size, dtype=torch.bool) if valid is None else valid
+    flows, errors = long_flow(frames.cpu().numpy(), to_gray(frames), engine or DisFlow(), options.long_flow, on_step)
+    ys, xs = (geometry.mask[0] & valid).nonzero(as_tuple=True)
+    pixels = torch.stack([xs, ys], -1) + 0.5
+    moved = pixels + torch.from_numpy(flows)[:, ys, xs]
+    depth = geometry.depth[0, ys, xs]
+    intrinsics = geometry.intrinsics[0]
+    positions = lift(moved, depth.expand(len(frames), -1), intrinsics)
+    visible = (torch.from_numpy(errors)[:, ys, xs] < options.return_px) & inside_image(moved, geometry.size)
+    return Tracks(positions, visible, frames[0, ys, xs].float(), torch.zeros(len(ys), dtype=torch.long),
+                  depth / intrinsics[0, 0], intrinsics.expand(len(frames), 3, 3), geometry.size)
+
+
+def _random_subset(count: int, options: TrackOptions) -> Tensor:
+    if count <= options.max_points:
+        return torch.arange(count)
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(options.seed))
+    return order[: options.max_points].sort().values
+
+
+def _check_clip(frames: Tensor, geometry: Geometry) -> None:
+    if frames.shape[0] != geometry.depth.shape[0] or frames.shape[1:3] != geometry.size:
+        raise InputError(f"a clip of {tuple(frames.shape[:3])} with geometry of {tuple(geometry.depth.shape)}",
+                         "geometry of the same clip", "make the geometry from this freeze-time clip")

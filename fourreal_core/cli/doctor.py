@@ -17,7 +17,7 @@ def add_command(commands: argparse._SubParsersAction, parents: list[argparse.Arg
 
 def execute(args: argparse.Namespace) -> None:
     """Runs the command."""
-    from .job import versions
+    from .versions import versions
 
     report = {"versions": versions(), "devices": devices(), "rasterizers": rasterizers(), "video": video()}
     if args.json:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from .. import __version__, media
+from .. import media
 from ..grid import FrameGrid
 from ..media.files import whole_file
 from ..media.video import there_and_back
@@ -22,14 +20,13 @@ from ..splats.render import bullet_time
 from ..splats.scene_file import save_scene
 from .arguments import parse_device
 from .bars import StageBars
+from .versions import versions
 
 CLIP_FPS = 8.0
 _CLIP_CRF = 8  # these are read again as input, small as they are
 _BULLET_FPS = 16.0
 _BULLET_FRAMES_A_CELL = 4
 _VIDEO_SECONDS = 4.0
-_LIBRARIES = ("torch", "numpy", "numba", "kornia", "opencv-python-headless", "imageio", "av", "gsplat", "safetensors",
-              "einops")
 
 
 def complete(grid: FrameGrid, args: argparse.Namespace, bars: StageBars) -> PipelineResult:
@@ -95,14 +92,3 @@ def finish(out: Path, report: dict[str, Any], summary: str, args: argparse.Names
         print(text)
     elif not args.quiet:
         print(f"{summary}\n{report['seconds_total']:.1f} s in all; outputs in {out}")
-
-
-def versions() -> dict[str, str]:
-    """Versions of this package, Python, the system and the libraries that compute."""
-    found = {"fourreal": __version__, "python": platform.python_version(), "system": platform.platform()}
-    for name in _LIBRARIES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            found[name] = "not installed"
-    return found

@@ -143,7 +143,7 @@ def _over_black(picture: np.ndarray) -> np.ndarray:
 def _deep_to_rgb(picture: np.ndarray, path: Path) -> np.ndarray:
     if picture.dtype.kind == "f":
         if not np.isfinite(picture).all() or picture.min() < 0 or picture.max() > 1:
-            raise InputError(f"{path} has values from {np.nanmin(picture):.3g} to {np.nanmax(picture):.3g}, or NaN",
+            raise InputError(f"{path} has values from {picture.min():.3g} to {picture.max():.3g}",
                              "finite values in [0, 1]", "save it as an 8-bit PNG")
         grey = (picture * 255).round().astype(np.uint8)
     else:

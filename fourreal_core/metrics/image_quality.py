@@ -10,8 +10,8 @@ from ..errors import InputError
 
 _WINDOW, _SIGMA = 11, 1.5
 _C1, _C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
-_LUMA = (4899, 9617, 1868)
-"""0.299, 0.587 and 0.114 in units of 2**-14: BT.601 luma in whole numbers, as image libraries compute it."""
+_LUMA = (9798, 19235, 3735)
+"""0.299, 0.587 and 0.114 in units of 2**-15: BT.601 luma in whole numbers, as OpenCV computes it."""
 
 
 def psnr(frame: Tensor, truth: Tensor, valid: Tensor | None = None) -> float:
@@ -67,7 +67,7 @@ def _pair(frame: Tensor, truth: Tensor, valid: Tensor | None) -> tuple[Tensor, T
 
 def _luma(rgb: Tensor) -> Tensor:
     weights = torch.tensor(_LUMA, dtype=rgb.dtype, device=rgb.device)
-    return ((rgb @ weights + 2**13) / 2**14).floor()
+    return ((rgb @ weights + 2**14) / 2**15).floor()
 
 
 def _blur(x: Tensor) -> Tensor:

@@ -1,0 +1,35 @@
+"""What all tests share: seeded randomness, and small clips that look like something."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from fourreal_core.grid import FrameGrid
+
+
+@pytest.fixture
+def generator() -> torch.Generator:
+    """Randomness that is the same in every run."""
+    return torch.Generator().manual_seed(20250611)
+
+
+@pytest.fixture
+def pictures(generator: torch.Generator):
+    """Makes ``(F, H, W, 3)`` smooth random 8-bit pictures in ``[0, 1]``, all of them different."""
+
+    def make(frames: int, height: int = 32, width: int = 48) -> Tensor:
+        coarse = torch.rand(frames, 3, 5, 7, generator=generator)
+        smooth = torch.nn.functional.interpolate(coarse, (height, width), mode="bicubic", align_corners=True)
+        return (smooth.clamp(0, 1).permute(0, 2, 3, 1) * 255).round() / 255
+
+    return make
+
+
+@pytest.fixture
+def small_grid(pictures) -> FrameGrid:
+    """A grid of 3 views and 4 times with row 0 and column 0 known."""
+    fixed = pictures(4)
+    freeze = torch.cat([fixed[:1], pictures(2)])
+    return FrameGrid.from_clips(freeze, fixed)

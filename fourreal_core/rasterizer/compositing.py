@@ -1,8 +1,10 @@
 """The numba kernel that composites a tile's splats front to back.
 
-A tile's pixels lie in planes of floats, one for the transmittance and one for each *attribute* that is summed: the colour
-channels and then the depth, filled up to groups of four. A splat is drawn over its own pixel box, eight pixels of a row
-at a time, so that no pixel asks which splats it has. The exponential is the product of one of x and one of y.
+A tile's pixels lie in planes of floats, one for the transmittance and one for each *attribute* that is summed: the
+colour channels and then the depth, filled up to groups of four. A splat is drawn over its own pixel box, in blocks of
+eight columns by four rows, so that no pixel asks which splats it has. Blocks may reach over the box, where alpha is too
+small to be drawn, and over the tile into a margin that nobody reads: fewer branches are worth more than fewer pixels.
+The exponential is the product of one of x and one of y.
 """
 
 from __future__ import annotations
@@ -20,13 +22,16 @@ from .simd import (
     any_lane,
     at_least,
     both,
+    div,
     exp2,
     fill,
     keep,
     lane_numbers,
     load,
+    more_than,
     mul,
     mul_add,
+    prefetch,
     smaller,
     store,
     sub,
@@ -34,9 +39,12 @@ from .simd import (
 )
 
 STRIDE = TILE + LANES  # a row's length: eight lanes may begin at its last pixel
-PLANE = TILE * STRIDE
+ROWS = 4  # rows of a block
+PLANE = (TILE + ROWS) * STRIDE
 GROUP = 4  # attributes that are kept in registers together
 CHECK_EVERY = 64  # splats between two looks for pixels that are still open
+ALL_CELLS = 0xFFFF
+AHEAD = 8  # so many splats before it is drawn, a splat's memory is asked for
 
 
 class Limits(NamedTuple):
@@ -54,6 +62,16 @@ def groups_of(channels):
 
 
 @njit(forceinline=True, error_model="numpy")
+def limit_lanes(limits):
+    """The limits, each in all lanes."""
+    return (
+        fill(np.float32(limits.max_alpha)),
+        fill(np.float32(limits.min_alpha)),
+        fill(np.float32(limits.min_transmittance)),
+    )
+
+
+@njit(forceinline=True, error_model="numpy")
 def box_in_tile(boxes, i, left, top):
     """Splat i's pixel box relative to a tile, cut to the tile: left, right, top, bottom."""
     x0, x1 = np.int64(boxes[4 * i]) - left, np.int64(boxes[4 * i + 1]) - left
@@ -64,7 +82,7 @@ def box_in_tile(boxes, i, left, top):
 @njit(forceinline=True, error_model="numpy")
 def open_transmittance(planes, height, width):
     """Starts a tile: transmittance 1 at its pixels, 0 where the tile hangs over the image."""
-    for y in range(TILE):
+    for y in range(TILE + ROWS):
         for x in range(STRIDE):
             planes[y * STRIDE + x] = np.float32(1.0 if y < height and x < width else 0.0)
 
@@ -84,11 +102,9 @@ def open_cells(planes, min_transmittance):
 @njit(forceinline=True, error_model="numpy")
 def cells_under(x0, x1, y0, y1):
     """The bits of the cells under a box that isn't empty."""
-    row = (2 << ((x1 - 1) >> 3)) - (1 << (x0 >> 3))
-    rows = 0
-    for cell in range(y0 >> 3, ((y1 - 1) >> 3) + 1):
-        rows |= row << (4 * cell)
-    return rows
+    columns = (2 << ((x1 - 1) >> 3)) - (1 << (x0 >> 3))
+    first, last = y0 >> 3, (y1 - 1) >> 3
+    return columns * ((0x1111 >> (4 * (3 + first - last))) << (4 * first))
 
 
 @njit(forceinline=True, error_model="numpy")
@@ -108,31 +124,55 @@ def attributes_of(i, z, colors, channels, attributes):
 
 
 @njit(forceinline=True, error_model="numpy")
-def _draw_rows(planes, weights, profile, across, x, rows, attributes, limits):
-    """Draws a splat over eight columns of its box: transmittance and the first group of attributes."""
-    a0, a1, a2, a3 = fill(attributes[0]), fill(attributes[1]), fill(attributes[2]), fill(attributes[3])
-    max_alpha, min_alpha = fill(np.float32(limits.max_alpha)), fill(np.float32(limits.min_alpha))
-    closed = fill(np.float32(limits.min_transmittance))
-    for y in range(rows[0], rows[1]):
-        at = y * STRIDE + x
-        before = load(planes, at)
-        alpha = smaller(mul(across, fill(profile[y])), max_alpha)
-        weight = keep(both(at_least(alpha, min_alpha), at_least(before, closed)), mul(alpha, before))
-        store(planes, at, sub(before, weight))
-        store(planes, at + PLANE, mul_add(weight, a0, load(planes, at + PLANE)))
-        store(planes, at + 2 * PLANE, mul_add(weight, a1, load(planes, at + 2 * PLANE)))
-        store(planes, at + 3 * PLANE, mul_add(weight, a2, load(planes, at + 3 * PLANE)))
-        store(planes, at + 4 * PLANE, mul_add(weight, a3, load(planes, at + 4 * PLANE)))
-        store(weights, y * LANES, weight)
+def fetch_ahead(keys, j, last, splats, channels):
+    """Asks for the memory of a splat that is about to be drawn: sorted by depth, splats lie all over the memory."""
+    geometry, boxes, colors = splats
+    ahead, _ = splat_of(keys[min(j + AHEAD, last - 1)])
+    prefetch(geometry, 4 * ahead)
+    prefetch(boxes, 4 * ahead)
+    prefetch(colors, channels * ahead)
 
 
 @njit(forceinline=True, error_model="numpy")
-def _draw_more(planes, weights, x, rows, attributes, group):
-    """Adds one further group of attributes with the weights that `_draw_rows` left."""
+def _draw_row(planes, at, alpha, limits, attributes):
+    """Draws a splat over eight pixels; returns their weights."""
+    a0, a1, a2, a3 = attributes
+    max_alpha, min_alpha, closed = limits
+    before = load(planes, at)
+    alpha = smaller(alpha, max_alpha)
+    weight = keep(both(at_least(alpha, min_alpha), at_least(before, closed)), mul(alpha, before))
+    store(planes, at, sub(before, weight))
+    store(planes, at + PLANE, mul_add(weight, a0, load(planes, at + PLANE)))
+    store(planes, at + 2 * PLANE, mul_add(weight, a1, load(planes, at + 2 * PLANE)))
+    store(planes, at + 3 * PLANE, mul_add(weight, a2, load(planes, at + 3 * PLANE)))
+    store(planes, at + 4 * PLANE, mul_add(weight, a3, load(planes, at + 4 * PLANE)))
+    return weight
+
+
+@njit(forceinline=True, error_model="numpy")
+def _draw_columns(planes, weights, profile, across, x, y0, y1, attributes, limits, many):
+    """Draws a splat over eight columns of its box: transmittance and the first group of attributes."""
+    group = fill(attributes[0]), fill(attributes[1]), fill(attributes[2]), fill(attributes[3])
+    for y in range(y0, y1, ROWS):
+        at = y * STRIDE + x
+        w0 = _draw_row(planes, at, mul(across, fill(profile[y])), limits, group)
+        w1 = _draw_row(planes, at + STRIDE, mul(across, fill(profile[y + 1])), limits, group)
+        w2 = _draw_row(planes, at + 2 * STRIDE, mul(across, fill(profile[y + 2])), limits, group)
+        w3 = _draw_row(planes, at + 3 * STRIDE, mul(across, fill(profile[y + 3])), limits, group)
+        if many:
+            store(weights, y * LANES, w0)
+            store(weights, (y + 1) * LANES, w1)
+            store(weights, (y + 2) * LANES, w2)
+            store(weights, (y + 3) * LANES, w3)
+
+
+@njit(forceinline=True, error_model="numpy")
+def _draw_more(planes, weights, x, y0, y1, attributes, group):
+    """Adds one further group of attributes with the weights that `_draw_columns` left."""
     first = group * GROUP
     for g in range(first, first + GROUP):
         value, plane = fill(attributes[g]), (g + 1) * PLANE
-        for y in range(rows[0], rows[1]):
+        for y in range(y0, y1):
             at = plane + y * STRIDE + x
             store(planes, at, mul_add(load(weights, y * LANES), value, load(planes, at)))
 
@@ -144,7 +184,9 @@ def _draw(keys, first, last, cells, origin, splats, raster, limits, planes, scra
     profile, weights, attributes = scratch
     left, top = origin
     groups = groups_of(raster.channels)
+    lanes = limit_lanes(limits)
     for j in range(first, last):
+        fetch_ahead(keys, j, last, splats, raster.channels)
         i, z = splat_of(keys[j])
         x0, x1, y0, y1 = box_in_tile(boxes, i, left, top)
         if not cells_under(x0, x1, y0, y1) & cells:
@@ -156,9 +198,9 @@ def _draw(keys, first, last, cells, origin, splats, raster, limits, planes, scra
         for x in range(x0, x1, LANES):
             dx = add(lane_numbers(), fill(np.float32(x) + np.float32(0.5) - u))
             across = exp2(mul(fill(factor), mul(dx, dx)))
-            _draw_rows(planes, weights, profile, across, x, (y0, y1), attributes, limits)
+            _draw_columns(planes, weights, profile, across, x, y0, y1, attributes, lanes, groups > 1)
             for group in range(1, groups):
-                _draw_more(planes, weights, x, (y0, y1), attributes, group)
+                _draw_more(planes, weights, x, y0, y1, attributes, group)
 
 
 @njit(nogil=True, error_model="numpy")
@@ -166,24 +208,33 @@ def _draw_tile(pairs, start, stop, origin, splats, raster, limits, planes, scrat
     """Sorts and draws one tile's pairs until all of its pixels are closed; returns how many were drawn."""
     if start == stop:
         return 0
-    buckets = deal_to_buckets(pairs, start, stop, dealt, ends)
-    cells, drawn, looked, low = 0xFFFF, 0, 0, 0
-    for b in range(buckets):
-        high = ends[b]
-        if low == high:
-            continue
-        sort_bucket(dealt, low, high, pairs, start)
-        while drawn < high:
-            last = min(high, looked + CHECK_EVERY)
-            _draw(pairs, start + drawn, start + last, cells, origin, splats, raster, limits, planes, scratch)
-            drawn = last
-            if drawn == looked + CHECK_EVERY:
-                looked = drawn
-                cells = open_cells(planes, limits.min_transmittance)
-                if cells == 0:
-                    return drawn
-        low = high
+    deal_to_buckets(pairs, start, stop, dealt, ends)
+    cells, drawn, ordered, bucket = ALL_CELLS, 0, 0, 0
+    while cells and drawn < stop - start:
+        last = min(drawn + CHECK_EVERY, stop - start)
+        while ordered < last:
+            sort_bucket(dealt, ordered, ends[bucket], pairs, start)
+            ordered = ends[bucket]
+            bucket += 1
+        _draw(pairs, start + drawn, start + last, cells, origin, splats, raster, limits, planes, scratch)
+        drawn = last
+        cells = open_cells(planes, limits.min_transmittance)
     return drawn
+
+
+@njit(forceinline=True, error_model="numpy")
+def _finish_row(planes, row, channels, background):
+    """Turns a row of sums into colours over the background, depth and, in the transmittance's place, coverage."""
+    nothing, one = fill(np.float32(0)), fill(np.float32(1))
+    for at in range(row, row + TILE, LANES):
+        still_open = load(planes, at)
+        covered = sub(one, still_open)
+        store(planes, at, covered)
+        for c in range(channels):
+            plane = at + (c + 1) * PLANE
+            store(planes, plane, mul_add(still_open, fill(background[c]), load(planes, plane)))
+        plane = at + (channels + 1) * PLANE
+        store(planes, plane, keep(more_than(covered, nothing), div(load(planes, plane), covered)))
 
 
 @njit(nogil=True, error_model="numpy")
@@ -191,15 +242,17 @@ def _write_tile(planes, origin, raster, background, image, alpha, depth):
     """Copies a tile's planes to the image, the background behind."""
     left, top = origin
     channels = raster.channels
+    columns = min(TILE, raster.width - left)
     for y in range(min(TILE, raster.height - top)):
-        for x in range(min(TILE, raster.width - left)):
-            at, pixel = y * STRIDE + x, (top + y) * raster.width + left + x
-            open_part = planes[at]
-            for c in range(channels):
-                image[pixel * channels + c] = planes[at + (c + 1) * PLANE] + open_part * background[c]
-            covered = np.float32(1.0) - open_part
-            alpha[pixel] = covered
-            depth[pixel] = planes[at + (channels + 1) * PLANE] / covered if covered > 0 else np.float32(0.0)
+        row, pixel = y * STRIDE, (top + y) * raster.width + left
+        _finish_row(planes, row, channels, background)
+        alpha[pixel : pixel + columns] = planes[row : row + columns]
+        plane = row + (channels + 1) * PLANE
+        depth[pixel : pixel + columns] = planes[plane : plane + columns]
+        for c in range(channels):
+            plane = row + (c + 1) * PLANE
+            for x in range(columns):
+                image[(pixel + x) * channels + c] = planes[plane + x]
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -222,7 +275,7 @@ def composite_tiles(counter, pairs, starts, splats, raster, limits, background, 
     planes = np.zeros((1 + GROUP * groups) * PLANE, np.float32)
     scratch = (
         np.zeros(STRIDE, np.float32),
-        np.zeros(TILE * LANES, np.float32),
+        np.zeros((TILE + ROWS) * LANES, np.float32),
         np.zeros(GROUP * groups, np.float32),
     )
     dealt, ends = np.empty(longest, np.uint64), np.empty(MAX_BUCKETS + 1, np.int64)

@@ -68,14 +68,13 @@ class _Rasterize(torch.autograd.Function):
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, *frame_gradients):
-        from .gradients import gather_gradients, replay_tiles
+        from .gradients import gather_gradients, replay_tiles, slot_size
 
         *inputs, image, alpha, depth = ctx.saved_tensors
         binned: _Binned = ctx.binned
         means, scales, _, colors = (tensor.view(-1).numpy() for tensor in inputs)
         raster, lens, limits = _constants(ctx.view, ctx.options)
-        slot_size = 4 + 4 * ((raster.channels + 4) // 4)
-        slots = np.empty(len(binned.pairs) * slot_size, np.float32)
+        slots = np.empty(len(binned.pairs) * slot_size.py_func(raster.channels), np.float32)
         used = np.zeros(len(binned.pairs), np.uint8)
         frame = tuple(part.view(-1).numpy() for part in (image, alpha, depth))
         flat_gradients = tuple(part.contiguous().view(-1).numpy() for part in frame_gradients)

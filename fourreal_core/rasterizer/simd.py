@@ -1,8 +1,8 @@
 """Eight float32 lanes as one value inside numba code.
 
-LLVM seldom vectorises the short loops of a rasterizer: it can't prove that the pixel planes and the splats' tables don't
-overlap. So the kernels say it themselves, with a numba type that is LLVM's ``<8 x float>``. LLVM splits it where the
-machine's registers are narrower (SSE, NEON: two of four), so nothing here depends on one instruction set.
+LLVM seldom vectorises the short loops of a rasterizer: it can't prove that the pixel planes and the splats' tables
+don't overlap. So the kernels say it themselves, with a numba type that is LLVM's ``<8 x float>``. LLVM splits it where
+the machine's registers are narrower (SSE, NEON: two of four), so nothing here depends on one instruction set.
 
 Indices are in elements and are not checked.
 """
@@ -126,6 +126,16 @@ def at_least(typingctx, a, b):
 
 
 @intrinsic
+def more_than(typingctx, a, b):
+    """Mask of the lanes where a > b."""
+
+    def build(context, builder, signature, args):
+        return builder.fcmp_ordered(">", *args)
+
+    return _mask(_f32, _f32), build
+
+
+@intrinsic
 def both(typingctx, a, b):
     """Mask of the lanes that are in both masks."""
 
@@ -181,6 +191,24 @@ def total(typingctx, value):
         return builder.extract_element(current, ir.Constant(_int, 0))
 
     return types.float32(_f32), build
+
+
+@intrinsic
+def totals(typingctx, a, b, c, d, e, f, g, h):
+    """The eight values' sums over their lanes, one in each lane; always added in the same order."""
+
+    def build(context, builder, signature, args):
+        def folded(x, y, first, second):
+            masks = (ir.Constant(_i32_ir, lanes) for lanes in (first, second))
+            return builder.fadd(*(builder.shuffle_vector(x, y, mask) for mask in masks))
+
+        even, odd = [0, 2, 8, 10, 4, 6, 12, 14], [1, 3, 9, 11, 5, 7, 13, 15]
+        level = list(args)
+        while len(level) > 2:
+            level = [folded(x, y, even, odd) for x, y in zip(level[::2], level[1::2], strict=True)]
+        return folded(*level, [0, 1, 2, 3, 8, 9, 10, 11], [4, 5, 6, 7, 12, 13, 14, 15])
+
+    return _f32(*[_f32] * LANES), build
 
 
 @intrinsic

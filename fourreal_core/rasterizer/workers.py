@@ -1,7 +1,8 @@
 """Running one compiled kernel on several threads.
 
-The kernels release the interpreter's lock and take their work from a shared counter, so plain threads are enough. Unlike
-numba's own parallel loops this needs no threading layer, survives a fork, and may be called from several threads at once.
+The kernels release the interpreter's lock and take their work from a shared counter, so plain threads are enough.
+Unlike numba's own parallel loops this needs no threading layer, survives a fork, and may be called from several threads
+at once.
 """
 
 from __future__ import annotations

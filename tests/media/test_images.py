@@ -79,8 +79,9 @@ def spoil(path: Path, how: str) -> Path:
     return path
 
 
-@pytest.mark.parametrize(("how", "words"), [("empty", "has 0 bytes; expected a complete file"),
-                                            ("text", "can't be read as a picture"), ("cut", "can't be read as a picture")])
+@pytest.mark.parametrize(("how", "words"), [
+    ("empty", "has 0 bytes; expected a complete file"), ("text", "can't be read as a picture"),
+    ("cut", "can't be read as a picture")])
 def test_files_that_are_no_pictures(tmp_path, how, words):
     with pytest.raises(InputError, match=words):
         read_image(spoil(tmp_path / "a.jpg", how))

@@ -22,7 +22,8 @@ def places(sheet: torch.Tensor, color: torch.Tensor) -> torch.Tensor:
 def test_a_contact_sheet_shows_views_downward_and_times_to_the_right():
     cells = flat_cells(3, 4)
     sheet = contact_sheet(cells, torch.zeros(3, 4, dtype=torch.bool))
-    centres = torch.stack([places(sheet, cells[v, t, 0, 0]).mean(0) for v in range(3) for t in range(4)]).reshape(3, 4, 2)
+    middles = [places(sheet, cells[v, t, 0, 0]).mean(0) for v in range(3) for t in range(4)]
+    centres = torch.stack(middles).reshape(3, 4, 2)
     assert (places(sheet, cells[1, 2, 0, 0])).shape == (600, 2)
     assert (centres[1:, :, 0] > centres[:-1, :, 0] + 20).all() and (centres[:, 1:, 1] > centres[:, :-1, 1] + 30).all()
 
@@ -46,6 +47,12 @@ def test_a_wall_plays_all_views_at_the_same_moment():
     assert wall.shape[0] == 3 and wall.shape[2] <= 1280
     for t in range(3):
         assert all(len(places(wall[t], cells[v, t, 0, 0])) == 36 * 64 for v in range(8))
+
+
+def test_a_wall_leaves_few_places_empty():
+    sizes = {v: tuple(grid_wall(flat_cells(v, 1, (36, 64))).shape[1:3]) for v in (2, 4, 7, 8, 9)}
+    tiles = {v: (round(h / 40), round(w / 68)) for v, (h, w) in sizes.items()}
+    assert tiles == {2: (1, 2), 4: (2, 2), 7: (2, 4), 8: (2, 4), 9: (3, 3)}
 
 
 def test_a_wall_stays_within_its_width():

@@ -1,0 +1,151 @@
+"""``fourreal run`` with a stand-in for the pipeline: inputs reach it as given, outputs are complete and exact."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from fourreal_core.cli import main
+from fourreal_core.cli.arguments import OUTPUT_NAMES
+from fourreal_core.media import read_clip, read_image, save_image
+
+
+def outputs(folder: Path) -> set[str]:
+    return {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_a_run_leaves_every_output_and_nothing_else(tmp_path, two_clips, pipeline):
+    assert main([*two_clips, "-o", str(tmp_path / "out"), "--quiet"]) == 0
+    cells = {f"grid/v{v}_t{t}.png" for v in range(3) for t in range(4)}
+    assert outputs(tmp_path / "out") == cells | set(OUTPUT_NAMES)
+
+
+def test_given_cells_come_back_bit_for_bit(tmp_path, two_clips, pipeline, pictures):
+    more = tmp_path / "more"
+    more.mkdir()
+    cell = pictures(1)[0]
+    save_image(cell, more / "v2_t3.png")
+    assert main([*two_clips, "-o", str(tmp_path / "out"), "--grid", str(more), "--quiet"]) == 0
+    freeze, fixed = read_clip(tmp_path / "freeze"), read_clip(tmp_path / "fixed")
+    grid = tmp_path / "out" / "grid"
+    for v in range(1, 3):
+        assert torch.equal(read_image(grid / f"v{v}_t0.png"), freeze[v])
+    for t in range(4):
+        assert torch.equal(read_image(grid / f"v0_t{t}.png"), fixed[t])
+    assert torch.equal(read_image(grid / "v2_t3.png"), cell)
+    assert pipeline.grid.known.tolist() == [[True] * 4, [True, False, False, False], [True, False, False, True]]
+
+
+def test_given_cells_are_exact_also_where_they_were_resized(tmp_path, two_clips, pipeline):
+    assert main([*two_clips, "-o", str(tmp_path / "out"), "--size", "40x36", "--quiet"]) == 0
+    assert torch.equal(read_image(tmp_path / "out" / "grid" / "v1_t0.png"), pipeline.grid.frames[1, 0])
+    assert pipeline.grid.size == (36, 40)
+
+
+def test_odd_sizes_keep_their_cells_and_pad_their_videos(tmp_path, two_clips, pipeline):
+    assert main([*two_clips, "-o", str(tmp_path / "out"), "--size", "47x33", "--quiet"]) == 0
+    assert read_image(tmp_path / "out" / "grid" / "v1_t1.png").shape == (33, 47, 3)
+    assert read_clip(tmp_path / "out" / "freeze_time.mp4").shape == (3, 34, 48, 3)
+
+
+def test_options_reach_the_pipeline(tmp_path, clip_folder, pipeline):
+    mask = torch.ones(32, 48, 3)
+    mask[:5] = 0
+    save_image(mask, tmp_path / "mask.png")
+    args = ["run", "--freeze-time", str(clip_folder("a", 12)), "--fixed-view", str(clip_folder("b", 5)), "-o",
+            str(tmp_path / "out"), "--views", "4", "--mask", str(tmp_path / "mask.png"), "--seed", "7",
+            "--device", "cpu"]
+    assert main([*args, "--quiet"]) == 0
+    assert (pipeline.grid.views, pipeline.grid.times) == (4, 5)
+    assert torch.equal(pipeline.grid.freeze_time[3], read_clip(tmp_path / "a")[11])
+    assert (~pipeline.grid.valid).sum() == 5 * 48 and not pipeline.grid.valid[:5].any()
+    assert (pipeline.options.seed, pipeline.options.device) == (7, "cpu")
+
+
+def test_long_clips_give_eight_by_eight(tmp_path, clip_folder, pipeline):
+    args = ["run", "--freeze-time", str(clip_folder("a", 12)), "--fixed-view", str(clip_folder("b", 9))]
+    assert main([*args, "-o", str(tmp_path / "out"), "--quiet"]) == 0
+    assert (pipeline.grid.views, pipeline.grid.times) == (8, 8)
+
+
+def test_the_report_says_what_was_run(tmp_path, two_clips, pipeline, capsys):
+    assert main([*two_clips, "-o", str(tmp_path / "out"), "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed == json.loads((tmp_path / "out" / "report.json").read_text())
+    assert printed["grid"] == {"views": 3, "times": 4, "height": 32, "width": 48, "known_cells": 6, "valid_share": 1.0}
+    assert list(printed["seconds"]) == ["read clips", "stand-in", "write"] and printed["seconds"]["stand-in"] == 0.25
+    assert printed["seconds_total"] > 0 and printed["splats"] == 20
+    assert printed["versions"]["torch"] == torch.__version__
+    assert printed["peak_memory_mb"] is None or printed["peak_memory_mb"] > 50
+    assert printed["inputs"]["freeze_time"] == str(tmp_path / "freeze")
+
+
+def test_quiet_is_silent_and_loud_names_stages(tmp_path, two_clips, pipeline, capfd):
+    assert main([*two_clips, "-o", str(tmp_path / "out"), "--quiet"]) == 0
+    assert capfd.readouterr() == ("", "")
+    assert main([*two_clips, "-o", str(tmp_path / "out")]) == 0
+    out, err = capfd.readouterr()
+    assert "6 cells made from 6 given ones" in out
+    assert "stand-in" in err and "left" in err and "cells" in err
+
+
+def test_warnings_are_said_once_and_hidden_by_quiet(tmp_path, clip_folder, pipeline, capfd):
+    args = ["run", "--freeze-time", str(clip_folder("a", 3)), "--fixed-view", str(clip_folder("b", 3, 64, 96)), "-o",
+            str(tmp_path / "out")]
+    assert main(args) == 0
+    assert capfd.readouterr().err.count("the fixed-view clip is resized") == 1
+    assert main([*args, "--quiet"]) == 0
+    assert capfd.readouterr().err == ""
+
+
+def test_first_frames_that_differ_are_a_warning_with_the_difference(tmp_path, clip_folder, pipeline, capfd):
+    other = clip_folder("b", 3)
+    (other / "0.png").unlink()
+    assert main(["run", "--freeze-time", str(clip_folder("a", 3)), "--fixed-view", str(other), "-o",
+                 str(tmp_path / "out")]) == 0
+    assert "the first frames of the two clips differ (PSNR " in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("how", ["file in out", "folder is out", "folder is out/grid", "cells are out/grid"])
+def test_inputs_are_never_overwritten(tmp_path, two_clips, pipeline, capsys, how, pictures):
+    out = tmp_path / "out"
+    (out / "grid").mkdir(parents=True)
+    for folder in (out, out / "grid"):
+        save_image(pictures(1)[0], folder / "v0_t0.png")
+        save_image(pictures(1)[0], folder / "v1_t0.png")
+    (out / "freeze_time.mp4").write_bytes(b"precious")
+    args = list(two_clips)
+    if how == "cells are out/grid":
+        args += ["--grid", str(out / "grid")]
+    else:
+        args[2] = str({"file in out": out / "freeze_time.mp4", "folder is out": out}.get(how, out / "grid"))
+    before = {p: (out / p).read_bytes() for p in outputs(out)}
+    assert main([*args, "-o", str(out)]) == 2
+    assert "lies where outputs are written" in capsys.readouterr().err
+    assert {p: (out / p).read_bytes() for p in outputs(out)} == before
+
+
+def test_an_interrupt_ends_with_130_and_no_half_file(tmp_path, two_clips, pipeline, capsys):
+    pipeline.fails_with = KeyboardInterrupt()
+    assert main([*two_clips, "-o", str(tmp_path / "out")]) == 130
+    assert "interrupted" in capsys.readouterr().err
+    assert outputs(tmp_path / "out") == set()
+
+
+def test_an_interrupt_while_writing_leaves_only_whole_files(tmp_path, two_clips, pipeline, monkeypatch):
+    real = os.replace
+    done = []
+
+    def replace(source: Path, target: Path) -> None:
+        if len(done) == 3:
+            raise KeyboardInterrupt
+        done.append(Path(target).name)
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", replace)
+    assert main([*two_clips, "-o", str(tmp_path / "out"), "--quiet"]) == 130
+    assert outputs(tmp_path / "out") == set(done) and len(done) == 3

@@ -6,7 +6,7 @@ from comfy_api.latest import io
 
 from ..fourreal_core.grid import FrameGrid
 from ..fourreal_core.splats.scene import Scene4D
-from .compat import advanced, schema
+from .compat import schema
 from .placement import compute_device, place, plain_tensors
 from .progress import HostProgress
 from .wires import ClipTracks, GridWire, SceneWire, TracksWire
@@ -85,8 +85,6 @@ class FitDeformation(io.ComfyNode):
                                  "fixed-view clip are where the motion starts."),
                 io.Int.Input("steps", default=defaults.steps, min=0, max=100_000, tooltip="Optimisation steps by "
                              "rendering, one known cell each; more take longer and fit closer."),
-                advanced(io.Int.Input("track_steps", default=defaults.track_steps, min=0, max=100_000, tooltip=
-                                      "Optimisation steps on the tracks, before those by rendering.")),
                 io.Int.Input("seed", default=defaults.seed, min=0, max=2**63 - 1, control_after_generate=False,
                              tooltip="Start of the random numbers; the same seed gives the same scene on one machine."),
             ],
@@ -94,7 +92,7 @@ class FitDeformation(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, scene: Scene4D, grid: FrameGrid, steps: int, track_steps: int, seed: int,
+    def execute(cls, scene: Scene4D, grid: FrameGrid, steps: int, seed: int,
                 tracks: ClipTracks | None = None) -> io.NodeOutput:
         """See ComfyNode."""
         from ..fourreal_core.splats.fit import FitOptions, fit_deformation
@@ -103,6 +101,5 @@ class FitDeformation(io.ComfyNode):
         with plain_tensors(gradients=True):
             times = place(tracks.times, device) if tracks is not None else None
             fitted = fit_deformation(place(scene, device), place(grid, device), times,
-                                     FitOptions(steps=steps, track_steps=track_steps, seed=seed),
-                                     on_step=progress.part())
+                                     FitOptions(steps=steps, seed=seed), on_step=progress.part())
             return io.NodeOutput(place(fitted))

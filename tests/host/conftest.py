@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from .sample_input import SIZE, TIMES, node_of, sample_clips
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -20,9 +21,9 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     if not os.environ.get("COMFYUI_PATH"):
         pytest.skip("COMFYUI_PATH names no ComfyUI checkout (and COMFYUI_PYTHON the interpreter of its environment)")
     pytest.importorskip("websocket", reason="websocket-client is not installed")
-    from .comfy_host import ComfyHost
-
     from fourreal_core.media import write_video
+
+    from .comfy_host import ComfyHost
 
     started = ComfyHost(Path(os.environ["COMFYUI_PATH"]), os.environ.get("COMFYUI_PYTHON", "python"),
                         tmp_path_factory.mktemp("comfy") / "base")
@@ -42,7 +43,7 @@ def workflow() -> dict[str, Any]:
     """The shipped workflow in API format, with less of everything that takes long."""
     prompt = json.loads((REPOSITORY / "workflows" / "api" / "two_clips_to_4d.json").read_text("utf-8"))
     node_of(prompt, "FourRealTracks3D")["inputs"]["max_points"] = 3000
-    node_of(prompt, "FourRealFitDeformation")["inputs"].update(steps=10, track_steps=20)
+    node_of(prompt, "FourRealFitDeformation")["inputs"]["steps"] = 10
     for node in prompt.values():
         if node["class_type"] == "FourRealRenderScene":
             node["inputs"]["frames"] = 2 * TIMES

@@ -10,6 +10,7 @@ from typing import Any
 import imageio.v3 as iio
 import numpy as np
 import pytest
+
 from .sample_input import SIZE, TIMES, VIEWS, node_of
 
 pytestmark = pytest.mark.host

@@ -38,7 +38,7 @@ def test_defaults_are_the_cores(schemas: dict[str, Any], part: Part) -> None:
         return next(i.default for i in schemas[node].inputs if i.id == name)
 
     fit = part("fourreal_core.splats.fit").FitOptions()
-    for name in ("steps", "track_steps", "seed"):
+    for name in ("steps", "seed"):
         assert default("FourRealFitDeformation", name) == getattr(fit, name)
     assert default("FourRealTracks3D", "max_points") == part("fourreal_core.tracking.track3d").TrackOptions().max_points
     assert default("FourRealRenderScene", "colors") == part("fourreal_core.splats.proposal").ProposalOptions().colors

@@ -5,14 +5,13 @@ from __future__ import annotations
 import argparse
 import contextlib
 import logging
-import signal
 import sys
-import threading
 from collections.abc import Iterator, Sequence
 
 from .. import __version__
 from ..errors import InputError
 from . import demo, doctor, run
+from .interrupts import interruptible
 
 INTERRUPTED, BAD_INPUT = 130, 2
 
@@ -28,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     args = _parser().parse_args(argv)
     try:
-        with _logging(args), _terminate_like_interrupt():
+        with _logging(args), interruptible():
             args.execute(args)
     except KeyboardInterrupt:
         if args.debug:
@@ -83,20 +82,3 @@ class _AboveBars(logging.Handler):
         from tqdm import tqdm
 
         tqdm.write(self.format(record), file=sys.stderr)
-
-
-@contextlib.contextmanager
-def _terminate_like_interrupt() -> Iterator[None]:
-    """Lets a polite kill clean up as Ctrl-C does."""
-    if threading.current_thread() is not threading.main_thread():  # only the main thread may set handlers
-        yield
-        return
-
-    def interrupt(signum: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -9,12 +9,14 @@ import torch
 from tqdm import tqdm
 
 from ..progress import OnStep
+from . import interrupts
 
 
 class StageBars:
     """A stage factory that draws a bar a stage on stderr: its name, how far it is, and the time left.
 
-    Use it as a context manager, so that the last bar is closed also when a stage fails.
+    Use it as a context manager, so that the last bar is closed also when a stage fails. Every step also looks whether
+    an interrupt is waiting.
 
     Args:
         quiet: Draw nothing.
@@ -40,6 +42,7 @@ class StageBars:
                               bar_format="{desc} {percentage:3.0f}% |{bar:30}| {elapsed} passed, {remaining} left")
 
         def on_step(done: int, total: int, preview: torch.Tensor | None = None) -> None:
+            interrupts.check()
             bar.total = total
             bar.update(done - bar.n)
 

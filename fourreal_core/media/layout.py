@@ -72,7 +72,7 @@ def _columns(views: int, aspect: float) -> int:
         shape = abs(math.log(columns / rows * aspect * 9 / 16))
         return (columns * rows - views) / views + 0.15 * shape
 
-    return min(range(1, views + 1), key=cost)
+    return min(range(views, 0, -1), key=cost)  # of two equal ones the wider
 
 
 def _shrink(frames: Tensor, width: int) -> Tensor:

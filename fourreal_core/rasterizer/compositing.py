@@ -116,11 +116,11 @@ def column_profile(profile, y0, y1, v, factor, opacity):
 
 
 @njit(forceinline=True, error_model="numpy")
-def attributes_of(i, z, colors, channels, attributes):
+def attributes_of(i, depth, colors, channels, attributes):
     """Writes a splat's colours, then its depth; what follows up to the group's end stays 0."""
     for c in range(channels):
         attributes[c] = colors[i * channels + c]
-    attributes[channels] = z
+    attributes[channels] = depth
 
 
 @njit(forceinline=True, error_model="numpy")
@@ -178,8 +178,8 @@ def _draw_more(planes, weights, x, y0, y1, attributes, group):
 
 
 @njit(nogil=True, error_model="numpy")
-def _draw(keys, first, last, cells, origin, splats, raster, limits, planes, scratch):
-    """Draws the sorted ``keys[first:last]`` into a tile's planes."""
+def _draw(keys, first, last, nearest, cells, origin, splats, raster, limits, planes, scratch):
+    """Draws the sorted ``keys[first:last]`` into a tile's planes, depths counted from the tile's nearest splat."""
     geometry, boxes, colors = splats
     profile, weights, attributes = scratch
     left, top = origin
@@ -194,7 +194,7 @@ def _draw(keys, first, last, cells, origin, splats, raster, limits, planes, scra
         u, v = geometry[4 * i] - np.float32(left), geometry[4 * i + 1] - np.float32(top)
         factor = geometry[4 * i + 2]
         column_profile(profile, y0, y1, v, factor, geometry[4 * i + 3])
-        attributes_of(i, z, colors, raster.channels, attributes)
+        attributes_of(i, z - nearest, colors, raster.channels, attributes)
         for x in range(x0, x1, LANES):
             dx = add(lane_numbers(), fill(np.float32(x) + np.float32(0.5) - u))
             across = exp2(mul(fill(factor), mul(dx, dx)))
@@ -216,15 +216,19 @@ def _draw_tile(pairs, start, stop, origin, splats, raster, limits, planes, scrat
             sort_bucket(dealt, ordered, ends[bucket], pairs, start)
             ordered = ends[bucket]
             bucket += 1
-        _draw(pairs, start + drawn, start + last, cells, origin, splats, raster, limits, planes, scratch)
+        _, nearest = splat_of(pairs[start])
+        _draw(pairs, start + drawn, start + last, nearest, cells, origin, splats, raster, limits, planes, scratch)
         drawn = last
         cells = open_cells(planes, limits.min_transmittance)
     return drawn
 
 
 @njit(forceinline=True, error_model="numpy")
-def _finish_row(planes, row, channels, background):
-    """Turns a row of sums into colours over the background, depth and, in the transmittance's place, coverage."""
+def _finish_row(planes, row, channels, background, nearest):
+    """Turns a row of sums into colours over the background, depth and, in the transmittance's place, coverage.
+
+    Depths were counted from the nearest, so that the rounding of a small coverage doesn't scale the whole depth.
+    """
     nothing, one = fill(np.float32(0)), fill(np.float32(1))
     for at in range(row, row + TILE, LANES):
         still_open = load(planes, at)
@@ -234,18 +238,18 @@ def _finish_row(planes, row, channels, background):
             plane = at + (c + 1) * PLANE
             store(planes, plane, mul_add(still_open, fill(background[c]), load(planes, plane)))
         plane = at + (channels + 1) * PLANE
-        store(planes, plane, keep(more_than(covered, nothing), div(load(planes, plane), covered)))
+        store(planes, plane, keep(more_than(covered, nothing), add(fill(nearest), div(load(planes, plane), covered))))
 
 
 @njit(nogil=True, error_model="numpy")
-def _write_tile(planes, origin, raster, background, image, alpha, depth):
+def _write_tile(planes, origin, raster, background, nearest, image, alpha, depth):
     """Copies a tile's planes to the image, the background behind."""
     left, top = origin
     channels = raster.channels
     columns = min(TILE, raster.width - left)
     for y in range(min(TILE, raster.height - top)):
         row, pixel = y * STRIDE, (top + y) * raster.width + left
-        _finish_row(planes, row, channels, background)
+        _finish_row(planes, row, channels, background, nearest)
         alpha[pixel : pixel + columns] = planes[row : row + columns]
         plane = row + (channels + 1) * PLANE
         depth[pixel : pixel + columns] = planes[plane : plane + columns]
@@ -289,4 +293,7 @@ def composite_tiles(counter, pairs, starts, splats, raster, limits, background, 
         drawn[tile] = _draw_tile(
             pairs, starts[tile], starts[tile + 1], origin, splats, raster, limits, planes, scratch, dealt, ends
         )
-        _write_tile(planes, origin, raster, background, *frame)
+        nearest = np.float32(0)
+        if drawn[tile] > 0:
+            _, nearest = splat_of(pairs[starts[tile]])
+        _write_tile(planes, origin, raster, background, nearest, *frame)

@@ -60,8 +60,11 @@ def slot_size(channels):
 
 
 @njit(forceinline=True, error_model="numpy")
-def _pixel_gradients(planes, origin, raster, background, frame, frame_gradients):
-    """Fills the planes with L per pixel, and with the parts of q: a constant and a factor of each attribute."""
+def _pixel_gradients(planes, origin, raster, background, frame, frame_gradients, nearest):
+    """Fills the planes with L per pixel, and with the parts of q: a constant and a factor of each attribute.
+
+    Depths count from the tile's nearest splat: q has the difference of two depths, and loses fewer digits so.
+    """
     left, top = origin
     image, alpha, depth = frame
     image_gradient, alpha_gradient, depth_gradient = frame_gradients
@@ -80,7 +83,7 @@ def _pixel_gradients(planes, origin, raster, background, frame, frame_gradients)
             share = depth_gradient[pixel] / covered if covered > 0 else np.float32(0)
             planes[_FIRST + channels * PLANE + at] = share
             planes[_REST + at] = rest
-            planes[_CONSTANT + at] = constant - share * depth[pixel]
+            planes[_CONSTANT + at] = constant - share * (depth[pixel] - nearest)
 
 
 @njit(forceinline=True, error_model="numpy")
@@ -153,7 +156,7 @@ def _replay_columns(planes, more, profile, across, x, y0, y1, v, attributes, lim
 
 
 @njit(forceinline=True, error_model="numpy")
-def _replay_splat(i, z, slot, box, origin, splats, channels, limits, planes, scratch, slots):
+def _replay_splat(i, depth, slot, box, origin, splats, channels, limits, planes, scratch, slots):
     """Replays one splat in one tile and writes its slot."""
     geometry, boxes, colors = splats
     profile, more, attributes, factors = scratch
@@ -162,7 +165,7 @@ def _replay_splat(i, z, slot, box, origin, splats, channels, limits, planes, scr
     u, v = geometry[4 * i] - np.float32(origin[0]), geometry[4 * i + 1] - np.float32(origin[1])
     factor, opacity = geometry[4 * i + 2], geometry[4 * i + 3]
     column_profile(profile, y0, y1, v, factor, opacity)
-    attributes_of(i, z, colors, channels, attributes)
+    attributes_of(i, depth, colors, channels, attributes)
     for s in range(slot + LANES, slot + slot_size(channels)):
         slots[s] = 0
     a = px = py = pd = s0 = s1 = s2 = s3 = fill(np.float32(0))
@@ -193,6 +196,7 @@ def _replay_tile(pairs, start, stop, tile, splats, first_slot, raster, limits, p
     boxes, size = splats[1], slot_size(raster.channels)
     lanes = limit_lanes(limits)
     cells = ALL_CELLS
+    _, nearest = splat_of(pairs[start])
     for j in range(start, stop):
         if (j - start) % CHECK_EVERY == 0:
             cells = open_cells(planes, limits.min_transmittance)
@@ -204,7 +208,7 @@ def _replay_tile(pairs, start, stop, tile, splats, first_slot, raster, limits, p
         first_column, columns, first_row, _ = tile_box(boxes, i)
         slot = first_slot[i] + (row - first_row) * columns + column - first_column
         used[slot] = 1
-        _replay_splat(i, z, slot * size, box, origin, splats, raster.channels, lanes, planes, scratch, slots)
+        _replay_splat(i, z - nearest, slot * size, box, origin, splats, raster.channels, lanes, planes, scratch, slots)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -245,7 +249,8 @@ def replay_tiles(
             continue
         origin = (tile % raster.columns * TILE, tile // raster.columns * TILE)
         open_transmittance(planes, raster.height - origin[1], raster.width - origin[0])
-        _pixel_gradients(planes, origin, raster, background, frame, gradients)
+        _, nearest = splat_of(pairs[start])
+        _pixel_gradients(planes, origin, raster, background, frame, gradients, nearest)
         _replay_tile(pairs, start, stop, tile, splats, first_slot, raster, limits, planes, scratch, slots, used)
 
 

@@ -1,0 +1,196 @@
+"""The numba back end against the definition, over the scenes that break rasterizers."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from fourreal_core.rasterizer import RasterOptions, rasterize
+
+from .scenes import CAMERA, SIZE, Splats, assert_close, random_loss, random_splats, render_and_gradients
+
+pytest.importorskip("numba")
+NEAR = 1 / 64  # float32 and float64 hold it exactly, so both draw what lies at it
+NUMBA = RasterOptions(backend="numba")
+IMAGE_TOLERANCE = 1e-4  # float32 positions of some 50 px are good to 4e-6 px, and alpha changes by at most 1 a pixel
+GRADIENT_TOLERANCE = 1e-3  # of the gradient's norm: the remainder of the loss loses digits behind opaque splats
+
+
+def _single() -> Splats:
+    return tuple(tensor[:1] for tensor in random_splats(5))
+
+
+def _none() -> Splats:
+    return tuple(tensor[:0] for tensor in random_splats(5))
+
+
+def _changed(change: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], None], count: int = 80) -> Splats:
+    means, scales, opacities, colors = random_splats(count, seed=5)
+    change(means, scales, opacities)
+    return means, scales, opacities, colors
+
+
+def _behind(means: torch.Tensor, scales: torch.Tensor, opacities: torch.Tensor) -> None:
+    means[::2, 2] *= -1
+
+
+def _near_plane(means: torch.Tensor, scales: torch.Tensor, opacities: torch.Tensor) -> None:
+    means[::3] = torch.tensor([0.0001, 0.0001, NEAR])
+    means[1::3, 2] = 0.999 * NEAR
+    means[2::9, 2] = 0.0
+    scales[::3] = 1e-4
+
+
+def _off_screen(means: torch.Tensor, scales: torch.Tensor, opacities: torch.Tensor) -> None:
+    means[:, 0] += 50
+
+
+def _huge(means: torch.Tensor, scales: torch.Tensor, opacities: torch.Tensor) -> None:
+    scales[:10] = 30.0
+    scales[10] = 1e9
+
+
+def _equal_depths(means: torch.Tensor, scales: torch.Tensor, opacities: torch.Tensor) -> None:
+    means[:, 2] = 2.0
+
+
+def _transparent(means: torch.Tensor, scales: torch.Tensor, opacities: torch.Tensor) -> None:
+    opacities[::2] = 0.0
+    opacities[1::4] = 0.003  # less than 1 / 255
+
+
+def _opaque(means: torch.Tensor, scales: torch.Tensor, opacities: torch.Tensor) -> None:
+    opacities[:] = 1.0
+    scales[:] = 0.5
+
+
+SCENES = {
+    "one splat": _single,
+    "no splat": _none,
+    "random": lambda: random_splats(300),
+    "crowded": lambda: random_splats(4000),  # several buckets in every tile
+    "behind the camera": lambda: _changed(_behind),
+    "on the near plane": lambda: _changed(_near_plane),
+    "off screen": lambda: _changed(_off_screen),
+    "larger than the screen": lambda: _changed(_huge),
+    "equal depths": lambda: _changed(_equal_depths, 1500),
+    "zero opacity": lambda: _changed(_transparent),
+    "opaque": lambda: _changed(_opaque, 500),
+}
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_agrees_with_the_definition(name: str) -> None:
+    _compare(SCENES[name]())
+
+
+@pytest.mark.parametrize("channels", [0, 1, 2, 4, 11, 32])
+def test_any_number_of_channels(channels: int) -> None:
+    _compare(random_splats(200, channels))
+
+
+def _compare(splats: Splats) -> None:
+    background = torch.linspace(0, 1, splats[3].shape[1]) if splats[3].shape[1] else None
+    exact = tuple(tensor.double() for tensor in splats)
+    expected, expected_gradients = render_and_gradients(exact, "torch", CAMERA, background, NEAR)
+    got, gradients = render_and_gradients(splats, "numba", CAMERA, background, NEAR)
+    assert_close(got.image, expected.image, IMAGE_TOLERANCE, lambda d: d.abs().max())
+    assert_close(got.alpha, expected.alpha, IMAGE_TOLERANCE, lambda d: d.abs().max())
+    # a mean of depths: where coverage is 1/255, float32's 6e-8 of 1 - T is 1.5e-5 of it
+    scale = max(1.0, expected.depth.max().item())
+    assert_close(got.depth, expected.depth, IMAGE_TOLERANCE * scale, lambda d: d.abs().max())
+    for ours, theirs in zip(gradients, expected_gradients, strict=True):
+        assert ours.isfinite().all()
+        assert_close(ours, theirs, GRADIENT_TOLERANCE * theirs.norm().item() + 1e-5, torch.linalg.norm)
+
+
+def test_same_bits_with_one_and_with_many_threads() -> None:
+    splats = random_splats(3000)
+    threads = torch.get_num_threads()
+    try:
+        results = []
+        for count in (1, 2, 7):
+            torch.set_num_threads(count)
+            rendered, gradients = render_and_gradients(splats, "numba")
+            results.append([rendered.image, rendered.alpha, rendered.depth, *gradients])
+    finally:
+        torch.set_num_threads(threads)
+    for other in results[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(results[0], other, strict=True))
+
+
+def test_may_be_called_from_several_threads_at_once() -> None:
+    splats = random_splats(2000)
+    expected, _ = render_and_gradients(splats, "numba")
+    images: list[torch.Tensor] = []
+
+    def work() -> None:
+        images.extend(render_and_gradients(splats, "numba")[0].image for _ in range(5))
+
+    workers = [threading.Thread(target=work) for _ in range(3)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert len(images) == 15 and all(torch.equal(image, expected.image) for image in images)
+
+
+def test_non_contiguous_inputs() -> None:
+    means, scales, opacities, colors = random_splats(50)
+    strided = (means.T.contiguous().T, scales.repeat_interleave(2)[::2], torch.stack([opacities] * 2, 1)[:, 1])
+    assert not any(tensor.is_contiguous() for tensor in strided)
+    first, second = render_and_gradients((means, scales, opacities, colors), "numba")
+    again, gradients = render_and_gradients((*strided, colors.T.contiguous().T), "numba")
+    assert torch.equal(first.image, again.image)
+    assert all(torch.equal(a, b) for a, b in zip(second, gradients, strict=True))
+
+
+@pytest.mark.parametrize("wanted", [(0,), (1,), (2,), (3,), (0, 2), (1, 2, 3)])
+def test_gradients_for_any_subset(wanted: tuple[int, ...]) -> None:
+    splats = random_splats(50)
+    _, full = render_and_gradients(splats, "numba")
+    inputs = [tensor.clone().requires_grad_(index in wanted) for index, tensor in enumerate(splats)]
+    random_loss(rasterize(*inputs, CAMERA, SIZE, options=NUMBA)).backward()
+    for index, tensor in enumerate(inputs):
+        assert (tensor.grad is not None) == (index in wanted)
+        assert tensor.grad is None or torch.equal(tensor.grad, full[index])
+
+
+@pytest.mark.parametrize("output", ["image", "alpha", "depth"])
+def test_gradients_from_one_output_alone(output: str) -> None:
+    gradients = []
+    for backend, dtype in (("torch", torch.float64), ("numba", torch.float32)):
+        inputs = [tensor.to(dtype).requires_grad_() for tensor in random_splats(60)]
+        rendered = rasterize(*inputs, CAMERA, SIZE, options=RasterOptions(backend=backend))
+        (getattr(rendered, output) ** 2).sum().backward()
+        gradients.append([tensor.grad if tensor.grad is not None else torch.zeros_like(tensor) for tensor in inputs])
+    for theirs, ours in zip(*gradients, strict=True):
+        assert_close(ours, theirs, GRADIENT_TOLERANCE * theirs.norm().item() + 1e-5, torch.linalg.norm)
+
+
+def test_inputs_stay_as_they_were() -> None:
+    splats = random_splats(50)
+    before = [tensor.clone() for tensor in splats]
+    render_and_gradients(splats, "numba")
+    assert all(torch.equal(a, b) for a, b in zip(before, splats, strict=True))
+
+
+def test_a_tile_whose_depths_crowd_into_one_bucket() -> None:
+    # one splat far away takes nearly all the depth range that the buckets share: one of them is sorted by radix
+    means, scales, opacities, colors = random_splats(900, seed=2)
+    means[:, 2] = 2 + 1e-3 * means[:, 2]
+    means[0, 2] = 1e6
+    _compare((means, scales, opacities, colors))
+
+
+def test_other_constants() -> None:
+    splats = random_splats(100)
+    constants = {"near": 2.0, "low_pass": 1.5, "max_alpha": 0.7, "min_alpha": 0.05, "min_transmittance": 0.1}
+    pictures = [
+        rasterize(*splats, CAMERA, SIZE, options=RasterOptions(backend=backend, **constants)).image
+        for backend in ("torch", "numba")
+    ]
+    assert_close(*pictures, IMAGE_TOLERANCE, lambda d: d.abs().max())

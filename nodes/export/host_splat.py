@@ -1,8 +1,8 @@
 """The border to the host's 3D types: splats and cameras in the host's conventions.
 
-The host's ``SPLAT`` frame is that of 3DGS files, x right, y down, z forward, which is this project's world, so positions
-cross unchanged. Its cameras (``LOAD3D_CAMERA``) are those of three.js, x right, y up, looking down -z: that is a half-turn
-about x.
+The host's ``SPLAT`` frame is that of 3DGS files, x right, y down, z forward, which is this project's world: positions
+cross as they are. Its cameras (``LOAD3D_CAMERA``) are those of three.js, x right, y up, looking down -z, a half-turn
+about x away.
 """
 
 from __future__ import annotations

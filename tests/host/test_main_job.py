@@ -112,7 +112,8 @@ def test_a_prefix_outside_the_output_folder_is_refused(host: Any, finished: Any)
 
 @pytest.mark.parametrize("file", ["absent.safetensors [output]", "../user/comfyui.db [output]"])
 def test_a_scene_that_is_not_there_is_refused_before_the_run(host: Any, file: str) -> None:
-    prompt = {"200": {"class_type": "FourRealLoadScene", "inputs": {"file": file}}} | freeze_frame("100", ["200", 0], "x")
+    prompt = {"200": {"class_type": "FourRealLoadScene", "inputs": {"file": file}}}
+    prompt |= freeze_frame("100", ["200", 0], "x")
     status, reply = host.post("/prompt", {"prompt": prompt})
     assert status == 400 and "expected a" in str(reply["node_errors"]["200"])
 

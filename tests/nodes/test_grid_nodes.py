@@ -97,7 +97,7 @@ NAN = torch.full((4, 16, 24, 3), float("nan"))
 @pytest.mark.parametrize(("changes", "sentence"), [
     ({"freeze_time": NAN}, "the freeze-time clip has NaN or infinite pixels"),
     ({"fixed_view": clips()[1] * 255}, "expected [0, 1]; divide 8-bit images by 255"),
-    ({"freeze_time": clips()[0][:1]}, "the freeze-time clip has 1 frame (one view has no parallax); expected at least 2"),
+    ({"freeze_time": clips()[0][:1]}, "clip has 1 frame (one view has no parallax); expected at least 2"),
     ({"fixed_view": torch.rand(3, 16, 16, 3)}, "a freeze-time clip of 24 x 16 and a fixed-view clip of 16 x 16 pixels"),
     ({"freeze_time": torch.rand(16, 24, 3)}, "the freeze-time clip has shape (16, 24, 3)"),
     ({"freeze_time": "clip.mp4"}, "the freeze-time clip has type str"),
@@ -126,7 +126,8 @@ def test_every_mode_gives_its_cells(run: Node) -> None:
     assert sheet.shape[0] == 1 and sheet.shape[1] > 4 * 16 and sheet.shape[2] > 3 * 24
 
 
-@pytest.mark.parametrize(("mode", "sentence"), [("row", "view 9; expected 0 to 3"), ("column", "time 7; expected 0 to 2")])
+@pytest.mark.parametrize(("mode", "sentence"), [("row", "view 9; expected 0 to 3"),
+                                                ("column", "time 7; expected 0 to 2")])
 def test_a_cell_outside_the_grid_is_named(run: Node, fails: Node, mode: str, sentence: str) -> None:
     (grid,) = run(TO_GRID, **inputs())
     assert sentence in fails(TO_IMAGES, grid=grid, mode=mode, view=9, time=7)

@@ -37,7 +37,7 @@ def test_there_and_back(part: Part, geometry: Any) -> None:
 
 def test_the_packet_follows_the_hosts_conventions(part: Part, geometry: Any) -> None:
     packet = part("nodes.wires").to_packet(geometry, torch.rand(F, H, W, 3))
-    # the host: points = depth * K^-1 (u, v, 1) with u, v in (0, 1) across the picture, from pixel centre to pixel centre
+    # the host: points = depth * K^-1 (u, v, 1), with u and v of the pixel centres, 0 to 1 across the picture
     v, u = torch.meshgrid((torch.arange(H) + 0.5) / H, (torch.arange(W) + 0.5) / W, indexing="ij")
     rays = torch.stack([u, v, torch.ones_like(u)], -1) @ torch.linalg.inv(packet["intrinsics"][1]).T
     assert torch.allclose(packet["points"][1], rays * geometry.depth[1, ..., None], atol=1e-6)

@@ -1,0 +1,33 @@
+"""One checkout serves the command line and the host, under two package names, from one cache of compiled kernels."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+FILL_UNDER_NAME = """
+import importlib, importlib.util, sys
+import numpy as np
+root, name = sys.argv[1:]
+spec = importlib.util.spec_from_file_location(name, root + "/fourreal_core/__init__.py")
+sys.modules[name] = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(sys.modules[name])
+complete = importlib.import_module(name + ".tracking.edge_aware").complete
+values = np.full((8, 8), 3, np.float32)
+print(float(complete(values, np.ones_like(values), np.zeros((8, 8, 3), np.float32), 1.0, 0.1)[0].mean()))
+"""
+
+
+@pytest.mark.parametrize("names", [("fourreal_core", "/custom_nodes/x.fourreal_core"),
+                                   ("/custom_nodes/x.fourreal_core", "fourreal_core")])
+def test_kernels_cached_under_one_name_load_under_another(tmp_path: Path, names: tuple[str, str]) -> None:
+    for name in names:
+        done = subprocess.run([sys.executable, "-c", FILL_UNDER_NAME, str(REPOSITORY), name], capture_output=True,
+                              text=True, check=False, cwd=tmp_path, env=os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)})
+        assert done.returncode == 0, done.stderr[-2000:]
+        assert float(done.stdout) == pytest.approx(3, abs=1e-3)

@@ -79,7 +79,7 @@ def test_a_completed_grid_keeps_its_known_cells(made: SimpleNamespace, run: Node
 def test_every_path_gives_a_video(made: SimpleNamespace, run: Node, mode: str) -> None:
     images, _ = run("FourRealRenderScene", scene=made.scene, **RENDER | {"mode": mode})
     assert images.shape == (3, *SIZE, 3) and images.dtype == torch.float32
-    assert 0 <= float(images.min()) and float(images.max()) <= 1 and float(images.std()) > 0.02
+    assert float(images.min()) >= 0 and float(images.max()) <= 1 and float(images.std()) > 0.02
 
 
 @pytest.mark.parametrize(("changes", "sentence"), [
@@ -122,7 +122,7 @@ def test_a_prefix_that_leaves_the_output_folder_is_refused(made: SimpleNamespace
 
 
 def test_the_list_of_scenes_shows_both_folders(part: Part, host_folders: Path) -> None:
-    for name in ("output/4Real/b.safetensors", "input/a.safetensors", "input/picture.png", "input/x/y/deep.safetensors"):
+    for name in ("output/4Real/b.safetensors", "input/a.safetensors", "input/a.png", "input/x/y/deep.safetensors"):
         (host_folders / name).parent.mkdir(parents=True, exist_ok=True)
         (host_folders / name).write_bytes(b"0")
     assert set(part("nodes.output_files").list_scenes()) == {"4Real/b.safetensors [output]", "a.safetensors [input]"}

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from .compiling import inlined, kernel
 from .simd import LANES, add, bits_of_float, fill, float_of_bits, load, sub, take_number, total
 
 TILE = 32
@@ -42,7 +42,7 @@ class Raster(NamedTuple):
     channels: int
 
 
-@njit(forceinline=True, error_model="numpy")
+@inlined
 def _all_finite(values, start, stop):
     """Whether a range of a float32 array has neither NaN nor infinity."""
     flaw = fill(np.float32(0))  # x - x is 0, or NaN where x is either
@@ -56,13 +56,13 @@ def _all_finite(values, start, stop):
     return rest == np.float32(0)
 
 
-@njit(forceinline=True, error_model="numpy")
+@inlined
 def _first_pixel(edge, side):
     """The first pixel whose centre isn't below the edge, within 0..side."""
     return np.int64(np.ceil(min(max(edge - np.float32(0.5), np.float32(-1)), np.float32(side))))
 
 
-@njit(forceinline=True, error_model="numpy")
+@inlined
 def _reach(variance, opacity, min_alpha):
     """A distance, never too short, beyond which the alpha is less than ``min_alpha``; the exact cut is made later.
 
@@ -74,7 +74,7 @@ def _reach(variance, opacity, min_alpha):
     return np.sqrt(variance * np.float32(2 * np.log(2)) * (exponent + mantissa + np.float32(0.0861)))
 
 
-@njit(forceinline=True, error_model="numpy")
+@inlined
 def _project_one(i, x, y, z, scale, opacity, lens, raster, geometry, boxes):
     """Writes a splat's centre, exponent factor, opacity and pixel box (left, right, top, bottom; empty: all 0)."""
     boxes[4 * i] = boxes[4 * i + 1] = boxes[4 * i + 2] = boxes[4 * i + 3] = 0
@@ -97,7 +97,7 @@ def _project_one(i, x, y, z, scale, opacity, lens, raster, geometry, boxes):
     boxes[4 * i], boxes[4 * i + 1], boxes[4 * i + 2], boxes[4 * i + 3] = left, right, top, bottom
 
 
-@njit(forceinline=True, error_model="numpy")
+@inlined
 def tile_box(boxes, i):
     """First column, column count, first row and row count of the tiles under splat i's pixel box, empty: counts 0."""
     left, right = np.int64(boxes[4 * i]) >> TILE_SHIFT, (np.int64(boxes[4 * i + 1]) + TILE - 1) >> TILE_SHIFT
@@ -105,7 +105,7 @@ def tile_box(boxes, i):
     return left, right - left, top, bottom - top
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@kernel
 def project_splats(counter, means, scales, opacities, colors, lens, raster, geometry, boxes, counts, flags):
     """Projects the splats in chunks and counts each chunk's pairs in every tile.
 
@@ -140,7 +140,7 @@ def project_splats(counter, means, scales, opacities, colors, lens, raster, geom
                     counts[chunk, tile] += 1
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@kernel
 def place_pairs(counter, means, boxes, raster, starts, slots, pairs, first_slot):
     """Writes every pair's key into its tile's range of ``pairs``, by rising index.
 
@@ -173,7 +173,7 @@ def place_pairs(counter, means, boxes, raster, starts, slots, pairs, first_slot)
                     starts[chunk, tile] += 1
 
 
-@njit(forceinline=True, error_model="numpy")
+@inlined
 def splat_of(key):
     """A key's splat index and depth."""
     return np.int64(key & np.uint64(0xFFFFFFFF)), float_of_bits(np.uint32(key >> np.uint64(32)))

@@ -12,9 +12,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from .binning import TILE, splat_of
+from .compiling import inlined, kernel, part
 from .depth_order import MAX_BUCKETS, deal_to_buckets, sort_bucket
 from .simd import (
     LANES,
@@ -55,13 +55,13 @@ class Limits(NamedTuple):
     min_transmittance: float
 
 
-@njit(forceinline=True, error_model="numpy")
+@inlined
 def groups_of(channels):
     """Groups of attributes for this many colour channels and the depth."""
     return (channels + GROUP) // GROUP
 
 
-@njit(forceinline=True, error_model="numpy")
+@inlined
 def limit_lanes(limits):
     """The limits, each in all lanes."""
     return (
@@ -71,7 +71,7 @@ def limit_lanes(limits):
     )
 
 
-@njit(forceinline=True, error_model="numpy")
+@inlined
 def box_in_tile(boxes, i, left, top):
     """Splat i's pixel box relative to a tile, cut to the tile: left, right, top, bottom."""
     x0, x1 = np.int64(boxes[4 * i]) - left, np.int64(boxes[4 * i + 1]) - left
@@ -79,7 +79,7 @@ def box_in_tile(boxes, i, left, top):
     return max(x0, 0), min(x1, TILE), max(y0, 0), min(y1, TILE)
 
 
-@njit(forceinline=True, error_model="numpy")
+@inlined
 def open_transmittance(planes, height, width):
     """Starts a tile: transmittance 1 at its pixels, 0 where the tile hangs over the image."""
     for y in range(TILE + ROWS):
@@ -87,7 +87,7 @@ def open_transmittance(planes, height, width):
             planes[y * STRIDE + x] = np.float32(1.0 if y < height and x < width else 0.0)
 
 
-@njit(forceinline=True, error_model="numpy")
+@inlined
 def open_cells(planes, min_transmittance):
     """A bit for each 8 x 8 cell of the tile, set where a pixel of the cell still takes splats."""
     limit = fill(np.float32(min_transmittance))
@@ -99,7 +99,7 @@ def open_cells(planes, min_transmittance):
     return cells
 
 
-@njit(forceinline=True, error_model="numpy")
+@inlined
 def cells_under(x0, x1, y0, y1):
     """The bits of the cells under a box that isn't empty."""
     columns = (2 << ((x1 - 1) >> 3)) - (1 << (x0 >> 3))
@@ -107,7 +107,7 @@ def cells_under(x0, x1, y0, y1):
     return columns * ((0x1111 >> (4 * (3 + first - last))) << (4 * first))
 
 
-@njit(forceinline=True, error_model="numpy")
+@inlined
 def column_profile(profile, y0, y1, v, factor, opacity):
     """Writes opacity times the exponential's part in y for the rows of a box."""
     for y in range(y0, y1, LANES):
@@ -115,7 +115,7 @@ def column_profile(profile, y0, y1, v, factor, opacity):
         store(profile, y, mul(fill(opacity), exp2(mul(fill(factor), mul(dy, dy)))))
 
 
-@njit(forceinline=True, error_model="numpy")
+@inlined
 def attributes_of(i, depth, colors, channels, attributes):
     """Writes a splat's colours, then its depth; what follows up to the group's end stays 0."""
     for c in range(channels):
@@ -123,7 +123,7 @@ def attributes_of(i, depth, colors, channels, attributes):
     attributes[channels] = depth
 
 
-@njit(forceinline=True, error_model="numpy")
+@inlined
 def fetch_ahead(keys, j, last, splats, channels):
     """Asks for the memory of a splat that is about to be drawn: sorted by depth, splats lie all over the memory."""
     geometry, boxes, colors = splats
@@ -133,7 +133,7 @@ def fetch_ahead(keys, j, last, splats, channels):
     prefetch(colors, channels * ahead)
 
 
-@njit(forceinline=True, error_model="numpy")
+@inlined
 def _draw_row(planes, at, alpha, limits, attributes):
     """Draws a splat over eight pixels; returns their weights."""
     a0, a1, a2, a3 = attributes
@@ -149,7 +149,7 @@ def _draw_row(planes, at, alpha, limits, attributes):
     return weight
 
 
-@njit(forceinline=True, error_model="numpy")
+@inlined
 def _draw_columns(planes, weights, profile, across, x, y0, y1, attributes, limits, many):
     """Draws a splat over eight columns of its box: transmittance and the first group of attributes."""
     group = fill(attributes[0]), fill(attributes[1]), fill(attributes[2]), fill(attributes[3])
@@ -166,7 +166,7 @@ def _draw_columns(planes, weights, profile, across, x, y0, y1, attributes, limit
             store(weights, (y + 3) * LANES, w3)
 
 
-@njit(forceinline=True, error_model="numpy")
+@inlined
 def _draw_more(planes, weights, x, y0, y1, attributes, group):
     """Adds one further group of attributes with the weights that `_draw_columns` left."""
     first = group * GROUP
@@ -177,7 +177,7 @@ def _draw_more(planes, weights, x, y0, y1, attributes, group):
             store(planes, at, mul_add(load(weights, y * LANES), value, load(planes, at)))
 
 
-@njit(nogil=True, error_model="numpy")
+@part
 def _draw(keys, first, last, nearest, cells, origin, splats, raster, limits, planes, scratch):
     """Draws the sorted ``keys[first:last]`` into a tile's planes, depths counted from the tile's nearest splat."""
     geometry, boxes, colors = splats
@@ -203,7 +203,7 @@ def _draw(keys, first, last, nearest, cells, origin, splats, raster, limits, pla
                 _draw_more(planes, weights, x, y0, y1, attributes, group)
 
 
-@njit(nogil=True, error_model="numpy")
+@part
 def _draw_tile(pairs, start, stop, origin, splats, raster, limits, planes, scratch, dealt, ends):
     """Sorts and draws one tile's pairs until all of its pixels are closed; returns how many were drawn."""
     if start == stop:
@@ -223,7 +223,7 @@ def _draw_tile(pairs, start, stop, origin, splats, raster, limits, planes, scrat
     return drawn
 
 
-@njit(forceinline=True, error_model="numpy")
+@inlined
 def _finish_row(planes, row, channels, background, nearest):
     """Turns a row of sums into colours over the background, depth and, in the transmittance's place, coverage.
 
@@ -241,7 +241,7 @@ def _finish_row(planes, row, channels, background, nearest):
         store(planes, plane, keep(more_than(covered, nothing), add(fill(nearest), div(load(planes, plane), covered))))
 
 
-@njit(nogil=True, error_model="numpy")
+@part
 def _write_tile(planes, origin, raster, background, nearest, image, alpha, depth):
     """Copies a tile's planes to the image, the background behind."""
     left, top = origin
@@ -259,7 +259,7 @@ def _write_tile(planes, origin, raster, background, nearest, image, alpha, depth
                 image[(pixel + x) * channels + c] = planes[plane + x]
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@kernel
 def composite_tiles(counter, pairs, starts, splats, raster, limits, background, frame, drawn, longest):
     """Composites tiles until none is left.
 

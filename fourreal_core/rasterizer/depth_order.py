@@ -7,7 +7,8 @@ compositing gets to it, which it does not once all of the tile's pixels are opaq
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from .compiling import inlined, part
 
 MAX_BUCKETS = 2048
 _PER_BUCKET = 4  # keys that a bucket has on average
@@ -15,7 +16,7 @@ _INSERTION = 32  # up to this many, insertion sort is the fastest
 _LOW = np.uint64(32)  # the depth's bits lie above the splat's index
 
 
-@njit(forceinline=True, error_model="numpy")
+@inlined
 def _bit_length(value):
     length = 0
     while value:
@@ -24,7 +25,7 @@ def _bit_length(value):
     return length
 
 
-@njit(nogil=True, error_model="numpy")
+@part
 def deal_to_buckets(pairs, start, stop, dealt, ends):
     """Deals ``pairs[start:stop]`` out to buckets of rising depth, keeping the order within each.
 
@@ -59,7 +60,7 @@ def deal_to_buckets(pairs, start, stop, dealt, ends):
     return buckets
 
 
-@njit(nogil=True, error_model="numpy")
+@part
 def sort_bucket(dealt, low, high, pairs, start):
     """Sorts ``dealt[low:high]`` into ``pairs[start + low:start + high]``."""
     if high - low > _INSERTION:
@@ -73,7 +74,7 @@ def sort_bucket(dealt, low, high, pairs, start):
         pairs[place] = key
 
 
-@njit(nogil=True, error_model="numpy")
+@part
 def _radix_sort(dealt, low, high, pairs, start):
     """Sorts a bucket's keys, which come in order of their indices, by the bits in which their depths differ."""
     differing = np.uint64(0)

@@ -9,9 +9,9 @@ sums, and a splat adds up its slots in a fixed order: the result doesn't depend 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from .binning import TILE, splat_of, tile_box
+from .compiling import inlined, kernel, part
 from .compositing import (
     ALL_CELLS,
     CHECK_EVERY,
@@ -53,13 +53,13 @@ GEOMETRY_SLOTS = 4  # a slot's first numbers: gradients of opacity, u, v and var
 _REST, _CONSTANT, _FIRST = PLANE, 2 * PLANE, 3 * PLANE  # planes behind the transmittance's
 
 
-@njit(error_model="numpy")
+@part
 def slot_size(channels):
     """Numbers in a pair's slot, a whole number of lanes."""
     return (GEOMETRY_SLOTS + GROUP * groups_of(channels) + LANES - 1) // LANES * LANES
 
 
-@njit(forceinline=True, error_model="numpy")
+@inlined
 def _pixel_gradients(planes, origin, raster, background, frame, frame_gradients, nearest):
     """Fills the planes with L per pixel, and with the parts of q: a constant and a factor of each attribute.
 
@@ -86,7 +86,7 @@ def _pixel_gradients(planes, origin, raster, background, frame, frame_gradients,
             planes[_CONSTANT + at] = constant - share * (depth[pixel] - nearest)
 
 
-@njit(forceinline=True, error_model="numpy")
+@inlined
 def _more_of_q(planes, more, x, y0, y1, attributes, groups):
     """Writes what the attributes beyond the first group add to q, a row after another."""
     for y in range(y0, y1):
@@ -96,7 +96,7 @@ def _more_of_q(planes, more, x, y0, y1, attributes, groups):
         store(more, y * LANES, q)
 
 
-@njit(forceinline=True, error_model="numpy")
+@inlined
 def _more_attribute_sums(planes, more, x, y0, y1, groups, slots, slot):
     """Adds the gradients of the attributes beyond the first group, from the weights that `_replay_columns` left."""
     for g in range(GROUP, groups * GROUP):
@@ -106,7 +106,7 @@ def _more_attribute_sums(planes, more, x, y0, y1, groups, slots, slot):
         slots[slot + GEOMETRY_SLOTS + g] += total(s)
 
 
-@njit(forceinline=True, error_model="numpy")
+@inlined
 def _replay_row(planes, at, raw, more_of_q, limits, attributes):
     """Replays a splat over eight pixels.
 
@@ -131,7 +131,7 @@ def _replay_row(planes, at, raw, more_of_q, limits, attributes):
     return weight, keep(both(drawn, at_least(max_alpha, raw)), mul(slope, alpha)), g0, g1, g2, g3
 
 
-@njit(forceinline=True, error_model="numpy")
+@inlined
 def _replay_columns(planes, more, profile, across, x, y0, y1, v, attributes, limits, many):
     """Replays a splat over eight columns of its box.
 
@@ -155,7 +155,7 @@ def _replay_columns(planes, more, profile, across, x, y0, y1, v, attributes, lim
     return p0, p1, p2, s0, s1, s2, s3
 
 
-@njit(forceinline=True, error_model="numpy")
+@inlined
 def _replay_splat(i, depth, slot, box, origin, splats, channels, limits, planes, scratch, slots):
     """Replays one splat in one tile and writes its slot."""
     geometry, boxes, colors = splats
@@ -188,7 +188,7 @@ def _replay_splat(i, depth, slot, box, origin, splats, channels, limits, planes,
     store(slots, slot, mul(load(factors, 0), totals(a, px, py, pd, s0, s1, s2, s3)))
 
 
-@njit(nogil=True, error_model="numpy")
+@part
 def _replay_tile(pairs, start, stop, tile, splats, first_slot, raster, limits, planes, scratch, slots, used):
     """Replays a tile's pairs that were drawn."""
     column, row = tile % raster.columns, tile // raster.columns
@@ -211,7 +211,7 @@ def _replay_tile(pairs, start, stop, tile, splats, first_slot, raster, limits, p
         _replay_splat(i, z - nearest, slot * size, box, origin, splats, raster.channels, lanes, planes, scratch, slots)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@kernel
 def replay_tiles(
     counter, pairs, starts, drawn, splats, first_slot, raster, limits, background, frame, gradients, slots, used
 ):
@@ -254,7 +254,7 @@ def replay_tiles(
         _replay_tile(pairs, start, stop, tile, splats, first_slot, raster, limits, planes, scratch, slots, used)
 
 
-@njit(forceinline=True, error_model="numpy")
+@inlined
 def _through_projection(i, lens, means, scales, d_u, d_v, d_variance, d_z, mean_gradient, scale_gradient):
     """Takes a splat's gradients from the image to camera space."""
     fx, fy = np.float32(lens.fx), np.float32(lens.fy)
@@ -267,7 +267,7 @@ def _through_projection(i, lens, means, scales, d_u, d_v, d_variance, d_z, mean_
     scale_gradient[i] = d_spread / z
 
 
-@njit(forceinline=True, error_model="numpy")
+@inlined
 def _sum_slots(slots, used, first, last, sums):
     """Writes the sums over a range of slots; returns whether one of them was used."""
     seen = False
@@ -281,7 +281,7 @@ def _sum_slots(slots, used, first, last, sums):
     return seen
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@kernel
 def gather_gradients(counter, chunks, means, scales, boxes, first_slot, slots, used, lens, raster, gradients):
     """Adds up every splat's slots and takes the sums to its parameters, in chunks until none is left.
 

@@ -19,9 +19,9 @@ _CHUNKS_PER_WORKER = 4  # splats are projected in chunks, so that a slow worker 
 def unavailable() -> str | None:
     """The reason why this back end can't be used, or None."""
     try:
-        importlib.import_module("numba")
-    except ImportError as error:
-        return f"numba can't be imported ({error})"
+        importlib.import_module(".gradients", __package__)  # it imports all the kernels
+    except Exception as error:  # no numba, one that doesn't fit numpy, nowhere to keep its cache: all end here
+        return f"numba's kernels can't be loaded ({type(error).__name__}: {error})"
     return None
 
 

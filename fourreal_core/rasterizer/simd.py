@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, models, register_model
+
+from .compiling import inlined
 
 LANES = 8
 
@@ -251,7 +253,7 @@ def _at_least_minus_60(typingctx, value):
     return _f32(_f32), build
 
 
-@njit(inline="never", forceinline=True)
+@inlined
 def exp2(value):
     """2 to the power of lanes that are at most 0; what lies below -60 counts as -60.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -194,3 +195,12 @@ def test_other_constants() -> None:
         for backend in ("torch", "numba")
     ]
     assert_close(*pictures, IMAGE_TOLERANCE, lambda d: d.abs().max())
+
+
+def test_cached_kernels_are_tied_to_all_sources() -> None:
+    from fourreal_core.rasterizer import compiling, gradients
+
+    texts = {path.name: path.read_text(encoding="utf-8") for path in Path(compiling.__file__).parent.glob("*.py")}
+    kernels = {name for name, text in texts.items() if "from numba" in text or "from .compiling import" in text}
+    assert kernels == set(compiling._SOURCES)
+    assert compiling._DIGEST in gradients.replay_tiles._cache._cache_file._source_stamp

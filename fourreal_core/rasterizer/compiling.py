@@ -1,0 +1,38 @@
+"""How the numba code is compiled, and when what is cached on disk is still valid."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+from numba import njit
+
+_SOURCES = ("binning.py", "compiling.py", "compositing.py", "depth_order.py", "gradients.py", "simd.py")
+
+# division by zero gives an infinity instead of an exception, whose test would cost a branch each
+inlined = njit(forceinline=True, error_model="numpy")
+"""Decorator of a part of a kernel that is inlined wherever it is called."""
+
+part = njit(nogil=True, error_model="numpy")
+"""Decorator of a part of a kernel that stays a function of its own."""
+
+
+def kernel(function: Callable[..., None]) -> Callable[..., None]:
+    """Decorator of what Python calls: releases the interpreter's lock, compiled once and cached on disk.
+
+    numba takes a cached kernel for valid as long as the file that it stands in is unchanged, and doesn't see that a
+    part from another file is compiled into it. So the stamp that it compares gets all the kernels' sources.
+    """
+    compiled = njit(nogil=True, cache=True, error_model="numpy")(function)
+    cache_file = compiled._cache._cache_file
+    cache_file._source_stamp = (cache_file._source_stamp, _DIGEST)
+    return compiled
+
+
+def _digest() -> str:
+    folder = Path(__file__).parent
+    return hashlib.sha256(b"".join((folder / name).read_bytes() for name in _SOURCES)).hexdigest()
+
+
+_DIGEST = _digest()

@@ -2,7 +2,8 @@
 
     python benchmarks/rasterizer.py [--json FILE] [--scenes A20k B] [--no-torch]
 
-All figures of a run belong together; on a busy machine compare ratios within one run. Medians, warm, 512 x 288. With
+All figures of a run belong together; on a busy machine compare ratios within one run, best those of processor time
+(OMP_NUM_THREADS=1 keeps waiting threads out of it). Medians, warm, 512 x 288. With
 COMFYUI_PATH naming a ComfyUI that has `RenderSplat` (0.27 or newer), and COMFYUI_PYTHON its interpreter if that isn't
 this one, the host's renderer is timed on the same splats.
 
@@ -55,13 +56,14 @@ splat = Types.SPLAT(
     opacities=opacities[None, :, None], sh=((colors - 0.5) / _C0)[None, :, None],
 )
 camera = {"position": {"x": 0, "y": 0, "z": 0}, "target": {"x": 0, "y": 0, "z": -1}, "fov": fov}
-seconds = []
+wall, processor = [], []
 with torch.inference_mode():
     for _ in range(repeats + 1):
-        begin = time.perf_counter()
+        begin, begin_processor = time.perf_counter(), time.process_time()
         out = RenderSplat.execute(splat, 512, 288, 1, 1.0, 1.0, 0.0, 0.0, "#000000", "color", camera_info=camera)
-        seconds.append(time.perf_counter() - begin)
-print(json.dumps({"seconds": seconds[1:], "coverage": float(out.result[1].mean())}))
+        wall.append(time.perf_counter() - begin)
+        processor.append(time.process_time() - begin_processor)
+print(json.dumps({"wall": wall[1:], "processor": processor[1:], "coverage": float(out.result[1].mean())}))
 """
 
 
@@ -164,8 +166,11 @@ def peak_mb(name: str) -> float | None:
     return float(done.stdout) if done.returncode == 0 else None
 
 
-def host_ms(name: str, repeats: int) -> float | None:
-    """Median milliseconds of the host's renderer, or None where there is none; its last error line is printed."""
+def host_ms(name: str, repeats: int) -> tuple[float, float] | None:
+    """Median wall and processor milliseconds of the host's renderer, or None where there is none.
+
+    If it fails, the last line of its error is printed.
+    """
     host = os.environ.get("COMFYUI_PATH")
     if not host:
         return None
@@ -180,7 +185,8 @@ def host_ms(name: str, repeats: int) -> float | None:
     if done.returncode != 0:
         print(f"  the host's renderer failed: {done.stderr.strip().splitlines()[-1:]}")
         return None
-    return 1e3 * statistics.median(json.loads(done.stdout.strip().splitlines()[-1])["seconds"])
+    found = json.loads(done.stdout.strip().splitlines()[-1])
+    return 1e3 * statistics.median(found["wall"]), 1e3 * statistics.median(found["processor"])
 
 
 def first_image_s() -> tuple[float, float]:
@@ -212,10 +218,13 @@ def measure(name: str, with_torch: bool) -> dict[str, float | None]:
     shown += f"with backward {both:.1f} ms ({both_cpu:.1f} ms processor)\n"
     shown += f"       binning {share:.0%}, sorting and compositing {1 - share:.0%} of the forward pass"
     shown += f"; torch {by_torch:.0f} ms ({by_torch / forward:.0f} x)" if by_torch else "; torch not run"
-    shown += f"; host {host:.0f} ms ({host / forward:.1f} x)" if host else "; host not run"
+    if host:
+        shown += f"; host {host[0]:.0f} ms ({host[0] / forward:.1f} x; {host[1] / forward_cpu:.1f} x in processor time)"
+    else:
+        shown += "; host not run"
     shown += f"; peak +{memory:.0f} MiB" if memory else ""
     print(shown, flush=True)
-    return dict(zip(KEYS, (forward, both, by_torch, host, memory), strict=True))
+    return dict(zip(KEYS, (forward, both, by_torch, host[0] if host else None, memory), strict=True))
 
 
 def main() -> None:

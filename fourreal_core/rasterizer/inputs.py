@@ -110,12 +110,14 @@ def split_views(
         raise ValueError("inputs are for 0 cameras, expected at least one; skip the call when there is nothing to draw")
     batched = intrinsics.ndim == 3 or any(tensor.ndim > dims for tensor, dims in named.values())
 
+    # unbound once: indexing would make every camera's backward pass fill gradients for all cameras
+    unbound = {
+        name: tensor.unbind(0) if tensor.ndim > dims else (tensor,) * total for name, (tensor, dims) in named.items()
+    }
     dtype = means.dtype if means.dtype in _COMPUTE_DTYPES else torch.float32
     views = []
     for index in range(total):
-        tensors = {
-            name: (tensor[index] if tensor.ndim > dims else tensor).to(dtype) for name, (tensor, dims) in named.items()
-        }
+        tensors = {name: parts[index].to(dtype) for name, parts in unbound.items()}
         camera = cameras[index] if len(cameras) > 1 else cameras[0]
         views.append(SplatView(**tensors, background=background.to(dtype), camera=camera, size=size))
     return views, batched

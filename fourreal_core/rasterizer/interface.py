@@ -48,4 +48,5 @@ def rasterize(
     rendered = load_backend(options.backend, views[0].means).render(views, options)
     if batched:
         return rendered
-    return Rendered(rendered.image[0], rendered.alpha[0], rendered.depth[0])
+    # not [0], whose backward pass fills and copies whole images
+    return Rendered(rendered.image.squeeze(0), rendered.alpha.squeeze(0), rendered.depth.squeeze(0))

@@ -151,8 +151,8 @@ def interpolate(cameras: Cameras, positions: Tensor) -> Cameras:
 def orbit(camera: Cameras, target: Tensor, count: int, degrees: float = 20.0) -> Cameras:
     """A closed swing of one camera around a point, for looking about a scene.
 
-    The camera sways left and right by up to ``degrees`` about the vertical through ``target``, and a third of that up and
-    down, always turned by as much as it moved.
+    The camera sways left and right by up to ``degrees`` about the vertical through ``target``, and a third of that up
+    and down, always turned by as much as it moved.
 
     Args:
         camera: One camera to start from.

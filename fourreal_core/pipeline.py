@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 
@@ -13,6 +13,7 @@ from .rasterizer import RasterOptions
 from .splats.canonical import CanonicalOptions, canonical_scene
 from .splats.fit import FitOptions, fit_deformation
 from .splats.floaters import FloaterOptions, prune_floaters
+from .splats.placement import scene_to, tracks_to
 from .splats.proposal import ProposalOptions, complete_grid
 from .splats.scene import Scene4D
 from .tracking.geometry import Geometry
@@ -81,8 +82,6 @@ def run_pipeline(grid: FrameGrid, options: PipelineOptions | None = None, stages
         raise InputError(f"a grid with {int(grid.known[0].sum())} of {grid.times} cells known in row 0 and "
                          f"{int(grid.known[:, 0].sum())} of {grid.views} in column 0", "all of them",
                          "give a whole freeze-time clip and a whole fixed-view clip")
-    from dataclasses import replace
-
     tracks, fit = options.tracks, options.fit
     if options.seed is not None:
         tracks, fit = replace(tracks, seed=options.seed), replace(fit, seed=options.seed)
@@ -97,8 +96,6 @@ def run_pipeline(grid: FrameGrid, options: PipelineOptions | None = None, stages
         scene = canonical_scene(view_tracks, grid.times, options.canonical)
     device = torch.device(options.device)
     if device.type != "cpu":
-        from .splats.placement import scene_to, tracks_to
-
         scene, time_tracks = scene_to(scene, device), tracks_to(time_tracks, device)
     with clock("floaters"):
         scene = prune_floaters(scene, grid.freeze_time, grid.valid, options.floaters, options.raster,

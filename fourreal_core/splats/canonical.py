@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..cameras import Cameras
 from ..errors import InputError
+from ..rasterizer import rasterize
 from ..tracking.tracks import Tracks
 from .gaussians import Splats
 from .scene import Scene4D
@@ -93,7 +94,8 @@ def canonical_scene(tracks: Tracks, times: int, options: CanonicalOptions | None
         seen = tracks.visible[v] & tracks.visible[views // 2] & in_front
         if int(seen.sum()) < 50:
             seen = in_front
-        world_to_cam.append(rigid_motion(canonical, tracks.positions[v], seen.float() / canonical[:, 2].clamp_min(1e-3)))
+        nearness = seen.float() / canonical[:, 2].clamp_min(1e-3)
+        world_to_cam.append(rigid_motion(canonical, tracks.positions[v], nearness))
     cameras = Cameras(torch.stack(world_to_cam), tracks.intrinsics, tracks.size)
     offsets = tracks.positions - cameras.to_camera(canonical)
     if not options.view_offsets:
@@ -101,4 +103,16 @@ def canonical_scene(tracks: Tracks, times: int, options: CanonicalOptions | None
     n = len(tracks)
     logit = torch.logit(torch.tensor(options.opacity))
     splats = Splats(canonical, (tracks.spacing * options.scale_factor).log(), logit.expand(n).clone(), tracks.colors)
-    return Scene4D(splats, cameras, offsets, tracks.visible, torch.zeros(n), times, None, tracks.colors.mean(0))
+    depth = tracks.depth if tracks.depth is not None else _rendered_depth(splats, cameras, offsets)
+    return Scene4D(splats, cameras, offsets, tracks.visible, torch.zeros(n), depth, torch.zeros_like(depth), times,
+                   None, tracks.colors.mean(0))
+
+
+def _rendered_depth(splats: Splats, cameras: Cameras, offsets: Tensor) -> Tensor:
+    """Depth ``(V, H, W)`` of the splats themselves, for tracks that brought none; the farthest where it is empty."""
+    out = []
+    for v in range(len(cameras)):
+        points = cameras[v].to_camera(splats.means)[0] + offsets[v]
+        rendered = rasterize(points, splats.scales, splats.opacities, None, cameras.intrinsics[v], cameras.size)
+        out.append(torch.where(rendered.alpha > 0.5, rendered.depth, points[:, 2].max()))
+    return torch.stack(out)

@@ -1,4 +1,4 @@
-"""The temporal deformation field ``dp_time(p, t)`` of supplement eq. 3, an MLP of canonical position and time."""
+"""The temporal deformation field ``dp_time(p, t)`` of supplement eq. 3: an MLP of canonical position and time."""
 
 from __future__ import annotations
 
@@ -16,69 +16,145 @@ class DeformationSpec:
     """Sizes of a deformation MLP; saved with a scene.
 
     Attributes:
-        width: Hidden units a layer.
-        layers: Hidden layers.
-        position_octaves: Frequencies of the positional encoding, the lowest one half wave over the scene.
-        time_octaves: Frequencies of the time encoding over the clip.
-        centre: World point that is the origin of the encoding.
-        extent: Radius of the scene about ``centre`` in world units.
+        features: Hidden units, each a wave over the scene.
+        frequencies: Lowest and highest frequency of the waves, in radians over the scene's radius.
+        knots: Times, evenly spaced over the clip without its start, between which the motion is linear.
+        depth_gain: How finely depth is resolved, relative to the image directions. Depths of one surface differ between
+            views by more than its pixels do; a field that is smooth along the ray does not care.
+        centre: Origin of the encoding in ray coordinates (see ray_coordinates).
+        extent: Radius of what moves about ``centre``, in the same coordinates.
     """
 
-    width: int = 96
-    layers: int = 3
-    position_octaves: int = 5
-    time_octaves: int = 3
+    features: int = 512
+    frequencies: tuple[float, float] = (2.0, 32.0)
+    knots: int = 7
+    depth_gain: float = 0.05
     centre: tuple[float, float, float] = (0.0, 0.0, 0.0)
     extent: float = 1.0
 
     def __post_init__(self) -> None:
-        if min(self.width, self.layers, self.position_octaves, self.time_octaves) < 1 or not self.extent > 0:
-            raise InputError(f"a deformation of {self.layers} layers of {self.width} units, "
-                             f"{self.position_octaves} + {self.time_octaves} octaves and extent {self.extent}",
-                             "positive sizes", "leave them at their defaults")
+        low, high = self.frequencies
+        if min(self.features, self.knots) < 1 or not 0 < low <= high or not (self.extent > 0 and self.depth_gain > 0):
+            raise InputError(f"a deformation of {self.features} features between frequencies {low} and {high}, "
+                             f"{self.knots} knots and extent {self.extent}", "positive sizes, low before high",
+                             "leave them at their defaults")
+
+
+def ray_coordinates(points: Tensor, depth_gain: float) -> Tensor:
+    """Canonical points ``(N, 3)`` as ``(x / z, y / z, depth_gain log z)``; even in pixels at any distance."""
+    z = points[:, 2:].clamp_min(1e-2)
+    return torch.cat([points[:, :2] / z, depth_gain * z.log()], 1)
 
 
 class Deformation(nn.Module):
-    """``dp_time``: offsets of canonical points at a time; zero at initialisation, and always zero at time 0.
+    """``dp_time``: offsets of canonical points at a time, zero at initialisation and at time 0 always.
 
-    Times are clip positions: 0 is the moment of the freeze-time clip, 1 the last frame. The MLP's output is multiplied by
-    nothing else, so the field at time 0 is anchored by subtracting its own value there, which makes "time stands" exact.
+    One hidden layer of sines at random frequencies (a positional encoding whose waves can be trained, after Fourier
+    features, Tancik et al. 2020), and a linear output that gives the offset at every knot in time; the time encoding is
+    the hat function of each knot. Since the output is linear, tracks start it in closed form (see solve_from_tracks)
+    and rendering refines all of it. The paper gives no sizes for its MLP.
 
     Args:
         spec: Sizes.
-        generator: Source of the initial hidden weights.
+        generator: Source of the frequencies.
     """
 
     def __init__(self, spec: DeformationSpec, generator: torch.Generator | None = None) -> None:
         super().__init__()
         self.spec = spec
-        inputs = 3 + 6 * spec.position_octaves + 1 + 2 * spec.time_octaves
-        sizes = [inputs] + [spec.width] * spec.layers
-        self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in zip(sizes[:-1], sizes[1:], strict=True))
-        self.out = nn.Linear(sizes[-1], 3)
-        with torch.no_grad():
-            for layer in self.hidden:
-                bound = math.sqrt(6 / layer.in_features)
-                layer.weight.uniform_(-bound, bound, generator=generator)
-                layer.bias.zero_()
-            self.out.weight.zero_()
-            self.out.bias.zero_()
-        self.register_buffer("centre", torch.tensor(spec.centre), persistent=False)
+        low, high = (math.log(f) for f in spec.frequencies)
+        reach = torch.exp(torch.linspace(low, high, spec.features))
+        self.waves = nn.Parameter(torch.randn(3, spec.features, generator=generator) * reach)
+        self.phases = nn.Parameter(torch.rand(spec.features, generator=generator) * 2 * math.pi)
+        self.out = nn.Parameter(torch.zeros(spec.features + 1, 3 * spec.knots))
 
-    def forward(self, points: Tensor, time: Tensor) -> Tensor:
-        """Offsets ``(..., 3)`` in world units of canonical points ``(..., 3)`` at times ``(...)`` in ``[0, 1]``."""
-        return self._field(points, time) - self._field(points, torch.zeros_like(time))
+    def encode(self, points: Tensor) -> Tensor:
+        """Hidden activations ``(N, features + 1)`` of canonical points ``(N, 3)``; the last is constant."""
+        rays = ray_coordinates(points, self.spec.depth_gain)
+        unit = (rays - rays.new_tensor(self.spec.centre)) / self.spec.extent
+        waves = torch.sin(unit @ self.waves + self.phases)
+        return torch.cat([waves, torch.ones_like(waves[:, :1])], 1)
 
-    def _field(self, points: Tensor, time: Tensor) -> Tensor:
-        unit = (points - self.centre) / self.spec.extent
-        x = torch.cat([unit, _fourier(unit, self.spec.position_octaves), time[..., None],
-                       _fourier(time[..., None], self.spec.time_octaves)], -1)
-        for layer in self.hidden:
-            x = torch.relu(layer(x))
-        return self.out(x) * self.spec.extent
+    def knot_weights(self, time: float) -> Tensor:
+        """Weights ``(knots,)`` of the offsets at the knots for a clip position in ``[0, 1]``; all zero at time 0."""
+        at = torch.arange(1, self.spec.knots + 1, dtype=self.out.dtype, device=self.out.device)
+        return (1 - (time * self.spec.knots - at).abs()).clamp_min(0)
+
+    def forward(self, points: Tensor, time: float) -> Tensor:
+        """Offsets ``(N, 3)`` in world units of canonical points ``(N, 3)`` at a clip position in ``[0, 1]``."""
+        by_knot = self.out.view(-1, self.spec.knots, 3)
+        weights = torch.einsum("k,fkc->fc", self.knot_weights(time), by_knot)
+        return self.encode(points) @ weights * self.reach(points)
+
+    def reach(self, points: Tensor) -> Tensor:
+        """World units ``(N, 1)`` that an output of one stands for: what moves spans as much at the point's distance."""
+        return points[:, 2:].clamp_min(1e-2) * self.spec.extent
 
 
-def _fourier(x: Tensor, octaves: int) -> Tensor:
-    freq = math.pi / 2 * 2.0 ** torch.arange(octaves, dtype=x.dtype, device=x.device)
-    phase = (x[..., None] * freq).flatten(-2)
-    return torch.cat([phase.sin(), phase.cos()], -1)
+@dataclass(frozen=True)
+class TrackFitOptions:
+    """How tracks start the deformation.
+
+    Attributes:
+        samples: Track points in the solution, drawn at random where there are more.
+        ridge: Penalty on the output weights, relative to the data.
+        rounds: Reweightings.
+        robust_px: Error in pixels up to which a track counts fully.
+    """
+
+    samples: int = 20_000
+    ridge: float = 1e-4
+    rounds: int = 4
+    robust_px: float = 0.3
+
+    def __post_init__(self) -> None:
+        if min(self.samples, self.rounds) < 1 or not (self.ridge > 0 and self.robust_px > 0):
+            raise InputError(f"{self.samples} samples, {self.rounds} rounds, ridge {self.ridge}", "positive numbers",
+                             "leave them at their defaults")
+
+
+def solve_from_tracks(deformation: Deformation, points: Tensor, offsets: Tensor, visible: Tensor, px_per_unit: Tensor,
+                      options: TrackFitOptions, generator: torch.Generator) -> float:
+    """Sets the output weights in place so that the field follows measured displacements.
+
+    Ridge regression, reweighted towards the L1 norm (wrong tracks must not pull); where a track was not seen, its
+    offset is what the last round's field says.
+
+    Args:
+        deformation: Its waves stay as they are.
+        points: ``(M, 3)`` canonical points that move.
+        offsets: ``(T, M, 3)`` displacements in world units, zero at time 0.
+        visible: ``(T, M)`` bool, where they were measured.
+        px_per_unit: ``(M,)`` pixels that one world unit spans at the point.
+        options: See TrackFitOptions.
+        generator: Of the random draw.
+
+    Returns:
+        Mean error of the seen displacements in pixels.
+    """
+    spec, times = deformation.spec, offsets.shape[0]
+    if len(points) > options.samples:
+        pick = torch.randperm(len(points), generator=generator)[: options.samples].to(points.device)
+        points, offsets, visible, px_per_unit = points[pick], offsets[:, pick], visible[:, pick], px_per_unit[pick]
+    basis = torch.stack([deformation.knot_weights(t / (times - 1)) for t in range(1, times)])
+    to_knots = torch.linalg.pinv(basis)
+    with torch.no_grad():
+        phi = deformation.encode(points)
+        reach = deformation.reach(points)
+        measured = offsets[1:] / reach
+        target = measured.clone()
+        weight = visible[1:].float().mean(0)
+        error_px = torch.zeros_like(weight)
+        for _ in range(options.rounds):
+            knots = torch.einsum("kt,tmc->mkc", to_knots, target).reshape(len(points), -1)
+            weighted = phi * weight[:, None]
+            gram = (weighted.T @ phi).double()
+            gram.diagonal().add_(options.ridge * float(weight.sum()))
+            solved = torch.linalg.solve(gram, (weighted.T @ knots).double()).to(phi.dtype)
+            field = torch.einsum("tk,mkc->tmc", basis, (phi @ solved).view(len(points), spec.knots, 3))
+            residual = ((field - measured) * reach).norm(dim=-1) * px_per_unit
+            error_px = (residual * visible[1:]).sum(0) / visible[1:].sum(0).clamp_min(1)
+            weight = visible[1:].float().mean(0) / (error_px + options.robust_px)
+            target = torch.where(visible[1:, :, None], measured, field)
+        deformation.out.copy_(solved)
+    return float(error_px.mean())

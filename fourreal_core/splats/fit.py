@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -13,10 +13,11 @@ from ..grid import FrameGrid
 from ..progress import OnStep, no_progress
 from ..rasterizer import RasterOptions
 from ..tracking.tracks import Tracks
-from .deformation import Deformation, DeformationSpec
+from .deformation import Deformation, DeformationSpec, TrackFitOptions, ray_coordinates, solve_from_tracks
 from .gaussians import Splats
+from .lattice import view_points
 from .losses import photometric_loss
-from .motion import WorldMotion, motion_weights, world_motion
+from .motion import motion_weights, world_motion
 from .render import render_cell
 from .scene import Scene4D
 
@@ -28,33 +29,38 @@ class FitOptions:
     """How the deformation is fitted.
 
     Attributes:
-        track_steps: Adam steps on the tracks' displacements.
-        track_batch: Track points a step.
         steps: Adam steps by rendering; each renders one known cell.
-        learning_rate: Of the MLP on tracks; by rendering a tenth of it.
-        color_rate: Of colours by rendering.
-        scale_rate: Of log scales and opacity logits by rendering.
+        learning_rate: Of the deformation's output, relative to the scene's extent.
+        color_rate: Of colours.
+        scale_rate: Of log scales and opacity logits.
         ssim_weight: Share of structural dissimilarity in the rendering loss.
         still_px: Travel in pixels up to which a point counts as standing.
         margin_px: Pixels by which moving regions are widened.
-        seed: Of the initial weights, the batches and the order of cells.
+        features: Hidden units of the deformation.
+        frequencies: Their lowest and highest frequency in radians over the radius of what moves.
+        max_knots: Most times at which the deformation has offsets of its own.
+        track_fit: How tracks start the deformation.
+        seed: Of the waves, the draws and the order of cells.
     """
 
-    track_steps: int = 400
-    track_batch: int = 8192
     steps: int = 60
-    learning_rate: float = 3e-3
+    learning_rate: float = 1e-4
     color_rate: float = 5e-3
     scale_rate: float = 1e-2
     ssim_weight: float = 0.2
     still_px: float = 0.7
-    margin_px: int = 2
+    margin_px: int = 1
+    features: int = 512
+    frequencies: tuple[float, float] = (2.0, 32.0)
+    max_knots: int = 24
+    track_fit: TrackFitOptions = field(default_factory=TrackFitOptions)
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if min(self.track_steps, self.steps, self.margin_px) < 0 or self.track_batch < 1:
-            raise InputError(f"{self.track_steps} track steps, {self.steps} steps, batches of {self.track_batch}",
-                             "numbers that are not negative", "leave them at their defaults")
+        if min(self.steps, self.margin_px) < 0 or min(self.features, self.max_knots) < 1:
+            raise InputError(f"{self.steps} steps, a margin of {self.margin_px} pixels, {self.features} features and "
+                             f"{self.max_knots} knots", "no negative steps or margin, at least 1 of the others",
+                             "leave them at their defaults")
         if not 0 <= self.ssim_weight <= 1:
             raise InputError(f"an SSIM weight of {self.ssim_weight}", "a share between 0 and 1", "use 0.2")
 
@@ -63,8 +69,8 @@ def fit_deformation(scene: Scene4D, grid: FrameGrid, time_tracks: Tracks | None,
                     raster: RasterOptions | None = None, on_step: OnStep = no_progress) -> Scene4D:
     """Animates canonical splats so that they follow the known cells.
 
-    ``dp_view`` comes from the tracks of the freeze-time clip and stays fixed; ``dp_time`` is an MLP of canonical position
-    and time, started from the tracks of the fixed-view clip and then fitted by rendering every known cell.
+    ``dp_view`` comes from the tracks of the freeze-time clip and stays fixed; ``dp_time`` is an MLP of canonical
+    position and time, started from the tracks of the fixed-view clip and then fitted by rendering every known cell.
 
     Args:
         scene: Canonical splats with their view-dependent offsets.
@@ -72,7 +78,7 @@ def fit_deformation(scene: Scene4D, grid: FrameGrid, time_tracks: Tracks | None,
         time_tracks: Of the fixed-view clip, or None to start from a scene that stands (the ablation).
         options: See FitOptions.
         raster: Rasterizer options.
-        on_step: Progress over both phases, with renders as previews.
+        on_step: Progress, one step a render, with the render as preview.
     """
     options = options or FitOptions()
     if grid.views != scene.views or tuple(grid.size) != tuple(scene.cameras.size):
@@ -80,61 +86,54 @@ def fit_deformation(scene: Scene4D, grid: FrameGrid, time_tracks: Tracks | None,
                          "fit the scene to the grid it was made from")
     scene = replace(scene, times=grid.times)
     generator = torch.Generator().manual_seed(options.seed)
-    total = options.track_steps + options.steps
-    device = scene.splats.means.device
     if grid.times == 1:
-        deformation = None
+        scene = replace(scene, deformation=None)
+    elif time_tracks is None:
+        scene = start_standing(scene, options, generator)
     else:
-        deformation = Deformation(scene_spec(scene), generator).to(device)
-        if time_tracks is None:
-            scene = replace(scene, motion_weight=torch.ones_like(scene.motion_weight))
-        else:
-            motion = world_motion(scene, time_tracks)
-            weight = motion_weights(scene, motion, options.still_px, options.margin_px)
-            scene = replace(scene, motion_weight=weight)
-            log.info("motion: %.1f %% of the splats move", 100 * float(weight.mean()))
-            if bool((weight > 0).any()):
-                regress_tracks(deformation, motion, options, generator,
-                               lambda done, n, preview=None: on_step(done, total))
-            else:
-                deformation = None
-    scene = replace(scene, deformation=deformation)
-    return fit_by_rendering(scene, grid, options, raster, generator,
-                            lambda done, n, preview=None: on_step(options.track_steps + done, total, preview))
+        scene = start_from_tracks(scene, time_tracks, options, generator)
+    return fit_by_rendering(scene, grid, options, raster, generator, on_step)
 
 
-def scene_spec(scene: Scene4D) -> DeformationSpec:
-    """A deformation spec whose encoding spans the scene (its 95th percentile radius)."""
-    means = scene.splats.means
-    centre = means.median(0).values
-    radius = (means - centre).norm(dim=-1).sort().values[int(0.95 * (len(means) - 1))]
-    return DeformationSpec(centre=tuple(centre.tolist()), extent=float(radius.clamp_min(1e-3)))
+def motion_spec(points: Tensor, times: int, options: FitOptions) -> DeformationSpec:
+    """A deformation spec whose encoding spans ``points (M, 3)`` (their 95th percentile radius)."""
+    spec = DeformationSpec(options.features, options.frequencies, min(times - 1, options.max_knots))
+    rays = ray_coordinates(points, spec.depth_gain)
+    centre = rays.mean(0)
+    radius = (rays - centre).norm(dim=-1).sort().values[int(0.95 * (len(points) - 1))]
+    return replace(spec, centre=tuple(centre.tolist()), extent=float(radius.clamp_min(1e-3)))
 
 
-def regress_tracks(deformation: Deformation, motion: WorldMotion, options: FitOptions, generator: torch.Generator,
-                   on_step: OnStep = no_progress) -> None:
-    """Fits the MLP in place to measured displacements; half of every batch are points that move."""
-    if options.track_steps == 0:
-        return
-    times = motion.offsets.shape[0]
-    moving = (motion.travel_px > options.still_px).nonzero()[:, 0]
-    scale = motion.points[:, 2].abs().clamp_min(1e-3)
-    adam = torch.optim.Adam(deformation.parameters(), lr=options.learning_rate)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(adam, options.track_steps)
-    half = options.track_batch // 2
-    for step in range(options.track_steps):
-        picks = moving[torch.randint(len(moving), (options.track_batch - half,), generator=generator)]
-        if half:
-            picks = torch.cat([picks, torch.randint(len(scale), (half,), generator=generator)])
-        at = torch.randint(1, times, (len(picks),), generator=generator)
-        predicted = deformation(motion.points[picks], at.to(motion.points) / (times - 1))
-        error = (predicted - motion.offsets[at, picks]).norm(dim=-1) / scale[picks]
-        loss = (error * motion.visible[at, picks]).mean()  # a norm, not its square: wrong tracks must not pull
-        adam.zero_grad(set_to_none=True)
-        loss.backward()
-        adam.step()
-        schedule.step()
-        on_step(step + 1, options.track_steps)
+def start_from_tracks(scene: Scene4D, tracks: Tracks, options: FitOptions, generator: torch.Generator) -> Scene4D:
+    """Decides what moves and solves the deformation from the fixed-view clip's tracks."""
+    motion = world_motion(scene, tracks)
+    moving = motion.travel_px > options.still_px
+    if not bool(moving.any()):
+        log.info("motion: the fixed-view clip stands still")
+        return replace(scene, deformation=None)
+
+    def weights(points: Tensor) -> Tensor:
+        return motion_weights(scene, motion, points, options.still_px, options.margin_px)
+
+    maps = torch.stack([weights(view_points(scene, v)) for v in range(scene.views)])
+    points = motion.points[moving]
+    deformation = Deformation(motion_spec(points, scene.times, options), generator).to(points.device)
+    px_per_unit = scene.cameras.intrinsics[0, 0, 0] / tracks.positions[0, moving, 2].clamp_min(1e-3)
+    error = solve_from_tracks(deformation, points, motion.offsets[:, moving], motion.visible[:, moving], px_per_unit,
+                              options.track_fit, generator)
+    scene = replace(scene, motion_weight=weights(scene.splats.means), view_motion=maps.view_as(scene.view_motion),
+                    deformation=deformation)
+    log.info("motion: %.1f %% of the splats move; the field follows the tracks to %.2f px",
+             100 * float(scene.motion_weight.mean()), error)
+    return scene
+
+
+def start_standing(scene: Scene4D, options: FitOptions, generator: torch.Generator) -> Scene4D:
+    """Everything may move and nothing does yet: the start without tracks."""
+    deformation = Deformation(motion_spec(scene.splats.means, scene.times, options), generator)
+    return replace(scene, motion_weight=torch.ones_like(scene.motion_weight),
+                   view_motion=torch.ones_like(scene.view_motion),
+                   deformation=deformation.to(scene.splats.means.device))
 
 
 def fit_by_rendering(scene: Scene4D, grid: FrameGrid, options: FitOptions, raster: RasterOptions | None,
@@ -150,7 +149,7 @@ def fit_by_rendering(scene: Scene4D, grid: FrameGrid, options: FitOptions, raste
     groups = [{"params": [leaves["colors"]], "lr": options.color_rate},
               {"params": [leaves["log_scales"], leaves["opacity_logits"]], "lr": options.scale_rate}]
     if scene.deformation is not None:
-        groups.append({"params": list(scene.deformation.parameters()), "lr": options.learning_rate / 10})
+        groups.append({"params": list(scene.deformation.parameters()), "lr": options.learning_rate})
     adam = torch.optim.Adam(groups, betas=(0.9, 0.99))
     order = torch.empty(0, dtype=torch.long)
     for step in range(options.steps):

@@ -1,4 +1,4 @@
-"""Boundary floaters pruned: opacity is optimised by re-rendering the freeze-time frames, and what it drives out goes."""
+"""Boundary floaters pruned: opacity is optimised by re-rendering the freeze-time frames; what it drives out goes."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ class FloaterOptions:
     def __post_init__(self) -> None:
         if self.rounds < 1 or not 0 < self.prune_below < 1 or not self.learning_rate > 0:
             raise InputError(f"{self.rounds} rounds at a learning rate of {self.learning_rate} that prune below an "
-                             f"opacity of {self.prune_below}", "at least one round, a positive rate, an opacity in (0, 1)",
-                             "leave them at their defaults")
+                             f"opacity of {self.prune_below}", "at least one round, a positive rate, an opacity in "
+                             "(0, 1)", "leave them at their defaults")
 
 
 def prune_floaters(scene: Scene4D, frames: Tensor, valid: Tensor | None = None, options: FloaterOptions | None = None,

@@ -40,19 +40,21 @@ def world_motion(scene: Scene4D, tracks: Tracks) -> WorldMotion:
     return WorldMotion(world[0], world - world[:1], tracks.visible, pixels[0], travel)
 
 
-def motion_weights(scene: Scene4D, motion: WorldMotion, still_px: float, margin_px: int, candidates: int = 4096
-                   ) -> Tensor:
-    """Which splats move, ``(N,)`` 0 or 1.
+def motion_weights(scene: Scene4D, motion: WorldMotion, points: Tensor, still_px: float, margin_px: int,
+                   same_surface: float = 0.06, candidates: int = 4096) -> Tensor:
+    """Which world points move, ``(N,)`` 0 or 1.
 
-    A splat that view 0 sees takes the answer of the tracks around its pixel; one that it does not see takes that of the
+    A point that view 0 sees takes the answer of the tracks around its pixel; one that it does not see takes that of the
     nearest track in space, among a regular sample of them.
 
     Args:
-        scene: Splats and cameras.
+        scene: Its cameras, and the depth that view 0 sees.
         motion: See world_motion.
+        points: ``(N, 3)`` world points.
         still_px: Travel in pixels up to which a track counts as standing.
         margin_px: Pixels by which moving regions are widened, so that silhouettes move whole.
-        candidates: Size of the sample that hidden splats are compared with.
+        same_surface: Relative depth difference up to which view 0 sees the point.
+        candidates: Size of the sample that hidden points are compared with.
     """
     h, w = scene.cameras.size
     moves = motion.travel_px > still_px
@@ -60,16 +62,17 @@ def motion_weights(scene: Scene4D, motion: WorldMotion, still_px: float, margin_
     index = motion.pixels.long()
     mask[index[:, 1].clamp(0, h - 1), index[:, 0].clamp(0, w - 1)] = moves.float()
     if margin_px > 0:
-        size = 2 * margin_px + 1
-        mask = torch.nn.functional.max_pool2d(mask[None, None], size, 1, margin_px)[0, 0]
-    here = scene.in_view(0, 0)
-    at = project(here, scene.cameras.intrinsics[0]).long()
-    weight = mask[at[:, 1].clamp(0, h - 1), at[:, 0].clamp(0, w - 1)]
-    hidden = (~scene.visible[0]).nonzero()[:, 0]
+        mask = torch.nn.functional.max_pool2d(mask[None, None], 2 * margin_px + 1, 1, margin_px)[0, 0]
+    here = scene.cameras[0].to_camera(points)[0]
+    at = project(here, scene.cameras.intrinsics[0])
+    ix, iy = at[:, 0].long().clamp(0, w - 1), at[:, 1].long().clamp(0, h - 1)
+    inside = (at[:, 0] >= 0) & (at[:, 0] < w) & (at[:, 1] >= 0) & (at[:, 1] < h)
+    seen = inside & ((here[:, 2] - scene.view_depth[0, iy, ix]).abs() < same_surface * here[:, 2])
+    weight = mask[iy, ix]
+    hidden = (~seen).nonzero()[:, 0]
     if len(hidden) and bool(moves.any()):
         stride = max(1, len(moves) // candidates)
         known, answer = motion.points[::stride], moves[::stride].float()
         for part in hidden.split(16384):
-            nearest = torch.cdist(scene.splats.means[part], known).argmin(1)
-            weight[part] = answer[nearest]
+            weight[part] = answer[torch.cdist(points[part], known).argmin(1)]
     return weight

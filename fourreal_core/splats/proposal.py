@@ -1,7 +1,7 @@
 """The proposal: every missing cell of a grid from the scene, coloured by the source frames of its own view.
 
-The scene says where what is seen at ``[v, t]`` was at a time when view v is known; the colour is read there. So motion and
-geometry are the scene's and the texture is the view's own, which matters because generated views differ in brightness.
+The scene says where what is seen at ``[v, t]`` was at a time when view v is known; the colour is read there. So motion
+and geometry are the scene's and the texture is the view's own, which matters because generated views differ in brightness.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from ..cameras import pixel_grid, project
+from ..cameras import pixel_grid
 from ..errors import InputError
 from ..grid import FrameGrid
 from ..progress import OnStep, no_progress
 from ..rasterizer import RasterOptions
+from .lattice import render_source_map
 from .render import render_cell
 from .scene import Scene4D
 
@@ -27,13 +28,11 @@ class ProposalOptions:
 
     Attributes:
         colors: ``"source"`` reads known frames of the same view; ``"splats"`` shows the splats' own colours.
-        same_surface: Relative depth difference up to which a source shows the same surface.
         covered: Alpha below which the scene says nothing about a pixel.
         sources: At most this many known frames of the view are blended, by nearness in time.
     """
 
     colors: Literal["source", "splats"] = "source"
-    same_surface: float = 0.05
     covered: float = 0.3
     sources: int = 2
 
@@ -69,25 +68,24 @@ def complete_grid(scene: Scene4D, grid: FrameGrid, options: ProposalOptions | No
 
 def propose_cell(scene: Scene4D, grid: FrameGrid, view: int, time: int, options: ProposalOptions,
                  raster: RasterOptions | None = None) -> Tensor:
-    """One cell ``(H, W, 3)`` in ``[0, 1]``; a view with no known frame at all falls back to splat colours."""
+    """One cell ``(H, W, 3)`` in ``[0, 1]``; a view with no known frame at all falls back to splat colours.
+
+    Where no source sees a pixel, the splats' colours are taken over with the difference to the sources around them
+    carried in smoothly, so that no seam shows where a view is brighter than the splats.
+    """
     own = render_cell(scene, view, time, raster).image.clamp(0, 1)
     known = grid.known[view].nonzero()[:, 0].tolist()
     if options.colors == "splats" or not known:
         return own
-    sources = _nearest_times(known, time, options.sources)
     total, mass = torch.zeros_like(own), torch.zeros_like(own[..., :1])
-    seen_any = torch.zeros_like(own[..., 0], dtype=torch.bool)
-    fallback = None
-    for source, weight in sources:
+    for source, weight in _nearest_times(known, time, options.sources):
         color, seen = read_source(scene, grid, view, time, source, options, raster)
         total += weight * seen[..., None] * color
         mass += weight * seen[..., None]
-        seen_any |= seen
-        fallback = color if fallback is None else fallback
-    covered = render_cell(scene, view, time, raster).alpha > options.covered
+    seen = mass[..., 0] > 1e-3
     blended = total / mass.clamp_min(1e-6)
-    rest = torch.where(covered[..., None], own, fallback)
-    return torch.where(seen_any[..., None], blended, rest).clamp(0, 1)
+    rest = own + fill_holes(blended - own, seen)
+    return torch.where(seen[..., None], blended, rest).clamp(0, 1)
 
 
 def _nearest_times(known: list[int], time: int, count: int) -> list[tuple[int, float]]:
@@ -105,26 +103,15 @@ def read_source(scene: Scene4D, grid: FrameGrid, view: int, time: int, source: i
                 raster: RasterOptions | None = None) -> tuple[Tensor, Tensor]:
     """Colours of cell ``[view, time]`` read from known cell ``[view, source]``.
 
-    The displacement to the source is rendered as a feature, so occlusion at ``time`` is the rasterizer's; a source pixel
-    counts only where the source shows the same surface.
-
     Returns:
         Colours ``(H, W, 3)`` and where they were seen ``(H, W)`` bool.
     """
-    intrinsics = scene.cameras.intrinsics[view]
-    now, then = scene.in_view(view, time), scene.in_view(view, source)
-    shift = project(then, intrinsics) - project(now, intrinsics)
-    rendered = render_cell(scene, view, time, raster, torch.cat([shift, then[:, 2:]], 1))
-    alpha = rendered.alpha
+    flow, alpha = render_source_map(scene, view, time, source, raster)
     covered = alpha > options.covered
-    mean = rendered.image / alpha.clamp_min(1e-6)[..., None]
-    flow = fill_holes(mean[..., :2], covered)
-    at = pixel_grid(grid.size, flow.device) + flow
-    surface = render_cell(scene, view, source, raster, then[:, 2:])
-    there = _sample(surface.image[..., 0] / surface.alpha.clamp_min(1e-6), at)
-    seen = covered & (mean[..., 2] < there * (1 + options.same_surface))
+    at = pixel_grid(grid.size, flow.device) + fill_holes(flow, covered)
     inside = (at[..., 0] >= 0) & (at[..., 0] < grid.size[1]) & (at[..., 1] >= 0) & (at[..., 1] < grid.size[0])
-    return _sample(grid.frames[view, source].to(flow.device), at), seen & inside
+    shows = _sample(grid.valid.to(flow), at) > 0.99  # a caption in the source is not the scene's colour
+    return _sample(grid.frames[view, source].to(flow), at), covered & inside & shows
 
 
 def fill_holes(values: Tensor, known: Tensor) -> Tensor:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import torch
 from torch import Tensor
 
 from ..cameras import Cameras
@@ -17,8 +16,8 @@ from .gaussians import Splats
 class Scene4D:
     """Everything needed to render the scene at any time from any camera.
 
-    A splat is rendered into cell ``[v, t]`` at ``R_v (p + dp_time(p, t)) + t_v + view_offsets[v]``; a camera that is none
-    of the clip's takes ``p + dp_time(p, t)`` alone.
+    A splat is rendered into cell ``[v, t]`` at ``R_v (p + dp_time(p, t)) + t_v + view_offsets[v]``; a camera that is
+    none of the clip's takes ``p + dp_time(p, t)`` alone.
 
     Attributes:
         splats: Canonical splats; the world is the canonical frame's camera space.
@@ -27,6 +26,8 @@ class Scene4D:
             view-dependent part of supplement eq. 3).
         visible: ``(V, N)`` bool, whether the view sees the splat at time 0.
         motion_weight: ``(N,)`` in ``[0, 1]``; multiplies ``dp_time``, so what was found static stays exactly.
+        view_depth: ``(V, H, W)`` depth of what each view sees at time 0, from which its own frame is read again.
+        view_motion: ``(V, H, W)`` the same weight as ``motion_weight``, of what each pixel of each view sees.
         times: Number of time steps T of the grid the scene belongs to.
         deformation: ``dp_time``, or None for a scene that does not move (yet).
         background: ``(3,)`` colour behind everything.
@@ -37,14 +38,18 @@ class Scene4D:
     view_offsets: Tensor
     visible: Tensor
     motion_weight: Tensor
+    view_depth: Tensor
+    view_motion: Tensor
     times: int
     deformation: Deformation | None
     background: Tensor
 
     def __post_init__(self) -> None:
         v, n = len(self.cameras), len(self.splats)
-        got = [tuple(x.shape) for x in (self.view_offsets, self.visible, self.motion_weight, self.background)]
-        expected = [(v, n, 3), (v, n), (n,), (3,)]
+        maps = (v, *self.cameras.size)
+        got = [tuple(x.shape) for x in (self.view_offsets, self.visible, self.motion_weight, self.view_depth,
+                                        self.view_motion, self.background)]
+        expected = [(v, n, 3), (v, n), (n,), maps, maps, (3,)]
         if got != expected or self.times < 1:
             raise InputError(f"a scene of shapes {got} with {self.times} times", f"{expected} with at least 1 time",
                              "build the scene from tracks of the same clip")
@@ -60,13 +65,16 @@ class Scene4D:
 
     def deformed(self, time: int | float) -> Tensor:
         """World positions ``(N, 3)`` of the splats at a time step, ``p + dp_time(p, t)``."""
-        p = self.splats.means
-        moving = self.motion_weight > 0
-        if self.deformation is None or time == 0 or not bool(moving.any()):
-            return p
-        at = torch.full((int(moving.sum()),), self.clip_time(time), dtype=p.dtype, device=p.device)
-        moved = p[moving] + self.motion_weight[moving, None] * self.deformation(p[moving], at)
-        return p.index_put((moving.nonzero()[:, 0],), moved)
+        return self.deform(self.splats.means, self.motion_weight, time)
+
+    def deform(self, points: Tensor, motion_weight: Tensor, time: int | float) -> Tensor:
+        """World points ``(N, 3)`` moved by ``dp_time`` times their weights ``(N,)``; the MLP sees only what moves."""
+        index = motion_weight.nonzero()[:, 0]
+        if self.deformation is None or time == 0 or not len(index):
+            return points
+        moving = points[index]
+        offset = self.deformation(moving, self.clip_time(time))
+        return points.index_put((index,), moving + motion_weight[index, None] * offset)
 
     def in_view(self, view: int, time: int | float) -> Tensor:
         """Camera-space positions ``(N, 3)`` in cell ``[view, time]``, view-dependent offsets included (eq. 3)."""

@@ -77,7 +77,7 @@ def reproject(state: Bundle, obs: Observations, pair: tuple[int, int]) -> tuple[
 
 
 def huber_weight(residual: Array, delta: float) -> tuple[Array, Array]:
-    """Weights ``(M,)`` and costs ``(M,)`` of residuals ``(M, 2)`` under Huber's loss with its bend at ``delta`` pixels."""
+    """Weights ``(M,)`` and costs ``(M,)`` of residuals ``(M, 2)`` under Huber's loss that bends at ``delta`` pixels."""
     norm = np.linalg.norm(residual, axis=1)
     weight = np.where(norm <= delta, 1.0, delta / np.maximum(norm, 1e-12))
     return weight, np.where(norm <= delta, norm**2, 2 * delta * norm - delta**2)
@@ -100,7 +100,7 @@ def _cross(a: Array) -> Array:
 
 
 def _jacobians(state: Bundle, obs: Observations, pair: tuple[int, int]) -> tuple[Array, Array, Array, Array]:
-    """Residual ``(M, 2)``, its derivative by (pose i, pose j, log focal) ``(M, 2, 13)`` and by rho ``(M, 2)``, index."""
+    """Residual ``(M, 2)``, its derivative by (pose i, pose j, log f) ``(M, 2, 13)`` and by rho ``(M, 2)``, index."""
     i, j = pair
     y, rays, residual, rho = reproject(state, obs, pair)
     rot = state.rotations[j] @ state.rotations[i].T

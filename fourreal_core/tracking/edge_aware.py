@@ -7,33 +7,9 @@ solves along rows and columns, each a tridiagonal system, so the cost is linear 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
 from numpy.typing import NDArray
 
 Map = NDArray[np.float32]
-
-
-@njit(cache=True, parallel=True, fastmath=True)
-def _solve_rows(values: Map, weights: Map, strength: float) -> Map:
-    """Solves ``(I + strength L_w) x = values`` along every row; ``weights[y, x]`` joins x and x + 1. Values (H, W, C)."""
-    h, w, channels = values.shape
-    out = np.empty_like(values)
-    for y in prange(h):
-        upper = np.empty(w, np.float32)
-        prev = np.float32(0.0)
-        for x in range(w):
-            left = strength * weights[y, x - 1] if x > 0 else np.float32(0.0)
-            right = strength * weights[y, x] if x < w - 1 else np.float32(0.0)
-            pivot = np.float32(1.0) + left + right + left * prev  # prev = upper[x-1] is negative
-            for c in range(channels):
-                before = out[y, x - 1, c] if x > 0 else np.float32(0.0)
-                out[y, x, c] = (values[y, x, c] + left * before) / pivot
-            prev = -right / pivot
-            upper[x] = prev
-        for x in range(w - 2, -1, -1):
-            for c in range(channels):
-                out[y, x, c] -= upper[x] * out[y, x + 1, c]
-    return out
 
 
 def edge_weights(guide: Map, sigma: float) -> tuple[Map, Map]:
@@ -55,13 +31,15 @@ def smooth(values: Map, guide: Map, strength: float, sigma: float, rounds: int =
         sigma: Colour difference (sum over channels) at which the coupling has fallen to 1/e.
         rounds: Row and column passes; the strength is split over them so that streaks cancel.
     """
+    from .edge_aware_kernel import solve_rows  # numba is loaded when the first map is smoothed, not before
+
     right, down = edge_weights(guide, sigma)
     down_t = np.ascontiguousarray(down.T)
     out = np.ascontiguousarray(values, np.float32)
     for k in range(rounds):
         part = np.float32(1.5 * strength * 4.0 ** (rounds - 1 - k) / (4.0**rounds - 1))
-        out = _solve_rows(out, right, part)
-        out = np.ascontiguousarray(_solve_rows(np.ascontiguousarray(out.transpose(1, 0, 2)), down_t, part)
+        out = solve_rows(out, right, part)
+        out = np.ascontiguousarray(solve_rows(np.ascontiguousarray(out.transpose(1, 0, 2)), down_t, part)
                                    .transpose(1, 0, 2))
     return out
 

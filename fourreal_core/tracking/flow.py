@@ -1,6 +1,7 @@
 """2D optical flow behind one interface, and the small algebra on flow fields: warp, chain, forward-backward check.
 
-A flow field from frame a to frame b is ``(H, W, 2)`` (dx, dy) in pixels: the point at pixel x of a is at ``x + flow`` in b.
+A flow field from frame a to frame b is ``(H, W, 2)`` (dx, dy) in pixels: the point at pixel x of a is at ``x + flow``
+in b.
 """
 
 from __future__ import annotations

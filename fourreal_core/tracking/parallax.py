@@ -119,8 +119,8 @@ def _report(state: Bundle, obs: Observations, width: int) -> None:
     log.info("cameras: %d views, focal length %.2f of the width, median error %.2f px, baseline %.3f of the distance",
              len(centres), state.focal_px / width, float(np.median(residuals)), spread)
     if spread < 0.01:
-        log.warning("the freeze-time clip has next to no parallax (the camera moves by %.1f %% of the scene's distance): "
-                    "depth is a guess; a camera that moves sideways gives a better scene", 100 * spread)
+        log.warning("the freeze-time clip has next to no parallax (the camera moves by %.1f %% of the scene's distance)"
+                    ": depth is a guess; a camera that moves sideways gives a better scene", 100 * spread)
 
 
 def parallax_geometry(frames: Tensor, valid: Tensor | None = None, options: ParallaxOptions | None = None,

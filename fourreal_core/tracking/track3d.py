@@ -1,7 +1,7 @@
 """Dense 3D tracks: every pixel of the keyframes followed through all frames, in each frame's own camera space.
 
-The engine follows DELTA's contract (Ngo et al. 2024: dense, camera-space, with visibility) with classical means: flow says
-where a point is seen, the frame's depth lifts it, the cameras stand in where it is hidden.
+The engine follows DELTA's contract (Ngo et al. 2024: dense, camera-space, with visibility) with classical means: flow
+says where a point is seen, the frame's depth lifts it, the cameras stand in where it is hidden.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def inside_image(pixels: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def seen_from(points_cam: Tensor, depth: Tensor, intrinsics: Tensor, tolerance: float) -> Tensor:
-    """Whether camera-space points ``(N, 3)`` lie on the surface that a frame's depth ``(H, W)`` shows: bool ``(N,)``."""
+    """Whether camera-space points ``(N, 3)`` lie on the surface a frame's depth ``(H, W)`` shows: bool ``(N,)``."""
     pixels = project(points_cam, intrinsics)
     at = sample_map(depth, pixels)
     z = points_cam[:, 2]
@@ -190,7 +190,7 @@ def track_views(frames: Tensor, geometry: Geometry, valid: Tensor | None = None,
             positions[v, mine], visible[v, mine] = _follow(rigid, pixels[mine], flows, (k, v), geometry, options)
         on_step(v + 1, views)
     colors = frames[keys, pixels[:, 1].long(), pixels[:, 0].long()].float()
-    return Tracks(positions, visible, colors, keys, spacing, geometry.intrinsics, geometry.size)
+    return Tracks(positions, visible, colors, keys, spacing, geometry.intrinsics, geometry.size, geometry.depth)
 
 
 def _follow(rigid: Tensor, pixels: Tensor, flows: _ViewFlows, pair: tuple[int, int], geometry: Geometry,

@@ -21,6 +21,7 @@ class Tracks:
         spacing: ``(N,)`` distance to the neighbouring points at the start, in scene units; gives splats their size.
         intrinsics: ``(F, 3, 3)`` in pixels.
         size: ``(height, width)`` of the frames.
+        depth: ``(F, H, W)`` depth of every frame that the points were lifted with, or None where there is none.
     """
 
     positions: Tensor
@@ -30,6 +31,7 @@ class Tracks:
     spacing: Tensor
     intrinsics: Tensor
     size: tuple[int, int]
+    depth: Tensor | None = None
 
     def __post_init__(self) -> None:
         f, n = self.positions.shape[:2]
@@ -38,6 +40,9 @@ class Tracks:
         expected = [(f, n, 3), (f, n), (n, 3), (n,), (n,), (f, 3, 3)]
         if got != expected:
             raise InputError(f"tracks of shapes {got}", str(expected), "follow every point through every frame")
+        if self.depth is not None and self.depth.shape != (f, *self.size):
+            raise InputError(f"tracks with depth of shape {tuple(self.depth.shape)}", str((f, *self.size)),
+                             "give the depth of the tracked frames, or none")
 
     def __len__(self) -> int:
         return self.positions.shape[1]
@@ -50,4 +55,4 @@ class Tracks:
     def select(self, keep: Tensor) -> Tracks:
         """The points picked by a bool mask or an index tensor."""
         return Tracks(self.positions[:, keep], self.visible[:, keep], self.colors[keep], self.keyframe[keep],
-                      self.spacing[keep], self.intrinsics, self.size)
+                      self.spacing[keep], self.intrinsics, self.size, self.depth)

@@ -1,0 +1,90 @@
+"""Splats as ``.ply`` in the layout of 3D Gaussian Splatting, which viewers open.
+
+Axes stay OpenCV's (y down, z forward), as in the files of Kerbl et al. 2023.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ..errors import InputError
+from .gaussians import Splats
+
+SH_C0 = 0.28209479177387814
+"""Zeroth spherical harmonic: a viewer shows ``0.5 + SH_C0 f_dc``."""
+
+_FIELDS = ("x", "y", "z", "nx", "ny", "nz", "f_dc_0", "f_dc_1", "f_dc_2", "opacity", "scale_0", "scale_1", "scale_2",
+           "rot_0", "rot_1", "rot_2", "rot_3")
+
+
+def ply_bytes(splats: Splats) -> bytes:
+    """The file of some splats: binary little-endian, one float32 a field, identity rotations."""
+    n = len(splats)
+    table = np.zeros((n, len(_FIELDS)), "<f4")
+    table[:, 0:3] = splats.means.detach().cpu().numpy()
+    table[:, 6:9] = (splats.colors.detach().cpu().numpy() - 0.5) / SH_C0
+    table[:, 9] = splats.opacity_logits.detach().cpu().numpy()
+    table[:, 10:13] = splats.log_scales.detach().cpu().numpy()[:, None]
+    table[:, 13] = 1.0
+    if not np.isfinite(table).all():
+        raise InputError("splats with NaN or infinite values", "finite numbers", "fit the scene again")
+    head = ["ply", "format binary_little_endian 1.0", f"element vertex {n}"]
+    head += [f"property float {name}" for name in _FIELDS] + ["end_header", ""]
+    return "\n".join(head).encode("ascii") + table.tobytes()
+
+
+def save_ply(splats: Splats, path: str | os.PathLike[str]) -> None:
+    """Writes splats; the file appears whole or not at all.
+
+    Raises:
+        InputError: Values that are not finite, or a folder that cannot be written.
+    """
+    path = Path(path)
+    data = ply_bytes(splats)
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        beside.write_bytes(data)
+        os.replace(beside, path)
+    except OSError as error:
+        raise InputError(f"the splats cannot be written to {path} ({error.strerror})", "a folder with room to write in",
+                         "choose another folder or free some room") from error
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def load_ply(path: str | os.PathLike[str]) -> Splats:
+    """Reads splats that ``save_ply`` wrote (any 3DGS file of isotropic splats; higher harmonics are left out).
+
+    Raises:
+        InputError: Another kind of file, a field missing, or scales that differ between axes.
+    """
+    path = Path(path)
+    stream = io.BytesIO(path.read_bytes())
+    names, count = [], 0
+    if stream.readline().strip() != b"ply" or b"binary_little_endian" not in stream.readline():
+        raise InputError(f"{path.name} is not a binary little-endian PLY file", "one", "export the splats again")
+    for line in iter(stream.readline, b""):
+        words = line.decode("ascii", "replace").split()
+        if words[:2] == ["element", "vertex"]:
+            count = int(words[2])
+        elif words[:2] == ["property", "float"]:
+            names.append(words[2])
+        elif words[:1] == ["end_header"]:
+            break
+    missing = set(_FIELDS) - {"nx", "ny", "nz"} - set(names)
+    data = np.frombuffer(stream.read(), "<f4")
+    if missing or len(data) != count * len(names):
+        raise InputError(f"{path.name} lacks {sorted(missing) or 'rows'}", "a whole 3D Gaussian Splatting file",
+                         "export the splats again")
+    column = {name: torch.from_numpy(data.reshape(count, len(names))[:, k].copy()) for k, name in enumerate(names)}
+    scales = torch.stack([column[f"scale_{k}"] for k in range(3)], 1)
+    if count and float((scales - scales[:, :1]).abs().max()) > 1e-4:
+        raise InputError(f"{path.name} holds splats whose axes differ", "isotropic splats", "export from this project")
+    means = torch.stack([column[k] for k in "xyz"], 1)
+    colors = torch.stack([column[f"f_dc_{k}"] for k in range(3)], 1) * SH_C0 + 0.5
+    return Splats(means, scales[:, 0], column["opacity"], colors)

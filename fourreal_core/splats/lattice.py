@@ -1,0 +1,56 @@
+"""The pixels of a view as points of the scene: what reads a view's own frame again at another time.
+
+Canonical splats are shared by all views, so in any one view their silhouettes are off by what tracking was. The view's
+own pixels, lifted by the depth that view sees, are exact there; the scene moves them.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ..cameras import lift, pixel_grid, project
+from ..rasterizer import RasterOptions, Rendered, rasterize
+from .scene import Scene4D
+
+
+def view_points(scene: Scene4D, view: int) -> Tensor:
+    """World points ``(H W, 3)`` of what every pixel of a view sees at time 0, row by row."""
+    points = lift(pixel_grid(scene.cameras.size, scene.view_depth.device), scene.view_depth[view],
+                  scene.cameras.intrinsics[view])
+    rot, trans = scene.cameras.world_to_cam[view, :3, :3], scene.cameras.world_to_cam[view, :3, 3]
+    return (points.reshape(-1, 3) - trans) @ rot
+
+
+def view_points_at(scene: Scene4D, view: int, time: float) -> Tensor:
+    """The same points in the view's camera space at a time step, ``(H W, 3)``."""
+    moved = scene.deform(view_points(scene, view), scene.view_motion[view].reshape(-1), time)
+    return scene.cameras[view].to_camera(moved)[0]
+
+
+def render_source_map(scene: Scene4D, view: int, time: float, source: float, options: RasterOptions | None = None
+                      ) -> tuple[Tensor, Tensor]:
+    """Where what cell ``[view, time]`` shows stands in cell ``[view, source]``.
+
+    Args:
+        scene: Fitted scene.
+        view: The view of both cells.
+        time: Time step of the cell to be made.
+        source: Time step of the cell to read.
+        options: Rasterizer options.
+
+    Returns:
+        Displacement ``(H, W, 2)`` in pixels to the source, and how well it is covered ``(H, W)`` in ``[0, 1]``.
+    """
+    intrinsics = scene.cameras.intrinsics[view]
+    now, then = view_points_at(scene, view, time), view_points_at(scene, view, source)
+    shift = project(then, intrinsics) - project(now, intrinsics)
+    rendered = _splat(scene, view, now, shift, options)
+    return rendered.image / rendered.alpha.clamp_min(1e-6)[..., None], rendered.alpha
+
+
+def _splat(scene: Scene4D, view: int, points: Tensor, features: Tensor, options: RasterOptions | None) -> Rendered:
+    intrinsics = scene.cameras.intrinsics[view]
+    scales = scene.view_depth[view].reshape(-1) / intrinsics[0, 0] * 0.35  # pixels: the low-pass adds the rest
+    return rasterize(points, scales, torch.full_like(scales, 0.95), features, intrinsics, scene.cameras.size, None,
+                     options or RasterOptions())

@@ -1,0 +1,114 @@
+"""A 4D scene in one ``.safetensors`` file: versioned, strict, never pickle."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+
+from ..cameras import Cameras
+from ..errors import InputError
+from .deformation import Deformation, DeformationSpec
+from .gaussians import Splats
+from .scene import Scene4D
+
+FORMAT = "fourreal-scene"
+VERSION = 1
+_DEFORMATION = "deformation."
+
+
+def scene_tensors(scene: Scene4D) -> dict[str, torch.Tensor]:
+    """Everything of a scene that is numbers, by name."""
+    tensors = {
+        "means": scene.splats.means, "log_scales": scene.splats.log_scales, "colors": scene.splats.colors,
+        "opacity_logits": scene.splats.opacity_logits, "world_to_cam": scene.cameras.world_to_cam,
+        "intrinsics": scene.cameras.intrinsics, "view_offsets": scene.view_offsets, "visible": scene.visible,
+        "motion_weight": scene.motion_weight, "view_depth": scene.view_depth, "view_motion": scene.view_motion,
+        "background": scene.background,
+    }
+    if scene.deformation is not None:
+        tensors |= {_DEFORMATION + k: v for k, v in scene.deformation.state_dict().items()}
+    return {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
+
+
+def save_scene(scene: Scene4D, path: str | os.PathLike[str]) -> None:
+    """Writes a scene; the file appears whole or not at all.
+
+    Args:
+        scene: What to save.
+        path: File name, usually ending in ``.safetensors``.
+
+    Raises:
+        InputError: Values that are not finite, or a folder that cannot be written.
+    """
+    path = Path(path)
+    tensors = scene_tensors(scene)
+    for name, value in tensors.items():
+        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+            raise InputError(f"a scene whose {name} holds NaN or infinite values", "finite numbers",
+                             "fit the scene again, with fewer steps or a lower rate")
+    spec = None if scene.deformation is None else asdict(scene.deformation.spec)
+    metadata = {"format": FORMAT, "version": str(VERSION), "times": str(scene.times),
+                "size": json.dumps(list(scene.cameras.size)), "deformation": json.dumps(spec)}
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        beside.write_bytes(save(tensors, metadata))
+        os.replace(beside, path)
+    except OSError as error:
+        raise InputError(f"the scene cannot be written to {path} ({error.strerror})", "a folder with room to write in",
+                         "choose another folder or free some room") from error
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def load_scene(path: str | os.PathLike[str]) -> Scene4D:
+    """Reads a scene that ``save_scene`` wrote.
+
+    Raises:
+        InputError: No such file, another kind of file, a newer version, or tensors missing, unexpected or misshapen.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"no file {path}", "a scene saved as .safetensors", "check the name")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"{path.name} cannot be read as safetensors ({error})", "a 4D scene file",
+                         "save the scene again") from error
+    if metadata.get("format") != FORMAT:
+        raise InputError(f"{path.name} is a safetensors file of another kind", f"one with format {FORMAT!r}",
+                         "choose a file that the 4D scene was saved to")
+    if int(metadata["version"]) > VERSION:
+        raise InputError(f"{path.name} is a scene of version {metadata['version']}", f"at most {VERSION}",
+                         "update this extension")
+    return _assemble(path.name, tensors, metadata)
+
+
+def _assemble(name: str, tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> Scene4D:
+    spec = json.loads(metadata["deformation"])
+    deformation = None
+    expected = {"means", "log_scales", "colors", "opacity_logits", "world_to_cam", "intrinsics", "view_offsets",
+                "visible", "motion_weight", "view_depth", "view_motion", "background"}
+    if spec is not None:
+        spec["frequencies"], spec["centre"] = tuple(spec["frequencies"]), tuple(spec["centre"])
+        deformation = Deformation(DeformationSpec(**spec))
+        expected |= {_DEFORMATION + k for k in deformation.state_dict()}
+    missing, unexpected = sorted(expected - set(tensors)), sorted(set(tensors) - expected)
+    if missing or unexpected:
+        raise InputError(f"{name} lacks {missing or 'nothing'} and has {unexpected or 'nothing'} beyond a scene",
+                         "exactly a scene's tensors", "save the scene again")
+    if deformation is not None:
+        deformation.load_state_dict({k[len(_DEFORMATION):]: v for k, v in tensors.items()
+                                     if k.startswith(_DEFORMATION)}, strict=True)
+    cameras = Cameras(tensors["world_to_cam"], tensors["intrinsics"], tuple(json.loads(metadata["size"])))
+    splats = Splats(tensors["means"], tensors["log_scales"], tensors["opacity_logits"], tensors["colors"])
+    return Scene4D(splats, cameras, tensors["view_offsets"], tensors["visible"], tensors["motion_weight"],
+                   tensors["view_depth"], tensors["view_motion"], int(metadata["times"]), deformation,
+                   tensors["background"])

@@ -38,13 +38,15 @@ class Tracks3D(io.ComfyNode):
     @classmethod
     def execute(cls, grid: FrameGrid, moge_geometry: dict[str, Any], max_points: int) -> io.NodeOutput:
         """See ComfyNode."""
+        from ..fourreal_core.tracking.placing import place_views
         from ..fourreal_core.tracking.track3d import TrackOptions, track_times, track_views
 
-        progress = HostProgress(parts=2)
+        progress = HostProgress(parts=3)
         with plain_tensors():
             geometry = from_packet(moge_geometry)
             check_frames(geometry, grid.freeze_time)
+            geometry = place_views(grid.freeze_time, geometry, grid.valid, on_step=progress.part(0))
             options = TrackOptions(max_points=max_points)
-            views = track_views(grid.freeze_time, geometry, grid.valid, options, on_step=progress.part(0))
-            times = track_times(grid.fixed_view, geometry, grid.valid, options, on_step=progress.part(1))
+            views = track_views(grid.freeze_time, geometry, grid.valid, options, on_step=progress.part(1))
+            times = track_times(grid.fixed_view, geometry, grid.valid, options, on_step=progress.part(2))
             return io.NodeOutput(ClipTracks(views, times))

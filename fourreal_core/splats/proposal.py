@@ -1,7 +1,7 @@
 """The proposal: every missing cell of a grid from the scene, coloured by the source frames of its own view.
 
 The scene says where what is seen at ``[v, t]`` was at a time when view v is known; the colour is read there. So motion
-and geometry are the scene's and the texture is the view's own, which matters because generated views differ in brightness.
+and geometry are the scene's and the texture is the view's own, which matters because generated views differ in light.
 """
 
 from __future__ import annotations

@@ -1,0 +1,90 @@
+"""Places monocular geometry: cameras from flow, and one scale a frame so that the frames' depths agree.
+
+A depth network sees each frame alone. Its shapes are clean, but it knows no cameras, and its scale may drift from frame
+to frame; bundle adjustment knows both, sparsely.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import InputError
+from ..progress import OnStep, no_progress
+from .bundle import Bundle, Observations
+from .flow import DisFlow, FlowEngine, pair_flows, to_gray
+from .geometry import Geometry
+from .parallax import ParallaxOptions, margin, match_views, solve_cameras
+
+log = logging.getLogger(__name__)
+
+
+def place_views(frames: Tensor, geometry: Geometry, valid: Tensor | None = None,
+                options: ParallaxOptions | None = None, engine: FlowEngine | None = None,
+                on_step: OnStep = no_progress) -> Geometry:
+    """Gives geometry its cameras; geometry that has them is returned as it is.
+
+    The focal length is the geometry's (the median over its frames, since one camera took the clip). Where it knows no
+    depth (a sky), the depth becomes half as far again as the farthest it knows.
+
+    Args:
+        frames: ``(F, H, W, 3)`` in ``[0, 1]``, the freeze-time clip.
+        geometry: Of the same frames.
+        valid: ``(H, W)`` bool, pixels that show the scene.
+        options: How cameras are found.
+        engine: Measures 2D flow; OpenCV's DIS when None.
+        on_step: Progress.
+
+    Raises:
+        InputError: Geometry of another clip, or frames that do not match each other.
+    """
+    if geometry.world_to_cam is not None:
+        return geometry
+    if frames.shape[0] != geometry.depth.shape[0] or frames.shape[1:3] != geometry.size:
+        raise InputError(f"a clip of {tuple(frames.shape[:3])} with geometry of {tuple(geometry.depth.shape)}",
+                         "geometry of the same clip", "make the geometry from this freeze-time clip")
+    views, h, w = frames.shape[:3]
+    if views < 2:
+        raise InputError(f"a freeze-time clip with {views} frame", "at least 2 frames",
+                         "give a clip in which the camera moves")
+    focal = geometry.intrinsics[:, 0, 0].median()
+    options = replace(options or ParallaxOptions(), focal_px=float(focal))
+    good = margin(np.ones((h, w), bool) if valid is None else valid.cpu().numpy(), options.mask_margin_px)
+    flows = pair_flows(to_gray(frames), min(options.reach, views - 1), engine or DisFlow(), on_step)
+    obs = match_views(flows, good, views, options)
+    if not obs.pairs:
+        raise InputError("a freeze-time clip in which no two frames match", "neighbouring frames that overlap",
+                         "check that the clip has no cut and is not blank, or give more frames")
+    state = solve_cameras(obs, views, w, options)
+    scales = frame_scales(state, obs, geometry)
+    log.info("placed %d frames of monocular geometry, scales %s", views, [round(float(s), 3) for s in scales])
+    depth = geometry.depth * scales[:, None, None]
+    farthest = torch.stack([d[m].max() if bool(m.any()) else d.new_tensor(1.0)
+                            for d, m in zip(depth, geometry.mask, strict=True)])
+    depth = torch.where(geometry.mask, depth, 1.5 * farthest[:, None, None])
+    intrinsics = geometry.intrinsics.clone()
+    intrinsics[:, 0, 0] = intrinsics[:, 1, 1] = focal
+    intrinsics[:, 0, 2], intrinsics[:, 1, 2] = w / 2, h / 2
+    return Geometry(depth, intrinsics, torch.ones_like(geometry.mask), torch.from_numpy(state.world_to_cam).float(),
+                    geometry.confidence)
+
+
+def frame_scales(state: Bundle, obs: Observations, geometry: Geometry) -> Tensor:
+    """What each frame's depths ``(F,)`` are multiplied by to be the adjustment's: the median over matched points."""
+    h, w = geometry.size
+    at = np.round(obs.pixels + [(w - 1) / 2, (h - 1) / 2]).astype(int)
+    matched = np.zeros(len(obs.pixels), bool)
+    for index, _, _ in obs.pairs.values():
+        matched[index] = True
+    scales = []
+    for f in range(len(geometry.depth)):
+        mine = np.nonzero((obs.anchor == f) & matched)[0]
+        depth = geometry.depth[f].cpu().numpy()[at[mine, 1], at[mine, 0]]
+        known = geometry.mask[f].cpu().numpy()[at[mine, 1], at[mine, 0]]
+        ratio = 1.0 / (state.inv_depth[mine] * np.maximum(depth, 1e-6))
+        scales.append(float(np.median(ratio[known])) if known.any() else 1.0)
+    return torch.tensor(scales)

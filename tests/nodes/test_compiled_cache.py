@@ -17,14 +17,21 @@ root, name = sys.argv[1:]
 spec = importlib.util.spec_from_file_location(name, root + "/fourreal_core/__init__.py")
 sys.modules[name] = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(sys.modules[name])
+raster = importlib.import_module(name + ".rasterizer")
+import torch
+means = torch.tensor([[0.0, 0.0, 2.0]], requires_grad=True)
+one = torch.ones(1)
+image = raster.rasterize(means, 0.1 * one, 0.5 * one, torch.ones(1, 3), torch.tensor([[8.0, 0, 4], [0, 8, 4], [0, 0, 1]]),
+                         (8, 8), options=raster.RasterOptions(backend="numba")).image
+image.sum().backward()
 complete = importlib.import_module(name + ".tracking.edge_aware").complete
 values = np.full((8, 8), 3, np.float32)
 print(float(complete(values, np.ones_like(values), np.zeros((8, 8, 3), np.float32), 1.0, 0.1)[0].mean()))
 """
 
 
-@pytest.mark.parametrize("names", [("fourreal_core", "/custom_nodes/x.fourreal_core"),
-                                   ("/custom_nodes/x.fourreal_core", "fourreal_core")])
+@pytest.mark.parametrize("names", [("fourreal_core", "/custom_nodes/x_fourreal_core"),
+                                   ("/custom_nodes/x_fourreal_core", "fourreal_core")])
 def test_kernels_cached_under_one_name_load_under_another(tmp_path: Path, names: tuple[str, str]) -> None:
     for name in names:
         done = subprocess.run([sys.executable, "-c", FILL_UNDER_NAME, str(REPOSITORY), name], capture_output=True,

@@ -21,8 +21,9 @@ raster = importlib.import_module(name + ".rasterizer")
 import torch
 means = torch.tensor([[0.0, 0.0, 2.0]], requires_grad=True)
 one = torch.ones(1)
-image = raster.rasterize(means, 0.1 * one, 0.5 * one, torch.ones(1, 3), torch.tensor([[8.0, 0, 4], [0, 8, 4], [0, 0, 1]]),
-                         (8, 8), options=raster.RasterOptions(backend="numba")).image
+lens = torch.tensor([[8.0, 0, 4], [0, 8, 4], [0, 0, 1]])
+image = raster.rasterize(means, 0.1 * one, 0.5 * one, torch.ones(1, 3), lens, (8, 8),
+                         options=raster.RasterOptions(backend="numba")).image
 image.sum().backward()
 complete = importlib.import_module(name + ".tracking.edge_aware").complete
 values = np.full((8, 8), 3, np.float32)

@@ -31,10 +31,8 @@ print(float(complete(values, np.ones_like(values), np.zeros((8, 8, 3), np.float3
 """
 
 
-@pytest.mark.parametrize("names", [("fourreal_core", "/custom_nodes/x_fourreal_core"),
-                                   ("/custom_nodes/x_fourreal_core", "fourreal_core")])
-def test_kernels_cached_under_one_name_load_under_another(tmp_path: Path, names: tuple[str, str]) -> None:
-    for name in names:
+def test_kernels_cached_under_one_name_load_under_another(tmp_path: Path) -> None:
+    for name in ("fourreal_core", "/custom_nodes/x_fourreal_core", "fourreal_core"):
         done = subprocess.run([sys.executable, "-c", FILL_UNDER_NAME, str(REPOSITORY), name], capture_output=True,
                               text=True, check=False, cwd=tmp_path, env=os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)})
         assert done.returncode == 0, done.stderr[-2000:]

@@ -37,7 +37,7 @@ def _texture(seed: int, wavelength_px: float, z: float) -> tuple[Tensor, Tensor,
     rng = torch.Generator().manual_seed(seed)
     count = 24
     angle = torch.rand(count, generator=rng) * 2 * math.pi
-    wavelength = wavelength_px * 4 ** torch.rand(count, generator=rng) * z / FOCAL_PX
+    wavelength = wavelength_px * 10 ** torch.rand(count, generator=rng) * z / FOCAL_PX
     waves = torch.stack([angle.cos(), angle.sin()], -1) * (2 * math.pi / wavelength)[:, None]
     return waves, torch.rand(count, generator=rng) * 2 * math.pi, torch.randn(count, 3, generator=rng)
 

@@ -22,12 +22,12 @@ def kernel(function: Callable[..., None]) -> Callable[..., None]:
     """Decorator of what Python calls: releases the interpreter's lock, compiled once and cached on disk.
 
     numba takes a cached kernel for valid as long as the file that it stands in is unchanged, and doesn't see that a
-    part from another file is compiled into it. So the stamp that it compares gets all the kernels' sources.
+    part from another file is compiled into it; and its index names our types by the package they were imported under,
+    which is one name for the host and another for the command line. The cache's files are named after the function, so
+    its name gets a digest of all the kernels' sources and of the package.
     """
-    compiled = njit(nogil=True, cache=True, error_model="numpy")(function)
-    cache_file = compiled._cache._cache_file
-    cache_file._source_stamp = (cache_file._source_stamp, _DIGEST)
-    return compiled
+    function.__qualname__ += f"_{_OWNER}"
+    return njit(nogil=True, cache=True, error_model="numpy")(function)
 
 
 def _digest() -> str:
@@ -35,4 +35,4 @@ def _digest() -> str:
     return hashlib.sha256(b"".join((folder / name).read_bytes() for name in _SOURCES)).hexdigest()
 
 
-_DIGEST = _digest()
+_OWNER = hashlib.sha256(f"{__name__} {_digest()}".encode()).hexdigest()[:12]

@@ -30,7 +30,7 @@ class FitOptions:
 
     Attributes:
         steps: Adam steps by rendering; each renders one known cell.
-        learning_rate: Of the deformation's output, relative to the scene's extent.
+        learning_rate: Of the deformation; the closed form is close, and splat colours pull it away if let.
         color_rate: Of colours.
         scale_rate: Of log scales and opacity logits.
         ssim_weight: Share of structural dissimilarity in the rendering loss.
@@ -44,7 +44,7 @@ class FitOptions:
     """
 
     steps: int = 60
-    learning_rate: float = 1e-4
+    learning_rate: float = 1e-6
     color_rate: float = 5e-3
     scale_rate: float = 1e-2
     ssim_weight: float = 0.2

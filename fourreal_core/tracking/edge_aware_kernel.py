@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
 
 Map = NDArray[np.float32]
 
 
-@njit(cache=True, parallel=True, fastmath=True)
-def solve_rows(values: Map, weights: Map, strength: float) -> Map:
+def _solve_rows(values: Map, weights: Map, strength: float) -> Map:
     """Solves ``(I + strength L_w) x = values`` along every row of values ``(H, W, C)``.
 
     ``weights[y, x]`` joins pixels x and x + 1; the system is tridiagonal, so one sweep forth and one back solve it.
     """
     h, w, channels = values.shape
     out = np.empty_like(values)
-    for y in prange(h):
+    for y in range(h):
         upper = np.empty(w, np.float32)
         prev = np.float32(0.0)
         for x in range(w):
@@ -33,3 +34,9 @@ def solve_rows(values: Map, weights: Map, strength: float) -> Map:
             for c in range(channels):
                 out[y, x, c] -= upper[x] * out[y, x + 1, c]
     return out
+
+
+# numba names its cached files after the function but remembers the package inside them; the host imports this package
+# under another name than the command line does, so the name takes part in the function's
+_solve_rows.__qualname__ += "_" + hashlib.sha256(__name__.encode()).hexdigest()[:12]
+solve_rows = njit(cache=True, nogil=True, fastmath=True)(_solve_rows)

@@ -203,4 +203,4 @@ def test_cached_kernels_are_tied_to_all_sources() -> None:
     texts = {path.name: path.read_text(encoding="utf-8") for path in Path(compiling.__file__).parent.glob("*.py")}
     kernels = {name for name, text in texts.items() if "from numba" in text or "from .compiling import" in text}
     assert kernels == set(compiling._SOURCES)
-    assert compiling._DIGEST in gradients.replay_tiles._cache._cache_file._source_stamp
+    assert compiling._OWNER in gradients.replay_tiles._cache._cache_file._index_name

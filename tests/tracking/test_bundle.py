@@ -28,8 +28,9 @@ VIEWS, POINTS, FOCAL = 4, 40, 110.0
 def true_bundle(seed: int = 0) -> Bundle:
     """Cameras that walk and turn; the second one is the world, the median inverse depth is 1."""
     rng = np.random.default_rng(seed)
-    rotations = np.stack([rotation_from_vector(np.array([0.01 * k, -0.05 * k, 0.02 * k])) for k in range(-1, VIEWS - 1)])
-    centres = np.array([[0.15 * k, 0.02 * k * k, 0.03 * k] for k in range(-1, VIEWS - 1)])
+    steps = range(-1, VIEWS - 1)
+    rotations = np.stack([rotation_from_vector(np.array([0.01 * k, -0.05 * k, 0.02 * k])) for k in steps])
+    centres = np.array([[0.15 * k, 0.02 * k * k, 0.03 * k] for k in steps])
     translations = -np.einsum("vij,vj->vi", rotations, centres)
     inv_depth = 1 / rng.uniform(0.6, 2.5, VIEWS * POINTS)
     return normalised(Bundle(rotations, translations, inv_depth, FOCAL))
@@ -77,7 +78,7 @@ def test_hubers_weight_is_the_slope_of_its_cost() -> None:
     assert (up - down) / (2 * step) == pytest.approx(2 * weight * radii, rel=1e-6)
 
 
-@pytest.mark.parametrize("vector", [(0.0, 0.0, 0.0), (1e-13, 0, 0), (0.3, -0.2, 0.5), (0.0, np.pi, 0.0), (3.0, 2.0, 1.0)])
+@pytest.mark.parametrize("vector", [(0.0, 0, 0), (1e-13, 0, 0), (0.3, -0.2, 0.5), (0.0, np.pi, 0), (3.0, 2, 1)])
 def test_rotation_from_vector_is_the_matrix_exponential(vector: tuple[float, float, float]) -> None:
     x, y, z = vector
     cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])

@@ -1,0 +1,254 @@
+"""Dense 3D tracks: sampling against a loop, the choice of points, and paths against the truth."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from fourreal_core.cameras import intrinsics_from_focal, project
+from fourreal_core.errors import InputError
+from fourreal_core.progress import Cancelled
+from fourreal_core.tracking.geometry import Geometry
+from fourreal_core.tracking.track3d import (
+    TrackOptions,
+    choose_points,
+    inside_image,
+    keyframe_order,
+    sample_map,
+    seen_from,
+    to_world,
+    track_times,
+    track_views,
+)
+from fourreal_core.tracking.tracks import Tracks
+
+from .worlds import FOCAL_PX, SIZE, World, look, path
+
+
+@pytest.fixture(scope="module")
+def followed(walk: World) -> Tracks:
+    """Tracks through the little world with its true geometry."""
+    return track_views(walk.frames, walk.geometry)
+
+
+def slow_sample(values: torch.Tensor, x: float, y: float) -> torch.Tensor:
+    h, w = values.shape[:2]
+    x, y = min(max(x - 0.5, 0), w - 1), min(max(y - 0.5, 0), h - 1)
+    x0, y0 = min(int(x), w - 2), min(int(y), h - 2)
+    fx, fy = x - x0, y - y0
+    top = values[y0, x0] * (1 - fx) + values[y0, x0 + 1] * fx
+    return top * (1 - fy) + (values[y0 + 1, x0] * (1 - fx) + values[y0 + 1, x0 + 1] * fx) * fy
+
+
+@pytest.mark.parametrize("channels", [(), (4,)])
+def test_samples_are_the_slow_loop(generator: torch.Generator, channels: tuple[int, ...]) -> None:
+    values = torch.rand(7, 9, *channels, generator=generator, dtype=torch.float64)
+    pixels = torch.rand(200, 2, generator=generator, dtype=torch.float64) * torch.tensor([13.0, 11.0]) - 2
+    expected = torch.stack([slow_sample(values, x, y) for x, y in pixels.tolist()])
+    torch.testing.assert_close(sample_map(values, pixels), expected, rtol=0, atol=1e-12)  # float64
+
+
+def test_samples_at_pixel_centres_are_the_pixels() -> None:
+    values = torch.arange(12.0).view(3, 4)
+    at = torch.tensor([[0.5, 0.5], [3.5, 0.5], [1.0, 0.5], [-9.0, 99.0]])
+    assert sample_map(values, at).tolist() == pytest.approx([0, 3, 0.5, 8], abs=1e-5)
+
+
+def test_the_image_ends_where_its_last_pixel_does() -> None:
+    at = torch.tensor([[0.0, 0.0], [5.99, 3.99], [6.0, 1.0], [1.0, 4.0], [-0.01, 1.0]])
+    assert inside_image(at, (4, 6)).tolist() == [True, True, False, False, False]
+
+
+def test_what_is_seen_lies_on_the_surface_in_the_image() -> None:
+    k = intrinsics_from_focal(10.0, (8, 10))
+    points = torch.tensor([[0.0, 0, 2.0], [0, 0, 2.1], [0, 0, 2.3], [0, 0, -2], [5.0, 0, 2.0], [0, 0, 1.7]])
+    assert seen_from(points, torch.full((8, 10), 2.0), k, 0.1).tolist() == [True, True, False, False, False, False]
+
+
+@pytest.mark.parametrize("frames", [1, 2, 3, 5, 8, 9, 30])
+def test_keyframes_are_all_frames_once_the_middle_first(frames: int) -> None:
+    order = keyframe_order(frames)
+    assert sorted(order) == list(range(frames))
+    assert order[0] == frames // 2 and set(order[:3]) >= {0, frames - 1}
+
+
+def test_the_world_is_where_the_cameras_put_it(walk: World, generator: torch.Generator) -> None:
+    points = torch.rand(20, 3, generator=generator)
+    back = torch.stack([to_world(walk.cameras[v].to_camera(points)[0], walk.cameras, v) for v in range(5)])
+    torch.testing.assert_close(back, points.expand(5, 20, 3), rtol=0, atol=1e-5)  # float32
+
+
+def test_points_start_once_on_every_surface(walk: World) -> None:
+    valid = torch.ones(SIZE, dtype=torch.bool)
+    options = TrackOptions()
+    keys, pixels, start = choose_points(walk.frames, walk.geometry, valid, options)
+    h, w = SIZE
+    assert int((keys == 2).sum()) == h * w  # all of the central frame
+    order = keyframe_order(5)
+    for place, k in enumerate(order[1:], 1):
+        mine = start[keys == k]
+        assert len(mine) < 0.4 * h * w and (len(mine) > 0 or place > 2)  # the two ends see beside the middle
+        world = to_world(mine, walk.cameras, k)
+        for j in order[:place]:  # none of them was there to be seen in a keyframe before
+            there = walk.cameras[j].to_camera(world)[0]
+            seen = seen_from(there, walk.depth[j], walk.cameras.intrinsics[j], options.same_surface)
+            assert not seen.any()
+    torch.testing.assert_close(project(start, walk.cameras.intrinsics[keys]), pixels, rtol=0, atol=1e-3)  # float32
+
+
+def test_the_same_view_twice_starts_no_point_twice(walk: World) -> None:
+    g = walk.geometry
+    twice = Geometry(g.depth[2:3].repeat(3, 1, 1), g.intrinsics[:3], g.mask[:3], torch.eye(4).repeat(3, 1, 1))
+    keys, _, _ = choose_points(walk.frames[2:3].repeat(3, 1, 1, 1), twice, torch.ones(SIZE, dtype=torch.bool),
+                               TrackOptions())
+    assert len(keys) == SIZE[0] * SIZE[1] and (keys == 1).all()
+
+
+def test_no_point_starts_where_nothing_is_shown(walk: World) -> None:
+    valid = torch.ones(SIZE, dtype=torch.bool)
+    valid[10:20, 30:50] = False
+    _, pixels, _ = choose_points(walk.frames, walk.geometry, valid, TrackOptions())
+    assert bool(valid[pixels[:, 1].long(), pixels[:, 0].long()].all())
+    assert len(pixels) > int(valid.sum())
+
+
+def test_tracks_follow_the_true_points(walk: World, followed: Tracks) -> None:
+    start = followed.positions[followed.keyframe, torch.arange(len(followed))]
+    world = torch.stack([to_world(start, walk.cameras, k) for k in range(5)])[
+        followed.keyframe, torch.arange(len(followed))]
+    true = walk.cameras.to_camera(world)
+    off_px = (project(followed.positions, followed.intrinsics[:, None])
+              - project(true, followed.intrinsics[:, None])).norm(dim=-1)
+    seen = followed.visible & inside_image(project(true, followed.intrinsics[:, None]), SIZE)
+    # flow of this texture is good to 0.1 px in the middle; at the rim of the board it takes one side for the other
+    assert float(off_px[seen].median()) < 0.15
+    assert float(off_px[seen].quantile(0.9)) < 1.0
+    depth_error = (followed.positions[..., 2] / true[..., 2] - 1).abs()
+    assert float(depth_error[seen].median()) < 0.01
+
+
+def test_who_sees_what(walk: World, followed: Tracks) -> None:
+    each = torch.arange(len(followed))
+    assert bool(followed.visible[followed.keyframe, each].all())  # its own keyframe sees it
+    # the board hides some of the wall somewhere, and cameras turn away from some
+    assert 0.5 < float(followed.visible.float().mean()) < 0.98
+    rows, columns = _pixel_of(followed)
+    colors = walk.frames[followed.keyframe, rows, columns]
+    assert torch.equal(followed.colors, colors)
+
+
+def _pixel_of(tracks: Tracks) -> tuple[torch.Tensor, torch.Tensor]:
+    each = torch.arange(len(tracks))
+    at = project(tracks.positions[tracks.keyframe, each], tracks.intrinsics[tracks.keyframe])
+    return at[:, 1].long(), at[:, 0].long()
+
+
+def test_hidden_points_are_carried_by_the_cameras(walk: World) -> None:
+    """A reach of one view: the ends are out of reach of the middle, so geometry alone carries its points there."""
+    tracks = track_views(walk.frames, walk.geometry, options=TrackOptions(reach=1))
+    middle = tracks.keyframe == 2
+    rigid = walk.cameras.to_camera(tracks.positions[2, middle])
+    torch.testing.assert_close(tracks.positions[0, middle], rigid[0], rtol=0, atol=1e-6)
+    assert not torch.equal(tracks.positions[1, middle], rigid[1])
+
+
+def test_spacing_is_a_pixel_at_the_points_distance(followed: Tracks) -> None:
+    start = followed.positions[followed.keyframe, torch.arange(len(followed)), 2]
+    torch.testing.assert_close(followed.spacing, start / FOCAL_PX)
+
+
+def test_fewer_points_are_a_seeded_draw_and_stand_wider(walk: World, followed: Tracks) -> None:
+    options = TrackOptions(max_points=500)
+    some, again = (track_views(walk.frames, walk.geometry, options=options) for _ in range(2))
+    other = track_views(walk.frames, walk.geometry, options=replace(options, seed=1))
+    assert len(some) == 500 and torch.equal(some.positions, again.positions)
+    assert not torch.equal(some.positions, other.positions)
+    wider = (len(followed) / 500) ** 0.5  # each point stands for as much more area
+    start = some.positions[some.keyframe, torch.arange(500), 2]
+    torch.testing.assert_close(some.spacing, start / FOCAL_PX * wider)
+
+
+def test_a_board_that_slides_is_followed_in_time(moving: World) -> None:
+    tracks = track_times(moving.frames, moving.geometry)
+    assert tracks.frames == 4 and len(tracks) == SIZE[0] * SIZE[1] and tracks.depth is None
+    board = moving.depth[0].reshape(-1) < 3
+    inner = torch.nn.functional.max_pool2d((~board).float().view(1, 1, *SIZE), 9, 1, 4).view(-1) == 0
+    away = torch.nn.functional.max_pool2d(board.float().view(1, 1, *SIZE), 27, 1, 13).view(-1) == 0
+    for t in range(1, 4):
+        moved = tracks.positions[t] - tracks.positions[0]
+        # 2 px right and 1 px down a frame at distance 2.4; flow is good to a tenth of a pixel, which is 0.002 there
+        expected = torch.tensor([0.04 * t, 0.02 * t, 0.0])
+        assert float((moved[inner] - expected).norm(dim=-1).median()) < 0.004
+        assert float(moved[away].norm(dim=-1).quantile(0.95)) == 0  # what stands, stands exactly
+    assert float(tracks.visible[:, inner].float().mean()) > 0.9
+
+
+def test_a_clip_that_stands_still_gives_tracks_that_stand_still(walk: World) -> None:
+    tracks = track_times(walk.frames[:1].repeat(3, 1, 1, 1), walk.geometry)
+    assert torch.equal(tracks.positions, tracks.positions[:1].expand_as(tracks.positions))
+    assert bool(tracks.visible.all())
+
+
+def test_one_time_is_a_clip_too(walk: World) -> None:
+    tracks = track_times(walk.frames[:1], walk.geometry)
+    assert tracks.frames == 1 and len(tracks) == SIZE[0] * SIZE[1]
+
+
+def test_inputs_stay_as_they_were(walk: World) -> None:
+    frames, geometry = walk.frames.clone(), walk.geometry
+    depth = geometry.depth.clone()
+    track_views(frames[:3], _first(geometry, 3), options=TrackOptions(max_points=100))
+    track_times(frames[:2], geometry)
+    assert torch.equal(frames, walk.frames) and torch.equal(geometry.depth, depth)
+
+
+def _first(geometry: Geometry, count: int) -> Geometry:
+    return Geometry(geometry.depth[:count], geometry.intrinsics[:count], geometry.mask[:count],
+                    geometry.world_to_cam[:count])
+
+
+def test_progress_counts_views_and_times(walk: World) -> None:
+    seen: list[tuple[int, int]] = []
+
+    def note(done: int, total: int, preview: torch.Tensor | None = None) -> None:
+        seen.append((done, total))
+
+    track_views(walk.frames[:2], _first(walk.geometry, 2), on_step=note)
+    track_times(walk.frames[:3], walk.geometry, on_step=note)
+    assert seen == [(1, 2), (2, 2), (1, 2), (2, 2)]
+
+
+@pytest.mark.parametrize("follow", [track_views, track_times])
+def test_stopping_passes_through(walk: World, follow: object) -> None:
+    def stop(done: int, total: int, preview: torch.Tensor | None = None) -> None:
+        raise Cancelled
+
+    with pytest.raises(Cancelled):
+        follow(walk.frames, walk.geometry, on_step=stop)
+
+
+def test_geometry_of_another_clip_is_refused(walk: World) -> None:
+    with pytest.raises(InputError, match="geometry of the same clip"):
+        track_views(walk.frames[:3], walk.geometry)
+    with pytest.raises(InputError, match="as the geometry"):
+        track_times(walk.frames[:, :40], walk.geometry)
+    with pytest.raises(InputError, match="geometry without cameras"):
+        track_views(walk.frames, replace(walk.geometry, world_to_cam=None))
+
+
+@pytest.mark.parametrize("wrong", [{"max_points": 0}, {"reach": 0}])
+def test_options_are_checked(wrong: dict[str, int]) -> None:
+    with pytest.raises(InputError, match="at least 1 each"):
+        TrackOptions(**wrong)
+
+
+def test_views_seen_from_an_arc_share_most_points() -> None:
+    """More views of the same place add little: points are shared, not repeated."""
+    counts = []
+    for views in (3, 5):
+        world = look(path(views, step=0.22 / (views - 1)))
+        counts.append(len(choose_points(world.frames, world.geometry, torch.ones(SIZE, dtype=torch.bool),
+                                        TrackOptions())[0]))
+    assert counts[1] < 1.1 * counts[0]

@@ -49,7 +49,7 @@ def rigid_motion(source: Tensor, target: Tensor, weight: Tensor, rounds: int = 8
     """
     p, q, w0 = source.double(), target.double(), weight.double()
     out = torch.eye(4, dtype=torch.float64, device=source.device)
-    if float(w0.sum()) < 3:
+    if int((w0 > 0).sum()) < 3:
         return out.to(source.dtype)
     w = w0
     for _ in range(rounds):

@@ -64,27 +64,36 @@ def load_ply(path: str | os.PathLike[str]) -> Splats:
         InputError: Another kind of file, a field missing, or scales that differ between axes.
     """
     path = Path(path)
+    if not path.is_file():
+        raise InputError(f"no file {path}", "splats saved as .ply", "check the name")
     stream = io.BytesIO(path.read_bytes())
     names, count = [], 0
     if stream.readline().strip() != b"ply" or b"binary_little_endian" not in stream.readline():
         raise InputError(f"{path.name} is not a binary little-endian PLY file", "one", "export the splats again")
     for line in iter(stream.readline, b""):
         words = line.decode("ascii", "replace").split()
-        if words[:2] == ["element", "vertex"]:
+        if words[:2] == ["element", "vertex"] and words[2:3] and words[2].isdigit():
             count = int(words[2])
-        elif words[:2] == ["property", "float"]:
+        elif words[:2] == ["property", "float"] and len(words) == 3:
             names.append(words[2])
         elif words[:1] == ["end_header"]:
             break
     missing = set(_FIELDS) - {"nx", "ny", "nz"} - set(names)
-    data = np.frombuffer(stream.read(), "<f4")
-    if missing or len(data) != count * len(names):
+    body = stream.read()
+    if missing or len(body) != 4 * count * len(names):
         raise InputError(f"{path.name} lacks {sorted(missing) or 'rows'}", "a whole 3D Gaussian Splatting file",
                          "export the splats again")
-    column = {name: torch.from_numpy(data.reshape(count, len(names))[:, k].copy()) for k, name in enumerate(names)}
+    data = np.frombuffer(body, "<f4").reshape(count, len(names))
+    if not np.isfinite(data).all():
+        raise InputError(f"{path.name} holds NaN or infinite values", "finite numbers", "export the splats again")
+    column = {name: torch.from_numpy(data[:, k].copy()) for k, name in enumerate(names)}
+    return _isotropic(path.name, column)
+
+
+def _isotropic(name: str, column: dict[str, torch.Tensor]) -> Splats:
     scales = torch.stack([column[f"scale_{k}"] for k in range(3)], 1)
-    if count and float((scales - scales[:, :1]).abs().max()) > 1e-4:
-        raise InputError(f"{path.name} holds splats whose axes differ", "isotropic splats", "export from this project")
+    if len(scales) and float((scales - scales[:, :1]).abs().max()) > 1e-4:
+        raise InputError(f"{name} holds splats whose axes differ", "isotropic splats", "export from this project")
     means = torch.stack([column[k] for k in "xyz"], 1)
     colors = torch.stack([column[f"f_dc_{k}"] for k in range(3)], 1) * SH_C0 + 0.5
     return Splats(means, scales[:, 0], column["opacity"], colors)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from dataclasses import dataclass, field, replace
 
@@ -84,6 +85,8 @@ def fit_deformation(scene: Scene4D, grid: FrameGrid, time_tracks: Tracks | None,
     if grid.views != scene.views or tuple(grid.size) != tuple(scene.cameras.size):
         raise InputError(f"a grid of {grid.views} views of {grid.size}", f"{scene.views} views of {scene.cameras.size}",
                          "fit the scene to the grid it was made from")
+    if len(scene.splats) == 0:
+        raise InputError("a scene without splats", "at least one", "prune fewer floaters, or check the clip")
     scene = replace(scene, times=grid.times)
     generator = torch.Generator().manual_seed(options.seed)
     if grid.times == 1:
@@ -92,7 +95,8 @@ def fit_deformation(scene: Scene4D, grid: FrameGrid, time_tracks: Tracks | None,
         scene = start_standing(scene, options, generator)
     else:
         scene = start_from_tracks(scene, time_tracks, options, generator)
-    return fit_by_rendering(scene, grid, options, raster, generator, on_step)
+    with torch.enable_grad():
+        return fit_by_rendering(scene, grid, options, raster, generator, on_step)
 
 
 def motion_spec(points: Tensor, times: int, options: FitOptions) -> DeformationSpec:
@@ -141,6 +145,7 @@ def fit_by_rendering(scene: Scene4D, grid: FrameGrid, options: FitOptions, raste
     """Refines colours, scales, opacities and the deformation on the known cells, one cell a step."""
     if options.steps == 0:
         return scene
+    scene = replace(scene, deformation=copy.deepcopy(scene.deformation))  # the one that was given stays as it is
     device = scene.splats.means.device
     cells = grid.known.nonzero()
     frames, valid = grid.frames, grid.valid.to(device)

@@ -67,13 +67,17 @@ def prune_floaters(scene: Scene4D, frames: Tensor, valid: Tensor | None = None, 
     total = options.rounds * scene.views
     for k in range(total):
         view = k % scene.views
-        trial = replace(scene, splats=replace(scene.splats, opacity_logits=logits))
-        image = render_cell(trial, view, 0, raster).image
-        loss = photometric_loss(image, frames[view], valid, 0.0) * frames[view].numel()
-        adam.zero_grad(set_to_none=True)
-        loss.backward()
+        with torch.enable_grad():
+            trial = replace(scene, splats=replace(scene.splats, opacity_logits=logits))
+            image = render_cell(trial, view, 0, raster).image
+            loss = photometric_loss(image, frames[view], valid, 0.0) * frames[view].numel()
+            adam.zero_grad(set_to_none=True)
+            loss.backward()
         adam.step()
         on_step(k + 1, total, image.detach().clamp(0, 1))
     kept = torch.sigmoid(logits.detach()) >= options.prune_below
+    if not bool(kept.any()):
+        raise InputError("a scene of which no splat explains the clip", "splats of this clip",
+                         "check that scene and grid belong together, or prune below a lower opacity")
     log.info("floaters: %d of %d splats pruned", int((~kept).sum()), len(kept))
     return replace(scene, splats=replace(scene.splats, opacity_logits=logits.detach())).select(kept)

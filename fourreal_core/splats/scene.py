@@ -60,8 +60,8 @@ class Scene4D:
         return len(self.cameras)
 
     def clip_time(self, time: int | float) -> float:
-        """Time step ``0..T-1`` (fractions allowed) as a clip position in ``[0, 1]``."""
-        return float(time) / max(self.times - 1, 1)
+        """Time step ``0..T-1`` (fractions allowed) as a clip position in ``[0, 1]``; held beyond the ends."""
+        return min(max(float(time) / max(self.times - 1, 1), 0.0), 1.0)
 
     def deformed(self, time: int | float) -> Tensor:
         """World positions ``(N, 3)`` of the splats at a time step, ``p + dp_time(p, t)``."""

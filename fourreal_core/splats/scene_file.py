@@ -20,6 +20,8 @@ from .scene import Scene4D
 FORMAT = "fourreal-scene"
 VERSION = 1
 _DEFORMATION = "deformation."
+_NAMES = {"means", "log_scales", "colors", "opacity_logits", "world_to_cam", "intrinsics", "view_offsets", "visible",
+          "motion_weight", "view_depth", "view_motion", "background"}
 
 
 def scene_tensors(scene: Scene4D) -> dict[str, torch.Tensor]:
@@ -85,30 +87,42 @@ def load_scene(path: str | os.PathLike[str]) -> Scene4D:
     if metadata.get("format") != FORMAT:
         raise InputError(f"{path.name} is a safetensors file of another kind", f"one with format {FORMAT!r}",
                          "choose a file that the 4D scene was saved to")
-    if int(metadata["version"]) > VERSION:
-        raise InputError(f"{path.name} is a scene of version {metadata['version']}", f"at most {VERSION}",
-                         "update this extension")
-    return _assemble(path.name, tensors, metadata)
+    try:
+        version, times = int(metadata["version"]), int(metadata["times"])
+        height, width = (int(x) for x in json.loads(metadata["size"]))
+        spec = json.loads(metadata["deformation"])
+        if spec is not None:
+            spec = DeformationSpec(**{k: tuple(v) if isinstance(v, list) else v for k, v in spec.items()})
+    except InputError:
+        raise
+    except (KeyError, ValueError, TypeError) as error:
+        raise InputError(f"{path.name} has a header that says {error!r}", f"the header of a scene of version {VERSION}",
+                         "save the scene again, or update this extension") from error
+    if version > VERSION:
+        raise InputError(f"{path.name} is a scene of version {version}", f"at most {VERSION}", "update this extension")
+    return _assemble(path.name, tensors, spec, times, (height, width))
 
 
-def _assemble(name: str, tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> Scene4D:
-    spec = json.loads(metadata["deformation"])
-    deformation = None
-    expected = {"means", "log_scales", "colors", "opacity_logits", "world_to_cam", "intrinsics", "view_offsets",
-                "visible", "motion_weight", "view_depth", "view_motion", "background"}
-    if spec is not None:
-        spec["frequencies"], spec["centre"] = tuple(spec["frequencies"]), tuple(spec["centre"])
-        deformation = Deformation(DeformationSpec(**spec))
-        expected |= {_DEFORMATION + k for k in deformation.state_dict()}
+def _assemble(name: str, tensors: dict[str, torch.Tensor], spec: DeformationSpec | None, times: int,
+              size: tuple[int, int]) -> Scene4D:
+    deformation = None if spec is None else Deformation(spec)
+    state = {} if deformation is None else {_DEFORMATION + k: v for k, v in deformation.state_dict().items()}
+    expected = _NAMES | set(state)
     missing, unexpected = sorted(expected - set(tensors)), sorted(set(tensors) - expected)
     if missing or unexpected:
         raise InputError(f"{name} lacks {missing or 'nothing'} and has {unexpected or 'nothing'} beyond a scene",
                          "exactly a scene's tensors", "save the scene again")
+    for key, value in tensors.items():
+        dtype = torch.bool if key == "visible" else torch.float32
+        if value.dtype != dtype or (key in state and value.shape != state[key].shape):
+            shape = f" and {tuple(state[key].shape)}" if key in state else ""
+            raise InputError(f"{name} holds {key} of type {value.dtype} and shape {tuple(value.shape)}",
+                             f"{dtype}{shape}", "save the scene again")
+        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+            raise InputError(f"{name} holds NaN or infinite values in {key}", "finite numbers", "save the scene again")
     if deformation is not None:
-        deformation.load_state_dict({k[len(_DEFORMATION):]: v for k, v in tensors.items()
-                                     if k.startswith(_DEFORMATION)}, strict=True)
-    cameras = Cameras(tensors["world_to_cam"], tensors["intrinsics"], tuple(json.loads(metadata["size"])))
+        deformation.load_state_dict({k[len(_DEFORMATION):]: tensors[k] for k in state}, strict=True)
+    cameras = Cameras(tensors["world_to_cam"], tensors["intrinsics"], size)
     splats = Splats(tensors["means"], tensors["log_scales"], tensors["opacity_logits"], tensors["colors"])
     return Scene4D(splats, cameras, tensors["view_offsets"], tensors["visible"], tensors["motion_weight"],
-                   tensors["view_depth"], tensors["view_motion"], int(metadata["times"]), deformation,
-                   tensors["background"])
+                   tensors["view_depth"], tensors["view_motion"], times, deformation, tensors["background"])

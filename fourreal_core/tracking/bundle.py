@@ -156,7 +156,7 @@ def _moved(state: Bundle, step_c: Array, step_p: Array) -> Bundle:
 
 
 def adjust(state: Bundle, obs: Observations, fixed_view: int, iterations: int = 30, delta: float = 1.0,
-           fix_focal: bool = False, focal_prior: tuple[float, float] | None = None) -> Bundle:
+           fix_focal: bool = False, turn_only: bool = False, focal_prior: tuple[float, float] | None = None) -> Bundle:
     """Levenberg-Marquardt over cameras, inverse depths and the shared focal length.
 
     Args:
@@ -166,6 +166,7 @@ def adjust(state: Bundle, obs: Observations, fixed_view: int, iterations: int = 
         iterations: At most this many steps.
         delta: Huber's bend in pixels.
         fix_focal: Keep the focal length of ``state``.
+        turn_only: Keep its translations: what a camera that only turns can explain.
         focal_prior: ``(focal_px, strength)``: pulls the log focal length to a value, with a strength in squared pixels
             per observation, for scenes that say nothing about it.
 
@@ -174,6 +175,7 @@ def adjust(state: Bundle, obs: Observations, fixed_view: int, iterations: int = 
     """
     views = len(state.rotations)
     held = list(range(6 * fixed_view, 6 * fixed_view + 6)) + ([6 * views] if fix_focal else [])
+    held += [6 * v + k for v in range(views) for k in (3, 4, 5)] if turn_only else []
     free = np.setdiff1d(np.arange(6 * views + 1), held)
     mass = sum(float(w.sum()) for _, _, w in obs.pairs.values())
 
@@ -208,6 +210,11 @@ def adjust(state: Bundle, obs: Observations, fixed_view: int, iterations: int = 
         if gain < 1e-5 * cost:
             break
     return normalised(state)
+
+
+def median_error(state: Bundle, obs: Observations) -> float:
+    """Median distance in pixels between where points are seen and where the state puts them."""
+    return float(np.median(np.concatenate([np.linalg.norm(reproject(state, obs, p)[2], axis=1) for p in obs.pairs])))
 
 
 def normalised(state: Bundle) -> Bundle:

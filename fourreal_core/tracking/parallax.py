@@ -13,7 +13,7 @@ from torch import Tensor
 from ..cameras import intrinsics_from_focal
 from ..errors import InputError
 from ..progress import OnStep, no_progress
-from .bundle import Bundle, Observations, adjust, flat_start, reproject
+from .bundle import Bundle, Observations, adjust, flat_start, median_error
 from .depth import DepthOptions, dense_depth
 from .flow import DisFlow, Flow, FlowEngine, forward_backward_error, pair_flows, to_gray
 from .geometry import Geometry
@@ -112,15 +112,20 @@ def solve_cameras(obs: Observations, views: int, width: int, options: ParallaxOp
     return min(ends, key=lambda s: s.cost)
 
 
-def _report(state: Bundle, obs: Observations, width: int) -> None:
-    residuals = np.concatenate([np.linalg.norm(reproject(state, obs, p)[2], axis=1) for p in obs.pairs])
+def _report(state: Bundle, obs: Observations, width: int, options: ParallaxOptions) -> None:
+    """Logs what was found, and warns when a camera that only turns explains the clip as well."""
+    views, error = len(state.rotations), median_error(state, obs)
     centres = -np.einsum("vji,vj->vi", state.rotations, state.translations)
     spread = float(np.linalg.norm(centres - centres.mean(0), axis=1).max())
     log.info("cameras: %d views, focal length %.2f of the width, median error %.2f px, baseline %.3f of the distance",
-             len(centres), state.focal_px / width, float(np.median(residuals)), spread)
-    if spread < 0.01:
-        log.warning("the freeze-time clip has next to no parallax (the camera moves by %.1f %% of the scene's distance)"
-                    ": depth is a guess; a camera that moves sideways gives a better scene", 100 * spread)
+             views, state.focal_px / width, error, spread)
+    turning = replace(state, translations=np.zeros((views, 3)))
+    turning = adjust(turning, obs, views // 2, 10, delta=4.0, fix_focal=options.focal_px is not None, turn_only=True)
+    turned = median_error(turning, obs)
+    if spread < 0.01 or turned < 1.2 * error + 0.05:
+        log.warning("the freeze-time clip has next to no parallax (a camera that only turns explains it to %.2f px, "
+                    "one that also moves to %.2f px): depth is a guess; a camera that moves sideways gives a better scene",
+                    turned, error)
 
 
 def parallax_geometry(frames: Tensor, valid: Tensor | None = None, options: ParallaxOptions | None = None,
@@ -154,7 +159,7 @@ def parallax_geometry(frames: Tensor, valid: Tensor | None = None, options: Para
         raise InputError("a freeze-time clip in which no two frames match", "neighbouring frames that overlap",
                          "check that the clip has no cut and is not blank, or give more frames")
     state = solve_cameras(obs, views, w, options)
-    _report(state, obs, w)
+    _report(state, obs, w, options)
     inverse, confidence = [], []
     for v in range(views):
         on_step(10 + 3 * v, total)

@@ -146,3 +146,12 @@ def test_no_points_are_refused(generator: torch.Generator) -> None:
 def test_options_are_checked(wrong: dict[str, float]) -> None:
     with pytest.raises(InputError, match="a positive factor"):
         CanonicalOptions(**wrong)
+
+
+def test_few_points_far_away_are_points_too(generator: torch.Generator) -> None:
+    """Weights by nearness are small in small units; that must not read as too little to go by."""
+    p = cloud(generator, 30) * 1000
+    move = motion()
+    move[:3, 3] *= 1000
+    found = rigid_motion(p, apply(move, p), 1 / p[:, 2])
+    torch.testing.assert_close(found, move, rtol=1e-4, atol=1e-2)  # float32 at a thousand

@@ -10,7 +10,7 @@ import torch
 from fourreal_core.errors import InputError
 from fourreal_core.grid import FrameGrid
 from fourreal_core.progress import Cancelled
-from fourreal_core.splats.fit import FitOptions, fit_deformation, motion_spec
+from fourreal_core.splats.fit import FitOptions, fit_by_rendering, fit_deformation, motion_spec
 from fourreal_core.splats.scene import Scene4D
 
 from .scenes import PIXEL, SIZE, known_cross, psnr, rendered_grid, sliding, true_time_tracks, wall_scene
@@ -174,3 +174,25 @@ def test_another_grid_is_refused() -> None:
 def test_options_are_checked(wrong: dict[str, float]) -> None:
     with pytest.raises(InputError):
         FitOptions(**wrong)
+
+
+def test_fitting_on_leaves_the_first_fit_as_it_was(truth: tuple[Scene4D, torch.Tensor], fitted: Scene4D) -> None:
+    before = fitted.deformation.out.clone()
+    grid, options = known_cross(truth[1]), replace(QUICK, learning_rate=0.1)
+    further = fit_by_rendering(fitted, grid, options, None, torch.Generator().manual_seed(0))
+    assert torch.equal(fitted.deformation.out, before) and not torch.equal(further.deformation.out, before)
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_a_scene_without_splats_is_refused(truth: tuple[Scene4D, torch.Tensor], mode: type) -> None:
+    empty = wall_scene(VIEWS, TIMES)
+    empty = empty.select(torch.zeros(len(empty.splats), dtype=torch.bool))
+    with mode(), pytest.raises(InputError, match="a scene without splats"):
+        fit_deformation(empty, known_cross(truth[1]), None, QUICK)
+
+
+def test_fitting_works_where_gradients_are_off(truth: tuple[Scene4D, torch.Tensor], fitted: Scene4D) -> None:
+    scene, frames = truth
+    with torch.no_grad():
+        found = fit_deformation(wall_scene(VIEWS, TIMES), known_cross(frames), true_time_tracks(scene), QUICK)
+    assert torch.equal(found.splats.colors, fitted.splats.colors)

@@ -93,7 +93,7 @@ def test_progress_shows_every_render_and_stopping_passes_through() -> None:
     def note(done: int, total: int, preview: torch.Tensor | None = None) -> None:
         seen.append((done, total))
         assert preview is not None and preview.shape == (*SIZE, 3) and not preview.requires_grad
-        assert 0 <= float(preview.min()) and float(preview.max()) <= 1
+        assert float(preview.min()) >= 0 and float(preview.max()) <= 1
 
     prune_floaters(scene, frames, options=FloaterOptions(rounds=2), on_step=note)
     assert seen == [(k, 4) for k in (1, 2, 3, 4)]
@@ -114,3 +114,10 @@ def test_another_clip_is_refused() -> None:
 def test_options_are_checked(wrong: dict[str, float]) -> None:
     with pytest.raises(InputError, match="at least one round"):
         FloaterOptions(**wrong)
+
+
+def test_a_scene_that_explains_nothing_is_refused() -> None:
+    scene = wall_scene(2)
+    hidden = replace(scene, splats=replace(scene.splats, opacity_logits=torch.full_like(scene.splats.log_scales, -9.0)))
+    with pytest.raises(InputError, match="no splat explains the clip"):
+        prune_floaters(hidden, torch.full((2, *SIZE, 3), 0.2), options=FloaterOptions(rounds=1))

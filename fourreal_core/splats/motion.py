@@ -45,7 +45,7 @@ def motion_weights(scene: Scene4D, motion: WorldMotion, points: Tensor, still_px
     """Which world points move, ``(N,)`` 0 or 1.
 
     A point that view 0 sees takes the answer of the tracks around its pixel; one that it does not see takes that of the
-    nearest track in space, among a regular sample of them.
+    nearest track in space, among a regular sample of those away from silhouettes.
 
     Args:
         scene: Its cameras, and the depth that view 0 sees.
@@ -60,19 +60,27 @@ def motion_weights(scene: Scene4D, motion: WorldMotion, points: Tensor, still_px
     moves = motion.travel_px > still_px
     mask = torch.zeros(h, w, device=moves.device)
     index = motion.pixels.long()
-    mask[index[:, 1].clamp(0, h - 1), index[:, 0].clamp(0, w - 1)] = moves.float()
-    if margin_px > 0:
-        mask = torch.nn.functional.max_pool2d(mask[None, None], 2 * margin_px + 1, 1, margin_px)[0, 0]
+    column, row = index[:, 0].clamp(0, w - 1), index[:, 1].clamp(0, h - 1)
+    mask[row, column] = moves.float()
+    wide = _widened(mask, margin_px)
     here = scene.cameras[0].to_camera(points)[0]
     at = project(here, scene.cameras.intrinsics[0])
     ix, iy = at[:, 0].long().clamp(0, w - 1), at[:, 1].long().clamp(0, h - 1)
     inside = (at[:, 0] >= 0) & (at[:, 0] < w) & (at[:, 1] >= 0) & (at[:, 1] < h)
     seen = inside & ((here[:, 2] - scene.view_depth[0, iy, ix]).abs() < same_surface * here[:, 2])
-    weight = mask[iy, ix]
+    weight = wide[iy, ix]
     hidden = (~seen).nonzero()[:, 0]
-    if len(hidden) and bool(moves.any()):
-        stride = max(1, len(moves) // candidates)
-        known, answer = motion.points[::stride], moves[::stride].float()
+    # flow smears over silhouettes: a wall beside a moving arm seems to move, so such tracks don't speak for others
+    reach = max(2, w // 64)
+    settled = (_widened(mask, reach) == 1 - _widened(1 - mask, reach))[row, column].nonzero()[:, 0]
+    if len(hidden) and len(settled):
+        sample = settled[:: max(1, len(settled) // candidates)]
+        known, answer = motion.points[sample], moves[sample].float()
         for part in hidden.split(16384):
             weight[part] = answer[torch.cdist(points[part], known).argmin(1)]
     return weight
+
+
+def _widened(mask: Tensor, pixels: int) -> Tensor:
+    """A mask ``(H, W)`` grown by some pixels to all sides."""
+    return torch.nn.functional.max_pool2d(mask[None, None], 2 * pixels + 1, 1, pixels)[0, 0]

@@ -108,13 +108,16 @@ def test_two_views_are_enough(walk: World) -> None:
     assert float(found.depth[board].median()) < 0.8 * float(found.depth[~board].median())
 
 
-@pytest.mark.parametrize("yaw", [1.0, 2.0, 3.0])
-def test_a_camera_that_only_turns_finishes_with_a_warning(yaw: float, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("yaw", [1.0, 3.0])
+@pytest.mark.parametrize("focal_px", [FOCAL_PX, None])
+def test_a_camera_that_only_turns_finishes_with_a_warning(
+    yaw: float, focal_px: float | None, caplog: pytest.LogCaptureFixture
+) -> None:
     turning = path(3, step=0.0, yaw_degrees=yaw).world_to_cam.clone()
     turning[:, :3, 3] = 0
     clip = look(Cameras(turning, path(3).intrinsics, SIZE))
     with caplog.at_level(logging.WARNING, logger="fourreal_core"):
-        found = parallax_geometry(clip.frames, options=ParallaxOptions(focal_px=FOCAL_PX))
+        found = parallax_geometry(clip.frames, options=ParallaxOptions(focal_px=focal_px, grid_px=20))
     assert any("next to no parallax" in record.getMessage() for record in caplog.records)
     assert bool(found.depth.isfinite().all()) and bool(found.world_to_cam.isfinite().all())
 
@@ -134,12 +137,18 @@ def test_clips_that_show_nothing_together_are_refused_or_finite(walk: World, kin
     else:
         frames[2:] = look(walk.cameras[:2], seed=77).frames
     try:
-        found = parallax_geometry(frames)
+        found = parallax_geometry(frames, options=ParallaxOptions(grid_px=24))
     except InputError as error:
         assert "no cut" in str(error)
     else:
         assert bool(found.depth.isfinite().all()) and bool((found.depth > 0).all())
         assert bool(found.world_to_cam.isfinite().all())
+
+
+def test_a_camera_that_walks_gets_no_warning(walk: World, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, logger="fourreal_core"):
+        parallax_geometry(walk.frames, options=ParallaxOptions(grid_px=20))
+    assert not caplog.records
 
 
 def test_one_frame_is_refused(walk: World) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -28,6 +29,15 @@ QUICK = PipelineOptions(parallax=ParallaxOptions(grid_px=32), tracks=TrackOption
 
 def psnr(a: Tensor, b: Tensor) -> float:
     return float(-10 * torch.log10(((a - b) ** 2).mean().clamp_min(1e-12)))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Handing tiny pictures to several threads costs more than the threads give."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

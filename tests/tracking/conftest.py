@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
+import torch
 
 from fourreal_core.tracking.geometry import Geometry
 from fourreal_core.tracking.parallax import parallax_geometry
 
 from .worlds import World, look, path, standing
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Handing tiny pictures to several threads costs more than the threads give."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")

@@ -98,27 +98,29 @@ class TrackFitOptions:
     Attributes:
         samples: Track points in the solution, drawn at random where there are more.
         ridge: Penalty on the output weights, relative to the data.
+        unsure: Weight of a track where it was not surely seen, relative to where it was.
         rounds: Reweightings.
         robust_px: Error in pixels up to which a track counts fully.
     """
 
     samples: int = 20_000
-    ridge: float = 1e-4
+    ridge: float = 1e-2
+    unsure: float = 0.3
     rounds: int = 4
     robust_px: float = 0.3
 
     def __post_init__(self) -> None:
-        if min(self.samples, self.rounds) < 1 or not (self.ridge > 0 and self.robust_px > 0):
-            raise InputError(f"{self.samples} samples, {self.rounds} rounds, ridge {self.ridge}", "positive numbers",
-                             "leave them at their defaults")
+        if min(self.samples, self.rounds) < 1 or not (self.ridge > 0 and self.robust_px > 0 and 0 <= self.unsure <= 1):
+            raise InputError(f"{self.samples} samples, {self.rounds} rounds, ridge {self.ridge}, unsure {self.unsure}",
+                             "positive numbers, unsure at most 1", "leave them at their defaults")
 
 
 def solve_from_tracks(deformation: Deformation, points: Tensor, offsets: Tensor, visible: Tensor, px_per_unit: Tensor,
                       options: TrackFitOptions, generator: torch.Generator) -> float:
     """Sets the output weights in place so that the field follows measured displacements.
 
-    Ridge regression, reweighted towards the L1 norm (wrong tracks must not pull); where a track was not seen, its
-    offset is what the last round's field says.
+    Ridge regression, reweighted towards the L1 norm (wrong tracks must not pull); where a track was not
+    surely seen, its offset is drawn towards what the last round's field says.
 
     Args:
         deformation: Its waves stay as they are.
@@ -143,7 +145,8 @@ def solve_from_tracks(deformation: Deformation, points: Tensor, offsets: Tensor,
         reach = deformation.reach(points)
         measured = offsets[1:] / reach
         target = measured.clone()
-        weight = visible[1:].float().mean(0)
+        trust = torch.where(visible[1:], 1.0, options.unsure)
+        weight = trust.mean(0)
         error_px = torch.zeros_like(weight)
         for _ in range(options.rounds):
             knots = torch.einsum("kt,tmc->mkc", to_knots, target).reshape(len(points), -1)
@@ -154,7 +157,7 @@ def solve_from_tracks(deformation: Deformation, points: Tensor, offsets: Tensor,
             field = torch.einsum("tk,mkc->tmc", basis, (phi @ solved).view(len(points), spec.knots, 3))
             residual = ((field - measured) * reach).norm(dim=-1) * px_per_unit
             error_px = (residual * visible[1:]).sum(0) / visible[1:].sum(0).clamp_min(1)
-            weight = visible[1:].float().mean(0) / (error_px + options.robust_px)
-            target = torch.where(visible[1:, :, None], measured, field)
+            weight = trust.mean(0) / (error_px + options.robust_px)
+            target = field + trust[..., None] * (measured - field)
         deformation.out.copy_(solved)
     return float(error_px.mean())

@@ -21,7 +21,8 @@ class WorldMotion:
         offsets: ``(T, M, 3)`` displacements from there in world units.
         visible: ``(T, M)`` bool, where they were measured.
         pixels: ``(M, 2)`` (x, y) where view 0 sees them at time 0.
-        travel_px: ``(M,)`` longest visible displacement in pixels of view 0.
+        travel_px: ``(M,)`` longest displacement in pixels of view 0, seen or not: what moves fast is often not followed
+            surely, and would stand still if it did not count.
     """
 
     points: Tensor
@@ -36,13 +37,13 @@ def world_motion(scene: Scene4D, tracks: Tracks) -> WorldMotion:
     rot, trans = scene.cameras.world_to_cam[0, :3, :3], scene.cameras.world_to_cam[0, :3, 3]
     world = (tracks.positions - trans) @ rot
     pixels = project(tracks.positions, tracks.intrinsics[:, None])
-    travel = ((pixels - pixels[:1]).norm(dim=-1) * tracks.visible).amax(0)
+    travel = (pixels - pixels[:1]).norm(dim=-1).amax(0)
     return WorldMotion(world[0], world - world[:1], tracks.visible, pixels[0], travel)
 
 
 def motion_weights(scene: Scene4D, motion: WorldMotion, points: Tensor, still_px: float, margin_px: int,
                    same_surface: float = 0.06, candidates: int = 4096) -> Tensor:
-    """Which world points move, ``(N,)`` 0 or 1.
+    """How much world points take part in the motion, ``(N,)`` in ``[0, 1]``; 0 or 1 for all that view 0 looks at.
 
     A point that view 0 sees takes the answer of the tracks around its pixel; one that it does not see takes that of the
     nearest track in space, among a regular sample of those away from silhouettes.
@@ -78,7 +79,9 @@ def motion_weights(scene: Scene4D, motion: WorldMotion, points: Tensor, still_px
         known, answer = motion.points[sample], moves[sample].float()
         for part in hidden.split(16384):
             weight[part] = answer[torch.cdist(points[part], known).argmin(1)]
-    return weight
+    # beyond view 0's image nothing was measured: the field fades out over a few hundredths of it
+    beyond = torch.stack([-at[:, 0], at[:, 0] - w, -at[:, 1], at[:, 1] - h]).amax(0).clamp_min(0)
+    return weight * torch.exp(-((beyond / (0.04 * w)) ** 2)) * (here[:, 2] > 0)
 
 
 def _widened(mask: Tensor, pixels: int) -> Tensor:

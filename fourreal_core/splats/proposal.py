@@ -119,7 +119,7 @@ def fill_holes(values: Tensor, known: Tensor) -> Tensor:
     value = (values * known[..., None]).permute(2, 0, 1)[None]
     weight = known[None, None].to(values.dtype)
     levels = [(value, weight)]
-    while min(levels[-1][0].shape[-2:]) > 2:
+    while max(levels[-1][0].shape[-2:]) > 1:
         v, w = levels[-1]
         levels.append(tuple(torch.nn.functional.avg_pool2d(x, 2, ceil_mode=True) for x in (v, w)))
     v, w = levels[-1]

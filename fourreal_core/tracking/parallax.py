@@ -123,8 +123,8 @@ def _report(state: Bundle, obs: Observations, width: int, options: ParallaxOptio
     turning = adjust(turning, obs, views // 2, 10, delta=4.0, fix_focal=options.focal_px is not None, turn_only=True)
     turned = median_error(turning, obs)
     if spread < 0.01 or turned < 1.2 * error + 0.05:
-        log.warning("the freeze-time clip has next to no parallax (a camera that only turns explains it to %.2f px"
-                    ", one that also moves to %.2f px): depth is a guess; a camera that moves sideways gives a better scene",
+        log.warning("the freeze-time clip has next to no parallax (a camera that only turns explains it to %.2f px, "
+                    "one that moves to %.2f px): depth is a guess; a camera that moves sideways gives a better scene",
                     turned, error)
 
 

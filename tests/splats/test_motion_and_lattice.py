@@ -25,7 +25,7 @@ def test_tracks_of_view_0_become_motion_of_the_world() -> None:
     assert motion.points[0].tolist() == pytest.approx([-PIXEL, 0, DISTANCE])
     assert motion.offsets[:, 0, 0].tolist() == pytest.approx([0, 0.5, 1.0])
     assert motion.pixels[0].tolist() == pytest.approx([16.0, 12.0])
-    assert motion.travel_px.tolist() == pytest.approx([0.5 / DISTANCE * FOCAL])  # hidden places don't count
+    assert motion.travel_px.tolist() == pytest.approx([1.0 / DISTANCE * FOCAL])  # the unsure last place counts too
 
 
 def test_motion_of_a_turned_view_is_turned_back() -> None:

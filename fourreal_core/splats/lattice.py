@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from ..cameras import lift, pixel_grid, project
-from ..rasterizer import RasterOptions, Rendered, rasterize
+from ..rasterizer import RasterOptions, rasterize
+from .moving import MovingPoints, moving_points
 from .scene import Scene4D
 
 
@@ -22,18 +23,17 @@ def view_points(scene: Scene4D, view: int) -> Tensor:
     return (points.reshape(-1, 3) - trans) @ rot
 
 
-def view_points_at(scene: Scene4D, view: int, time: float) -> Tensor:
-    """The same points in the view's camera space at a time step, ``(H W, 3)``."""
-    moved = scene.deform(view_points(scene, view), scene.view_motion[view].reshape(-1), time)
-    return scene.cameras[view].to_camera(moved)[0]
+def view_lattice(scene: Scene4D, view: int) -> MovingPoints:
+    """The same points, ready for many times."""
+    return moving_points(scene, view_points(scene, view), scene.view_motion[view].reshape(-1))
 
 
-def render_source_map(scene: Scene4D, view: int, time: float, source: float, options: RasterOptions | None = None
-                      ) -> tuple[Tensor, Tensor]:
+def render_source_map(lattice: MovingPoints, view: int, time: float, source: float,
+                      options: RasterOptions | None = None) -> tuple[Tensor, Tensor]:
     """Where what cell ``[view, time]`` shows stands in cell ``[view, source]``.
 
     Args:
-        scene: Fitted scene.
+        lattice: The view's pixels as points, from view_lattice.
         view: The view of both cells.
         time: Time step of the cell to be made.
         source: Time step of the cell to read.
@@ -42,15 +42,11 @@ def render_source_map(scene: Scene4D, view: int, time: float, source: float, opt
     Returns:
         Displacement ``(H, W, 2)`` in pixels to the source, and how well it is covered ``(H, W)`` in ``[0, 1]``.
     """
-    intrinsics = scene.cameras.intrinsics[view]
-    now, then = view_points_at(scene, view, time), view_points_at(scene, view, source)
+    scene = lattice.scene
+    camera, intrinsics = scene.cameras[view], scene.cameras.intrinsics[view]
+    now, then = camera.to_camera(lattice.at(time))[0], camera.to_camera(lattice.at(source))[0]
     shift = project(then, intrinsics) - project(now, intrinsics)
-    rendered = _splat(scene, view, now, shift, options)
-    return rendered.image / rendered.alpha.clamp_min(1e-6)[..., None], rendered.alpha
-
-
-def _splat(scene: Scene4D, view: int, points: Tensor, features: Tensor, options: RasterOptions | None) -> Rendered:
-    intrinsics = scene.cameras.intrinsics[view]
     scales = scene.view_depth[view].reshape(-1) / intrinsics[0, 0] * 0.35  # pixels: the low-pass adds the rest
-    return rasterize(points, scales, torch.full_like(scales, 0.95), features, intrinsics, scene.cameras.size, None,
-                     options or RasterOptions())
+    rendered = rasterize(now, scales, torch.full_like(scales, 0.95), shift, intrinsics, scene.cameras.size, None,
+                         options or RasterOptions())
+    return rendered.image / rendered.alpha.clamp_min(1e-6)[..., None], rendered.alpha

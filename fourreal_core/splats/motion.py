@@ -42,7 +42,7 @@ def world_motion(scene: Scene4D, tracks: Tracks) -> WorldMotion:
 
 
 def motion_weights(scene: Scene4D, motion: WorldMotion, points: Tensor, still_px: float, margin_px: int,
-                   same_surface: float = 0.06, candidates: int = 4096) -> Tensor:
+                   same_surface: float = 0.06, candidates: int = 1024) -> Tensor:
     """How much world points take part in the motion, ``(N,)`` in ``[0, 1]``; 0 or 1 for all that view 0 looks at.
 
     A point that view 0 sees takes the answer of the tracks around its pixel; one that it does not see takes that of the

@@ -17,7 +17,8 @@ from ..errors import InputError
 from ..grid import FrameGrid
 from ..progress import OnStep, no_progress
 from ..rasterizer import RasterOptions
-from .lattice import render_source_map
+from .lattice import render_source_map, view_lattice
+from .moving import MovingPoints, moving_points
 from .render import render_cell
 from .scene import Scene4D
 
@@ -58,28 +59,41 @@ def complete_grid(scene: Scene4D, grid: FrameGrid, options: ProposalOptions | No
         raise InputError(f"a grid of {grid.views} x {grid.times} cells", f"{scene.views} x {scene.times} as the scene",
                          "complete the grid the scene was fitted to")
     frames = grid.frames.clone()
-    cells = (~grid.known).nonzero().tolist()
+    done, total = 0, int((~grid.known).sum())
     with torch.no_grad():
-        for done, (view, time) in enumerate(cells, 1):
-            frames[view, time] = propose_cell(scene, grid, view, time, options, raster).cpu()
-            on_step(done, len(cells), frames[view, time])
+        splats = moving_points(scene, scene.splats.means, scene.motion_weight)
+        for view in range(grid.views):
+            lattice = None if bool(grid.known[view].all()) else view_lattice(scene, view)
+            for time in (~grid.known[view]).nonzero()[:, 0].tolist():
+                frames[view, time] = propose_cell(splats, lattice, grid, (view, time), options, raster).cpu()
+                done += 1
+                on_step(done, total, frames[view, time])
     return grid.filled(frames)
 
 
-def propose_cell(scene: Scene4D, grid: FrameGrid, view: int, time: int, options: ProposalOptions,
-                 raster: RasterOptions | None = None) -> Tensor:
+def propose_cell(splats: MovingPoints, lattice: MovingPoints, grid: FrameGrid, cell: tuple[int, int],
+                 options: ProposalOptions, raster: RasterOptions | None = None) -> Tensor:
     """One cell ``(H, W, 3)`` in ``[0, 1]``; a view with no known frame at all falls back to splat colours.
 
     Where no source sees a pixel, the splats' colours are taken over with the difference to the sources around them
     carried in smoothly, so that no seam shows where a view is brighter than the splats.
+
+    Args:
+        splats: The scene's splats, ready for many times.
+        lattice: The view's own pixels, likewise (see view_lattice).
+        grid: Known cells.
+        cell: View and time.
+        options: See ProposalOptions.
+        raster: Rasterizer options.
     """
-    own = render_cell(scene, view, time, raster).image.clamp(0, 1)
+    view, time = cell
+    own = render_cell(splats.scene, view, time, raster, splats.at(time)).image.clamp(0, 1)
     known = grid.known[view].nonzero()[:, 0].tolist()
     if options.colors == "splats" or not known:
         return own
     total, mass = torch.zeros_like(own), torch.zeros_like(own[..., :1])
     for source, weight in _nearest_times(known, time, options.sources):
-        color, seen = read_source(scene, grid, view, time, source, options, raster)
+        color, seen = read_source(lattice, grid, cell, source, options, raster)
         total += weight * seen[..., None] * color
         mass += weight * seen[..., None]
     seen = mass[..., 0] > 1e-3
@@ -99,14 +113,15 @@ def _nearest_times(known: list[int], time: int, count: int) -> list[tuple[int, f
     return [(both[0], abs(both[1] - time) / gap), (both[1], abs(both[0] - time) / gap)]
 
 
-def read_source(scene: Scene4D, grid: FrameGrid, view: int, time: int, source: int, options: ProposalOptions,
+def read_source(lattice: MovingPoints, grid: FrameGrid, cell: tuple[int, int], source: int, options: ProposalOptions,
                 raster: RasterOptions | None = None) -> tuple[Tensor, Tensor]:
     """Colours of cell ``[view, time]`` read from known cell ``[view, source]``.
 
     Returns:
         Colours ``(H, W, 3)`` and where they were seen ``(H, W)`` bool.
     """
-    flow, alpha = render_source_map(scene, view, time, source, raster)
+    view, time = cell
+    flow, alpha = render_source_map(lattice, view, time, source, raster)
     covered = alpha > options.covered
     at = pixel_grid(grid.size, flow.device) + fill_holes(flow, covered)
     inside = (at[..., 0] >= 0) & (at[..., 0] < grid.size[1]) & (at[..., 1] >= 0) & (at[..., 1] < grid.size[0])

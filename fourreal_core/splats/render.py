@@ -12,7 +12,7 @@ from .scene import Scene4D
 
 
 def render_cell(scene: Scene4D, view: int, time: float, options: RasterOptions | None = None,
-                features: Tensor | None = None) -> Rendered:
+                deformed: Tensor | None = None) -> Rendered:
     """Cell ``[view, time]`` with its view-dependent offsets.
 
     Args:
@@ -20,12 +20,11 @@ def render_cell(scene: Scene4D, view: int, time: float, options: RasterOptions |
         view: Which of the clip's cameras.
         time: Time step, fractions allowed.
         options: Rasterizer options.
-        features: ``(N, C)`` rendered in place of the colours, over zero background.
+        deformed: World positions ``(N, 3)`` of the splats at that time where they are known already.
     """
     splats, cameras = scene.splats, scene.cameras
-    return rasterize(scene.in_view(view, time), splats.scales, splats.opacities,
-                     splats.colors if features is None else features, cameras.intrinsics[view], cameras.size,
-                     scene.background if features is None else None, options or RasterOptions())
+    return rasterize(scene.in_view(view, time, deformed), splats.scales, splats.opacities, splats.colors,
+                     cameras.intrinsics[view], cameras.size, scene.background, options or RasterOptions())
 
 
 def render_camera(scene: Scene4D, camera: Cameras, time: float, options: RasterOptions | None = None) -> Rendered:

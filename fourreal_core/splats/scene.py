@@ -76,9 +76,16 @@ class Scene4D:
         offset = self.deformation(moving, self.clip_time(time))
         return points.index_put((index,), moving + motion_weight[index, None] * offset)
 
-    def in_view(self, view: int, time: int | float) -> Tensor:
-        """Camera-space positions ``(N, 3)`` in cell ``[view, time]``, view-dependent offsets included (eq. 3)."""
-        return self.cameras[view].to_camera(self.deformed(time))[0] + self.view_offsets[view]
+    def in_view(self, view: int, time: int | float, deformed: Tensor | None = None) -> Tensor:
+        """Camera-space positions ``(N, 3)`` in cell ``[view, time]``, view-dependent offsets included (eq. 3).
+
+        Args:
+            view: Which of the clip's cameras.
+            time: Time step, fractions allowed.
+            deformed: World positions ``(N, 3)`` at that time where they are known already.
+        """
+        world = self.deformed(time) if deformed is None else deformed
+        return self.cameras[view].to_camera(world)[0] + self.view_offsets[view]
 
     def select(self, keep: Tensor) -> Scene4D:
         """The scene with only the splats picked by a bool mask or an index tensor."""

@@ -7,7 +7,7 @@ import torch
 
 from fourreal_core.cameras import pixel_grid, project
 from fourreal_core.rasterizer import RasterOptions
-from fourreal_core.splats.lattice import render_source_map, view_points, view_points_at
+from fourreal_core.splats.lattice import render_source_map, view_lattice, view_points
 from fourreal_core.splats.motion import WorldMotion, motion_weights, world_motion
 from fourreal_core.tracking.tracks import Tracks
 
@@ -83,7 +83,8 @@ def test_a_views_points_project_to_its_pixels(view: int) -> None:
 
 def test_a_views_points_move_with_the_scene() -> None:
     scene = wall_scene(deformation=sliding(4, (3.0, 0.0)))
-    start, end = (view_points_at(scene, 1, t) for t in (0, 3))
+    lattice = view_lattice(scene, 1)
+    start, end = (scene.cameras[1].to_camera(lattice.at(t))[0] for t in (0, 3))
     torch.testing.assert_close(end - start, torch.tensor([3 * PIXEL, 0, 0]).expand_as(start), rtol=0, atol=1e-5)
 
 
@@ -92,7 +93,7 @@ def test_a_views_points_move_with_the_scene() -> None:
 def test_the_source_of_a_slide_is_where_it_came_from(time: int, source: int, backend: str) -> None:
     scene = wall_scene(deformation=sliding(4, (3.0, -1.5)))
     with torch.no_grad():
-        shift, alpha = render_source_map(scene, 2, time, source, RasterOptions(backend=backend))
+        shift, alpha = render_source_map(view_lattice(scene, 2), 2, time, source, RasterOptions(backend=backend))
     expected = torch.tensor([3.0, -1.5]) * (source - time) / 3
     inner = (slice(4, -4), slice(4, -4))
     # a constant composited over a constant: only where alpha ends does rounding of float32 show
@@ -103,5 +104,5 @@ def test_the_source_of_a_slide_is_where_it_came_from(time: int, source: int, bac
 def test_what_slid_out_leaves_a_hole() -> None:
     scene = wall_scene(deformation=sliding(4, (12.0, 0.0)))
     with torch.no_grad():
-        _, alpha = render_source_map(scene, 1, 3, 0)
+        _, alpha = render_source_map(view_lattice(scene, 1), 1, 3, 0)
     assert float(alpha[:, :9].max()) < 0.05 and float(alpha[4:-4, 16:].min()) > 0.9

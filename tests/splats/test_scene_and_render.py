@@ -11,6 +11,7 @@ from fourreal_core.errors import InputError
 from fourreal_core.progress import Cancelled
 from fourreal_core.rasterizer import rasterize
 from fourreal_core.splats.gaussians import Splats
+from fourreal_core.splats.moving import moving_points
 from fourreal_core.splats.placement import scene_to, tracks_to
 from fourreal_core.splats.render import (
     bullet_time,
@@ -98,9 +99,18 @@ def test_a_cell_is_its_splats_rasterized(scene: Scene4D) -> None:
         expected = rasterize(scene.in_view(1, 2), scene.splats.scales, scene.splats.opacities, scene.splats.colors,
                              scene.cameras.intrinsics[1], SIZE, scene.background)
         assert torch.equal(render_cell(scene, 1, 2).image, expected.image)
-        features = torch.ones(len(scene.splats), 2)
-        drawn = render_cell(scene, 1, 2, features=features)
-    torch.testing.assert_close(drawn.image[..., 0], drawn.alpha, rtol=0, atol=1e-5)  # ones over nothing are the alpha
+        assert torch.equal(render_cell(scene, 1, 0, deformed=scene.deformed(2)).image, expected.image)
+
+
+@pytest.mark.parametrize("time", [0, 1, 1.5, 3])
+def test_points_prepared_for_many_times_are_the_deformed_ones(time: float) -> None:
+    scene = wall_scene(deformation=sliding(4, (3.0, -1.5)))
+    weight = torch.linspace(0, 1, len(scene.splats))
+    prepared = moving_points(scene, scene.splats.means, weight).at(time)
+    with torch.no_grad():
+        expected = scene.deform(scene.splats.means, weight, time)
+    torch.testing.assert_close(prepared, expected, rtol=0, atol=1e-5)  # the same sum in another order, in float32
+    assert torch.equal(prepared[0], scene.splats.means[0])  # its weight is 0
 
 
 def test_a_camera_of_the_clip_sees_the_cell_but_for_offsets(scene: Scene4D) -> None:

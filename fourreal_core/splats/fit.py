@@ -89,14 +89,18 @@ def fit_deformation(scene: Scene4D, grid: FrameGrid, time_tracks: Tracks | None,
         raise InputError("a scene without splats", "at least one", "prune fewer floaters, or check the clip")
     scene = replace(scene, times=grid.times)
     generator = torch.Generator().manual_seed(options.seed)
+    start, total = scene.views + 2, scene.views + 2 + options.steps
     if grid.times == 1:
         scene = replace(scene, deformation=None)
     elif time_tracks is None:
         scene = start_standing(scene, options, generator)
     else:
-        scene = start_from_tracks(scene, time_tracks, options, generator)
+        scene = start_from_tracks(scene, time_tracks, options, generator,
+                                  lambda done, n, preview=None: on_step(done, total))
+    on_step(start, total)
     with torch.enable_grad():
-        return fit_by_rendering(scene, grid, options, raster, generator, on_step)
+        return fit_by_rendering(scene, grid, options, raster, generator,
+                                lambda done, n, preview=None: on_step(start + done, total, preview))
 
 
 def motion_spec(points: Tensor, times: int, options: FitOptions) -> DeformationSpec:
@@ -108,8 +112,9 @@ def motion_spec(points: Tensor, times: int, options: FitOptions) -> DeformationS
     return replace(spec, centre=tuple(centre.tolist()), extent=float(radius.clamp_min(1e-3)))
 
 
-def start_from_tracks(scene: Scene4D, tracks: Tracks, options: FitOptions, generator: torch.Generator) -> Scene4D:
-    """Decides what moves and solves the deformation from the fixed-view clip's tracks."""
+def start_from_tracks(scene: Scene4D, tracks: Tracks, options: FitOptions, generator: torch.Generator,
+                      on_step: OnStep = no_progress) -> Scene4D:
+    """Decides what moves and solves the deformation from the fixed-view clip's tracks; a step a view and one more."""
     motion = world_motion(scene, tracks)
     moving = motion.travel_px > options.still_px
     if not bool(moving.any()):
@@ -119,14 +124,18 @@ def start_from_tracks(scene: Scene4D, tracks: Tracks, options: FitOptions, gener
     def weights(points: Tensor) -> Tensor:
         return motion_weights(scene, motion, points, options.still_px, options.margin_px)
 
-    maps = torch.stack([weights(view_points(scene, v)) for v in range(scene.views)])
+    maps = []
+    for v in range(scene.views):
+        maps.append(weights(view_points(scene, v)))
+        on_step(v + 1, scene.views + 1)
     points = motion.points[moving]
     deformation = Deformation(motion_spec(points, scene.times, options), generator).to(points.device)
     px_per_unit = scene.cameras.intrinsics[0, 0, 0] / tracks.positions[0, moving, 2].clamp_min(1e-3)
     error = solve_from_tracks(deformation, points, motion.offsets[:, moving], motion.visible[:, moving], px_per_unit,
                               options.track_fit, generator)
-    scene = replace(scene, motion_weight=weights(scene.splats.means), view_motion=maps.view_as(scene.view_motion),
-                    deformation=deformation)
+    on_step(scene.views + 1, scene.views + 1)
+    scene = replace(scene, motion_weight=weights(scene.splats.means), deformation=deformation,
+                    view_motion=torch.stack(maps).view_as(scene.view_motion))
     log.info("motion: %.1f %% of the splats move; the field follows the tracks to %.2f px",
              100 * float(scene.motion_weight.mean()), error)
     return scene

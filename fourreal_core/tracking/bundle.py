@@ -8,6 +8,7 @@ Schur complement.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -156,7 +157,8 @@ def _moved(state: Bundle, step_c: Array, step_p: Array) -> Bundle:
 
 
 def adjust(state: Bundle, obs: Observations, fixed_view: int, iterations: int = 30, delta: float = 1.0,
-           fix_focal: bool = False, turn_only: bool = False, focal_prior: tuple[float, float] | None = None) -> Bundle:
+           fix_focal: bool = False, turn_only: bool = False, focal_prior: tuple[float, float] | None = None,
+           on_iteration: Callable[[], None] = lambda: None) -> Bundle:
     """Levenberg-Marquardt over cameras, inverse depths and the shared focal length.
 
     Args:
@@ -169,6 +171,7 @@ def adjust(state: Bundle, obs: Observations, fixed_view: int, iterations: int = 
         turn_only: Keep its translations: what a camera that only turns can explain.
         focal_prior: ``(focal_px, strength)``: pulls the log focal length to a value, with a strength in squared pixels
             per observation, for scenes that say nothing about it.
+        on_iteration: Called once an iteration; may raise to cancel.
 
     Returns:
         The best state, scaled so that the median inverse depth is 1.
@@ -185,6 +188,7 @@ def adjust(state: Bundle, obs: Observations, fixed_view: int, iterations: int = 
     state = replace(state, cost=total_cost(state, obs, delta) + prior_cost(state))
     damping = 1e-3
     for _ in range(iterations):
+        on_iteration()
         hcc, gc, hpp, gp, hpc = _normal_equations(state, obs, delta)
         if focal_prior is not None:
             hcc[-1, -1] += mass * focal_prior[1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -86,7 +87,8 @@ def _within(obs: Observations, low: int, high: int) -> Observations:
     return replace(obs, pairs={p: x for p, x in obs.pairs.items() if low <= min(p) and max(p) <= high})
 
 
-def solve_cameras(obs: Observations, views: int, width: int, options: ParallaxOptions) -> Bundle:
+def solve_cameras(obs: Observations, views: int, width: int, options: ParallaxOptions,
+                  on_iteration: Callable[[], None] = lambda: None) -> Bundle:
     """Cameras of all views, grown outward from the central one.
 
     Every newly added view starts from its neighbour's pose, and so does one that has no matches of its own; the focal
@@ -97,7 +99,7 @@ def solve_cameras(obs: Observations, views: int, width: int, options: ParallaxOp
     for start in (0.7, 1.6) if options.focal_px is None else (options.focal_px / width,):
         state = flat_start(obs, views, start * width)
         prior = (options.focal_prior * width, options.focal_prior_strength)
-        settings = {"fix_focal": options.focal_px is not None, "focal_prior": prior}
+        settings = {"fix_focal": options.focal_px is not None, "focal_prior": prior, "on_iteration": on_iteration}
         radius = 1
         while radius < max(middle, views - 1 - middle):
             low, high = max(middle - radius, 0), min(middle + radius, views - 1)
@@ -158,7 +160,7 @@ def parallax_geometry(frames: Tensor, valid: Tensor | None = None, options: Para
     if not obs.pairs:
         raise InputError("a freeze-time clip in which no two frames match", "neighbouring frames that overlap",
                          "check that the clip has no cut and is not blank, or give more frames")
-    state = solve_cameras(obs, views, w, options)
+    state = solve_cameras(obs, views, w, options, lambda: on_step(5, total))
     _report(state, obs, w, options)
     inverse, confidence = [], []
     for v in range(views):

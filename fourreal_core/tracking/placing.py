@@ -54,18 +54,20 @@ def place_views(frames: Tensor, geometry: Geometry, valid: Tensor | None = None,
     focal = geometry.intrinsics[:, 0, 0].median()
     options = replace(options or ParallaxOptions(), focal_px=float(focal))
     good = margin(np.ones((h, w), bool) if valid is None else valid.cpu().numpy(), options.mask_margin_px)
-    flows = pair_flows(to_gray(frames), min(options.reach, views - 1), engine or DisFlow(), on_step)
+    flows = pair_flows(to_gray(frames), min(options.reach, views - 1), engine or DisFlow(),
+                       lambda done, n, preview=None: on_step(max(1, 5 * done // n), 10))
     obs = match_views(flows, good, views, options)
     if not obs.pairs:
         raise InputError("a freeze-time clip in which no two frames match", "neighbouring frames that overlap",
                          "check that the clip has no cut and is not blank, or give more frames")
-    state = solve_cameras(obs, views, w, options)
+    state = solve_cameras(obs, views, w, options, lambda: on_step(6, 10))
     scales = frame_scales(state, obs, geometry)
     log.info("placed %d frames of monocular geometry, scales %s", views, [round(float(s), 3) for s in scales])
     depth = geometry.depth * scales[:, None, None]
     farthest = torch.stack([d[m].max() if bool(m.any()) else d.new_tensor(1.0)
                             for d, m in zip(depth, geometry.mask, strict=True)])
     depth = torch.where(geometry.mask, depth, 1.5 * farthest[:, None, None])
+    on_step(10, 10)
     intrinsics = geometry.intrinsics.clone()
     intrinsics[:, 0, 0] = intrinsics[:, 1, 1] = focal
     intrinsics[:, 0, 2], intrinsics[:, 1, 2] = w / 2, h / 2

@@ -155,13 +155,16 @@ def test_progress_and_stopping(truth: tuple[Scene4D, torch.Tensor]) -> None:
     grid, seen = known_cross(truth[1]), []
 
     def note(done: int, total: int, preview: torch.Tensor | None = None) -> None:
-        seen.append((done, total, tuple(preview.shape)))
-        if done == 2:
+        seen.append((done, total, None if preview is None else tuple(preview.shape)))
+        if done == VIEWS + 4:
             raise Cancelled
 
     with pytest.raises(Cancelled):
-        fit_deformation(wall_scene(VIEWS, TIMES), grid, None, QUICK, on_step=note)
-    assert seen == [(1, 3, (*SIZE, 3)), (2, 3, (*SIZE, 3))]
+        fit_deformation(wall_scene(VIEWS, TIMES), grid, true_time_tracks(truth[0]), QUICK, on_step=note)
+    # a step a view, one for the tracks' solution, one for the start; then a step a render
+    total = VIEWS + 2 + QUICK.steps
+    assert seen == [(k, total, None) for k in range(1, VIEWS + 3)] + [(VIEWS + 3, total, (*SIZE, 3)),
+                                                                     (VIEWS + 4, total, (*SIZE, 3))]
 
 
 def test_another_grid_is_refused() -> None:

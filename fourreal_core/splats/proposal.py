@@ -76,7 +76,8 @@ def propose_cell(splats: MovingPoints, lattice: MovingPoints, grid: FrameGrid, c
     """One cell ``(H, W, 3)`` in ``[0, 1]``; a view with no known frame at all falls back to splat colours.
 
     Where no source sees a pixel, the splats' colours are taken over with the difference to the sources around them
-    carried in smoothly, so that no seam shows where a view is brighter than the splats.
+    carried in smoothly, so that no seam shows where a view is brighter than the splats. Where there is no splat either,
+    the sources' colours are extended.
 
     Args:
         splats: The scene's splats, ready for many times.
@@ -87,7 +88,8 @@ def propose_cell(splats: MovingPoints, lattice: MovingPoints, grid: FrameGrid, c
         raster: Rasterizer options.
     """
     view, time = cell
-    own = render_cell(splats.scene, view, time, raster, splats.at(time)).image.clamp(0, 1)
+    rendered = render_cell(splats.scene, view, time, raster, splats.at(time))
+    own = rendered.image.clamp(0, 1)
     known = grid.known[view].nonzero()[:, 0].tolist()
     if options.colors == "splats" or not known:
         return own
@@ -98,7 +100,9 @@ def propose_cell(splats: MovingPoints, lattice: MovingPoints, grid: FrameGrid, c
         mass += weight * seen[..., None]
     seen = mass[..., 0] > 1e-3
     blended = total / mass.clamp_min(1e-6)
-    rest = own + fill_holes(blended - own, seen)
+    lit = own + fill_holes(blended - own, seen)
+    nothing = (rendered.alpha < options.covered)[..., None]  # no splat either, as behind a caption that never moves
+    rest = torch.where(nothing, fill_holes(blended, seen), lit)
     return torch.where(seen[..., None], blended, rest).clamp(0, 1)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from ..errors import InputError
+from ..media.files import write_bytes
 from .gaussians import Splats
 
 SH_C0 = 0.28209479177387814
@@ -44,17 +45,7 @@ def save_ply(splats: Splats, path: str | os.PathLike[str]) -> None:
     Raises:
         InputError: Values that are not finite, or a folder that cannot be written.
     """
-    path = Path(path)
-    data = ply_bytes(splats)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        beside.write_bytes(data)
-        os.replace(beside, path)
-    except OSError as error:
-        raise InputError(f"the splats cannot be written to {path} ({error.strerror})", "a folder with room to write in",
-                         "choose another folder or free some room") from error
-    finally:
-        beside.unlink(missing_ok=True)
+    write_bytes(path, ply_bytes(splats))
 
 
 def load_ply(path: str | os.PathLike[str]) -> Splats:

@@ -13,6 +13,7 @@ from safetensors.torch import save
 
 from ..cameras import Cameras
 from ..errors import InputError
+from ..media.files import write_bytes
 from .deformation import Deformation, DeformationSpec
 from .gaussians import Splats
 from .scene import Scene4D
@@ -48,7 +49,6 @@ def save_scene(scene: Scene4D, path: str | os.PathLike[str]) -> None:
     Raises:
         InputError: Values that are not finite, or a folder that cannot be written.
     """
-    path = Path(path)
     tensors = scene_tensors(scene)
     for name, value in tensors.items():
         if value.is_floating_point() and not bool(torch.isfinite(value).all()):
@@ -57,15 +57,7 @@ def save_scene(scene: Scene4D, path: str | os.PathLike[str]) -> None:
     spec = None if scene.deformation is None else asdict(scene.deformation.spec)
     metadata = {"format": FORMAT, "version": str(VERSION), "times": str(scene.times),
                 "size": json.dumps(list(scene.cameras.size)), "deformation": json.dumps(spec)}
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        beside.write_bytes(save(tensors, metadata))
-        os.replace(beside, path)
-    except OSError as error:
-        raise InputError(f"the scene cannot be written to {path} ({error.strerror})", "a folder with room to write in",
-                         "choose another folder or free some room") from error
-    finally:
-        beside.unlink(missing_ok=True)
+    write_bytes(path, save(tensors, metadata))
 
 
 def load_scene(path: str | os.PathLike[str]) -> Scene4D:

@@ -115,11 +115,11 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(InputError, match="No space left on device"):
+    with pytest.raises(InputError, match="no space left to write"):
         save_ply(two_splats().select(torch.tensor([0])), path)
     assert path.read_bytes() == before and [p.name for p in tmp_path.iterdir()] == ["a.ply"]
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="cannot be written"):
+    with pytest.raises(InputError, match="can.t be written"):
         save_ply(two_splats(), tmp_path / "nowhere" / "a.ply")

@@ -108,7 +108,7 @@ def test_scenes_that_are_not_finite_are_not_saved(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="cannot be written"):
+    with pytest.raises(InputError, match="can.t be written"):
         save_scene(wall_scene(2, 3), tmp_path / "nowhere" / NAME)
 
 
@@ -117,7 +117,7 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_written_to(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     try:
-        with pytest.raises(InputError, match="cannot be written"):
+        with pytest.raises(InputError, match="can.t be written"):
             save_scene(wall_scene(2, 3), tmp_path / NAME)
     finally:
         tmp_path.chmod(0o700)
@@ -134,7 +134,7 @@ def test_a_full_disk_leaves_the_old_file_and_no_half_one(tmp_path: Path, monkeyp
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(InputError, match="No space left on device"):
+    with pytest.raises(InputError, match="no space left to write"):
         save_scene(wall_scene(2, 4), path)
     assert path.read_bytes() == before and [p.name for p in tmp_path.iterdir()] == [NAME]
 

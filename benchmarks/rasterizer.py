@@ -28,6 +28,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from safetensors.torch import save_file
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -48,7 +49,8 @@ comfy.options.enable_args_parsing()
 import torch
 from comfy_api.latest import Types
 from comfy_extras.nodes_gaussian_splat import _C0, RenderSplat
-means, scales, opacities, colors = torch.load(path, weights_only=True)
+from safetensors.torch import load_file
+means, scales, opacities, colors = (load_file(path)[k] for k in ("means", "scales", "opacities", "colors"))
 rotations = torch.zeros(1, len(means), 4)
 rotations[..., 0] = 1
 splat = Types.SPLAT(
@@ -176,8 +178,9 @@ def host_ms(name: str, repeats: int) -> tuple[float, float] | None:
         return None
     fov = 2 * torch.atan(torch.tensor(HEIGHT / 2 / FOCAL)).rad2deg().item()
     with tempfile.TemporaryDirectory() as folder:
-        path = str(Path(folder) / "splats.pt")
-        torch.save(scene(name), path)
+        path = str(Path(folder) / "splats.safetensors")
+        splats = dict(zip(("means", "scales", "opacities", "colors"), scene(name), strict=True))
+        save_file({k: v.contiguous() for k, v in splats.items()}, path)
         python = os.environ.get("COMFYUI_PYTHON", sys.executable)
         command = [python, "-c", HOST_SCRIPT, path, str(fov), str(repeats)]
         environment = {**os.environ, "PYTHONPATH": host}

@@ -82,7 +82,7 @@ class Deformation(nn.Module):
 
     def forward(self, points: Tensor, time: float) -> Tensor:
         """Offsets ``(N, 3)`` in world units of canonical points ``(N, 3)`` at a clip position in ``[0, 1]``."""
-        by_knot = self.out.view(-1, self.spec.knots, 3)  # mixed in time first: one third of the work of the full output
+        by_knot = self.out.view(-1, self.spec.knots, 3)  # mixed in time first: one output in place of one a knot
         weights = torch.einsum("k,fkc->fc", self.knot_weights(time), by_knot)
         return self.encode(points) @ weights * self.reach(points)
 

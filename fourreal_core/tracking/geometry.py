@@ -59,3 +59,9 @@ class Geometry:
             raise InputError("geometry without cameras", "world_to_cam for every frame",
                              "take the geometry from parallax, or let the tracks place the cameras")
         return Cameras(self.world_to_cam, self.intrinsics, self.size)
+
+    def check_clip(self, frames: Tensor) -> None:
+        """Raises InputError when ``frames (F, H, W, 3)`` can't be the clip this geometry was made of."""
+        if tuple(frames.shape[:3]) != tuple(self.depth.shape):
+            raise InputError(f"a clip of {tuple(frames.shape[:3])} with geometry of {tuple(self.depth.shape)}",
+                             "geometry of the same clip", "make the geometry from this freeze-time clip")

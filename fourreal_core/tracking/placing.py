@@ -44,9 +44,7 @@ def place_views(frames: Tensor, geometry: Geometry, valid: Tensor | None = None,
     """
     if geometry.world_to_cam is not None:
         return geometry
-    if frames.shape[0] != geometry.depth.shape[0] or frames.shape[1:3] != geometry.size:
-        raise InputError(f"a clip of {tuple(frames.shape[:3])} with geometry of {tuple(geometry.depth.shape)}",
-                         "geometry of the same clip", "make the geometry from this freeze-time clip")
+    geometry.check_clip(frames)
     views, h, w = frames.shape[:3]
     if views < 2:
         raise InputError(f"a freeze-time clip with {views} frame", "at least 2 frames",

@@ -169,7 +169,7 @@ def track_views(frames: Tensor, geometry: Geometry, valid: Tensor | None = None,
         InputError: Geometry of another clip, or without cameras.
     """
     options = options or TrackOptions()
-    _check_clip(frames, geometry)
+    geometry.check_clip(frames)
     cameras = geometry.cameras
     valid = torch.ones(geometry.size, dtype=torch.bool) if valid is None else valid
     keys, pixels, start = choose_points(frames, geometry, valid, options)
@@ -250,9 +250,3 @@ def _random_subset(count: int, options: TrackOptions) -> Tensor:
         return torch.arange(count)
     order = torch.randperm(count, generator=torch.Generator().manual_seed(options.seed))
     return order[: options.max_points].sort().values
-
-
-def _check_clip(frames: Tensor, geometry: Geometry) -> None:
-    if frames.shape[0] != geometry.depth.shape[0] or frames.shape[1:3] != geometry.size:
-        raise InputError(f"a clip of {tuple(frames.shape[:3])} with geometry of {tuple(geometry.depth.shape)}",
-                         "geometry of the same clip", "make the geometry from this freeze-time clip")

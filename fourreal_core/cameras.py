@@ -39,8 +39,7 @@ class Cameras:
         return self.world_to_cam.shape[0]
 
     def __getitem__(self, index: int | slice | Tensor) -> Cameras:
-        pick = slice(index, index + 1) if isinstance(index, int) and index != -1 else index
-        pick = slice(-1, None) if pick == -1 else pick
+        pick = slice(index, index + 1 or None) if isinstance(index, int) else index
         return Cameras(self.world_to_cam[pick], self.intrinsics[pick], self.size)
 
     def to_camera(self, points_world: Tensor) -> Tensor:

@@ -1,13 +1,14 @@
-"""Renders of a 4D scene: cells of its grid, any camera at any time, and the usual camera paths."""
+"""Renders of a 4D scene: cells of its grid, any camera at any time, and videos along camera paths."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from ..cameras import Cameras, interpolate, orbit
+from ..cameras import Cameras
 from ..progress import OnStep, no_progress
 from ..rasterizer import RasterOptions, Rendered, rasterize
+from .camera_paths import CameraPath, bullet_time_path, fixed_view_path, freeze_time_path, orbit_path
 from .scene import Scene4D
 
 
@@ -61,34 +62,31 @@ def render_path(scene: Scene4D, cameras: Cameras, times: Tensor, options: Raster
     return torch.stack(frames)
 
 
+def render_along(scene: Scene4D, path: CameraPath, options: RasterOptions | None = None,
+                 on_step: OnStep = no_progress) -> Tensor:
+    """A clip ``(F, H, W, 3)`` in ``[0, 1]`` along a camera path."""
+    return render_path(scene, path.cameras, path.times, options, on_step)
+
+
 def bullet_time(scene: Scene4D, frames: int = 48, options: RasterOptions | None = None,
                 on_step: OnStep = no_progress) -> Tensor:
     """Time and camera move together: the camera sways once along its path and back while the clip plays once."""
-    phase = torch.linspace(0, 1, frames)
-    place = (1 - (2 * phase - 1).abs()) * (scene.views - 1)
-    return render_path(scene, interpolate(scene.cameras, place), phase * (scene.times - 1), options, on_step)
+    return render_along(scene, bullet_time_path(scene, frames), options, on_step)
 
 
 def freeze_time(scene: Scene4D, time: float = 0.0, frames: int = 48, options: RasterOptions | None = None,
                 on_step: OnStep = no_progress) -> Tensor:
     """Time stands at a step while the camera runs along its path."""
-    place = torch.linspace(0, scene.views - 1, frames)
-    return render_path(scene, interpolate(scene.cameras, place), torch.full((frames,), float(time)), options, on_step)
+    return render_along(scene, freeze_time_path(scene, time, frames), options, on_step)
 
 
 def fixed_view(scene: Scene4D, view: float = 0.0, frames: int = 48, options: RasterOptions | None = None,
                on_step: OnStep = no_progress) -> Tensor:
     """The camera stands at a place of its path while time runs."""
-    cameras = interpolate(scene.cameras, torch.full((frames,), float(view)))
-    return render_path(scene, cameras, torch.linspace(0, scene.times - 1, frames), options, on_step)
+    return render_along(scene, fixed_view_path(scene, view, frames), options, on_step)
 
 
 def orbit_time(scene: Scene4D, time: float = 0.0, frames: int = 48, degrees: float = 10.0,
                options: RasterOptions | None = None, on_step: OnStep = no_progress) -> Tensor:
     """Time stands while the central camera sways about the middle of what it sees."""
-    middle = scene.cameras[scene.views // 2]
-    seen = scene.splats.means[scene.visible[scene.views // 2]]
-    points = seen if len(seen) else scene.splats.means
-    centre = torch.stack([points.new_tensor(0.0), points.new_tensor(0.0), points[:, 2].median()])
-    path = orbit(middle, centre, frames, degrees)
-    return render_path(scene, path, torch.full((frames,), float(time)), options, on_step)
+    return render_along(scene, orbit_path(scene, time, frames, degrees), options, on_step)

@@ -1,4 +1,4 @@
-"""Splats as ``.ply`` in the layout of 3D Gaussian Splatting, which viewers open.
+"""Splats as ``.ply`` in the layout of 3D Gaussian Splatting, which viewers open; a moving scene is a file a time step.
 
 Axes stay OpenCV's (y down, z forward), as in the files of Kerbl et al. 2023.
 """
@@ -7,14 +7,19 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from ..errors import InputError
-from ..media.files import write_bytes
+from ..media.files import prepare_folder, write_bytes
+from ..progress import OnStep, no_progress
+from .camera_paths import check_place
 from .gaussians import Splats
+from .scene import Scene4D
 
 SH_C0 = 0.28209479177387814
 """Zeroth spherical harmonic: a viewer shows ``0.5 + SH_C0 f_dc``."""
@@ -46,6 +51,53 @@ def save_ply(splats: Splats, path: str | os.PathLike[str]) -> None:
         InputError: Values that are not finite, or a folder that cannot be written.
     """
     write_bytes(path, ply_bytes(splats))
+
+
+def splats_at(scene: Scene4D, time: float, view: int | None = None) -> Splats:
+    """The scene at a time step as splats in the world.
+
+    Args:
+        scene: What to take them from.
+        time: Time step, fractions allowed.
+        view: One of the clip's cameras, whose view-dependent offsets are taken along: that camera then sees exactly
+            its cell. None takes none, which is what every other camera shows.
+
+    Raises:
+        InputError: A time or a view that the scene doesn't have.
+    """
+    check_place(scene, time, view)
+    with torch.no_grad():
+        means = scene.deformed(time)
+        if view is not None:
+            rot, trans = scene.cameras.world_to_cam[view, :3, :3], scene.cameras.world_to_cam[view, :3, 3]
+            means = (scene.in_view(view, time, means) - trans) @ rot
+    return replace(scene.splats, means=means)
+
+
+def save_ply_sequence(scene: Scene4D, folder: str | os.PathLike[str], times: Sequence[float] | None = None,
+                      view: int | None = None, on_step: OnStep = no_progress) -> list[Path]:
+    """Writes one file a time step, ``frame_0000.ply`` and on, which viewers play as a sequence.
+
+    Args:
+        scene: What to write.
+        folder: Made if needed.
+        times: Time steps, fractions allowed; all of the scene's when None.
+        view: See splats_at.
+        on_step: Progress, one step a file.
+
+    Raises:
+        InputError: Times or a view that the scene doesn't have, values that are not finite, or a folder that cannot be
+            written.
+    """
+    wanted = list(range(scene.times)) if times is None else list(times)
+    for time in wanted:  # before the first file is written
+        check_place(scene, time, view)
+    folder, written = prepare_folder(folder), []
+    for k, time in enumerate(wanted):
+        written.append(folder / f"frame_{k:04}.ply")
+        save_ply(splats_at(scene, time, view), written[-1])
+        on_step(k + 1, len(wanted))
+    return written
 
 
 def load_ply(path: str | os.PathLike[str]) -> Splats:

@@ -10,11 +10,12 @@ import pytest
 import torch
 
 from fourreal_core.errors import InputError
-from fourreal_core.splats.export import SH_C0, load_ply, ply_bytes, save_ply
+from fourreal_core.splats.export import SH_C0, load_ply, ply_bytes, save_ply, save_ply_sequence, splats_at
 from fourreal_core.splats.gaussians import Splats
-from fourreal_core.splats.render import render_cell
+from fourreal_core.splats.render import render_camera, render_cell
+from fourreal_core.splats.scene import Scene4D
 
-from .scenes import psnr, wall_scene
+from .scenes import PIXEL, psnr, sliding, wall_scene
 
 FIELDS = ["x", "y", "z", "nx", "ny", "nz", "f_dc_0", "f_dc_1", "f_dc_2", "opacity", "scale_0", "scale_1", "scale_2",
           "rot_0", "rot_1", "rot_2", "rot_3"]
@@ -123,3 +124,49 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="can.t be written"):
         save_ply(two_splats(), tmp_path / "nowhere" / "a.ply")
+
+
+@pytest.fixture
+def moving() -> Scene4D:
+    """A wall that slides, seen by views that disagree about where it stands."""
+    scene = wall_scene(3, 4, sliding(4))
+    shake = torch.randn(3, len(scene.splats), 3, generator=torch.Generator().manual_seed(1)) * 0.3 * PIXEL
+    return replace(scene, view_offsets=shake)
+
+
+def test_a_sequence_renders_as_the_scene_does(tmp_path: Path, moving: Scene4D) -> None:
+    written = save_ply_sequence(moving, tmp_path / "steps")
+    assert [p.name for p in written] == [f"frame_{t:04}.ply" for t in range(4)]
+    still = replace(moving, deformation=None)
+    for t, path in enumerate(written):
+        back = replace(still, splats=load_ply(path))
+        with torch.no_grad():
+            there, here = (render_camera(s, moving.cameras[2], at).image for s, at in ((back, 0), (moving, t)))
+        # float32 both ways: only colours are rounded, by 1e-7; the floor that is promised is 40
+        assert psnr(there, here) > 100
+
+
+def test_a_views_offsets_can_be_taken_along(moving: Scene4D) -> None:
+    baked = replace(moving, splats=splats_at(moving, 1.5, 2), deformation=None)
+    with torch.no_grad():
+        there, here = render_camera(baked, moving.cameras[2], 0).image, render_cell(moving, 2, 1.5).image
+        plain = render_camera(moving, moving.cameras[2], 1.5).image
+    assert psnr(there, here) > 80  # world and back moves points by 1e-7, which their footprints feel
+    assert psnr(plain, here) < 40  # the offsets matter here, or the line above says nothing
+
+
+@pytest.mark.parametrize(("times", "view", "says"), [([0, 4], None, "time 4; expected 0 to 3"),
+                                                     ([-1.0], None, "time -1"), ([0], 3, "view 3; expected 0 to 2")])
+def test_what_the_scene_does_not_have_is_not_written(tmp_path: Path, moving: Scene4D, times: list[float],
+                                                     view: int | None, says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        save_ply_sequence(moving, tmp_path / "steps", times, view)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_sequence_with_a_broken_step_stops_there(tmp_path: Path, moving: Scene4D) -> None:
+    with torch.no_grad():
+        moving.deformation.out[-1, 0] = float("nan")  # every time but the first asks the field
+    with pytest.raises(InputError, match="NaN or infinite"):
+        save_ply_sequence(moving, tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["frame_0000.ply"]

@@ -16,9 +16,12 @@ from .splats.floaters import FloaterOptions, prune_floaters
 from .splats.placement import scene_to, tracks_to
 from .splats.proposal import ProposalOptions, complete_grid
 from .splats.scene import Scene4D
+from .tracking.flow import FlowEngine
 from .tracking.geometry import Geometry
+from .tracking.geometry_sources import GeometrySource
 from .tracking.parallax import ParallaxOptions, parallax_geometry
-from .tracking.track3d import TrackOptions, track_times, track_views
+from .tracking.track3d import TrackOptions
+from .tracking.track_engines import FlowTracks, TrackEngine
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,9 @@ class PipelineOptions:
         raster: The rasterizer.
         device: Where rendering and fitting run.
         seed: Overrides the seeds of the stages when not None.
+        geometry_source: Where depth and cameras come from; parallax when None.
+        flow_engine: What measures 2D flow; OpenCV's DIS when None.
+        track_engine: What follows points; flow lifted by the geometry when None.
     """
 
     parallax: ParallaxOptions = field(default_factory=ParallaxOptions)
@@ -46,6 +52,9 @@ class PipelineOptions:
     raster: RasterOptions = field(default_factory=RasterOptions)
     device: str = "cpu"
     seed: int | None = None
+    geometry_source: GeometrySource | None = None
+    flow_engine: FlowEngine | None = None
+    track_engine: TrackEngine | None = None
 
 
 @dataclass(frozen=True)
@@ -85,13 +94,15 @@ def run_pipeline(grid: FrameGrid, options: PipelineOptions | None = None, stages
     tracks, fit = options.tracks, options.fit
     if options.seed is not None:
         tracks, fit = replace(tracks, seed=options.seed), replace(fit, seed=options.seed)
+    source, engine = options.geometry_source or parallax_geometry, options.track_engine
+    engine = engine or FlowTracks(options.flow_engine)
     clock = StageClock()
     with clock("geometry"):
-        geometry = parallax_geometry(grid.freeze_time, grid.valid, options.parallax, on_step=stages("geometry"))
+        geometry = source(grid.freeze_time, grid.valid, options.parallax, options.flow_engine, stages("geometry"))
     with clock("tracks"):
-        view_tracks = track_views(grid.freeze_time, geometry, grid.valid, tracks, on_step=stages("tracks"))
+        view_tracks = engine.track_views(grid.freeze_time, geometry, grid.valid, tracks, stages("tracks"))
     with clock("motion"):
-        time_tracks = track_times(grid.fixed_view, geometry, grid.valid, tracks, on_step=stages("motion"))
+        time_tracks = engine.track_times(grid.fixed_view, geometry, grid.valid, tracks, stages("motion"))
     with clock("canonical"):
         scene = canonical_scene(view_tracks, grid.times, options.canonical)
     device = torch.device(options.device)

@@ -27,7 +27,7 @@ FLOORS = [
 only where ``BESIDE`` says so."""
 BESIDE = {("progress", "errors"), ("grid", "errors"), ("sampling", "model"), ("training", "model"),
           ("training", "sampling")}
-HEAVY = ("numba", "gsplat", "cv2", "av", "imageio", "kornia")
+HEAVY = ("numba", "gsplat", "cv2", "av", "imageio", "kornia", "webdataset", "accelerate", "diffusers", "tensorboard")
 
 
 def part_of(path: Path) -> str:
@@ -107,5 +107,7 @@ def test_the_command_line_parses_without_torch():
 
 
 def test_every_command_module_loads_nothing_heavy():
-    loaded = modules_after("import fourreal_core.cli.job, fourreal_core.cli.bars, fourreal_core.training")
+    loaded = modules_after("import fourreal_core.cli.job, fourreal_core.cli.bars, fourreal_core.training, "
+                           "fourreal_core.training.data.cache, fourreal_core.training.data.assets, "
+                           "fourreal_core.training.data.pseudo4d, fourreal_core.training.scenes.grids")
     assert sorted(loaded & set(HEAVY)) == []

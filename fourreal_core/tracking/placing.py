@@ -11,11 +11,12 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ..errors import InputError
 from ..progress import OnStep, no_progress
-from .bundle import Bundle, Observations
+from .bundle import Bundle, Observations, adjust, median_error
 from .flow import DisFlow, FlowEngine, pair_flows, to_gray
 from .geometry import Geometry
 from .parallax import ParallaxOptions, margin, match_views, solve_cameras
@@ -45,20 +46,10 @@ def place_views(frames: Tensor, geometry: Geometry, valid: Tensor | None = None,
     if geometry.world_to_cam is not None:
         return geometry
     geometry.check_clip(frames)
-    views, h, w = frames.shape[:3]
-    if views < 2:
-        raise InputError(f"a freeze-time clip with {views} frame", "at least 2 frames",
-                         "give a clip in which the camera moves")
     focal = geometry.intrinsics[:, 0, 0].median()
     options = replace(options or ParallaxOptions(), focal_px=float(focal))
-    good = margin(np.ones((h, w), bool) if valid is None else valid.cpu().numpy(), options.mask_margin_px)
-    flows = pair_flows(to_gray(frames), min(options.reach, views - 1), engine or DisFlow(),
-                       lambda done, n, preview=None: on_step(max(1, 5 * done // n), 10))
-    obs = match_views(flows, good, views, options)
-    if not obs.pairs:
-        raise InputError("a freeze-time clip in which no two frames match", "neighbouring frames that overlap",
-                         "check that the clip has no cut and is not blank, or give more frames")
-    state = solve_cameras(obs, views, w, options, lambda: on_step(6, 10))
+    state, obs = adjust_clip(frames, valid, options, engine, lambda done, n, preview=None: on_step(6 * done // n, 10))
+    views, h, w = frames.shape[:3]
     scales = frame_scales(state, obs, geometry)
     log.info("placed %d frames of monocular geometry, scales %s", views, [round(float(s), 3) for s in scales])
     depth = geometry.depth * scales[:, None, None]
@@ -73,18 +64,65 @@ def place_views(frames: Tensor, geometry: Geometry, valid: Tensor | None = None,
                     geometry.confidence)
 
 
-def frame_scales(state: Bundle, obs: Observations, geometry: Geometry) -> Tensor:
-    """What each frame's depths ``(F,)`` are multiplied by to be the adjustment's: the median over matched points."""
-    h, w = geometry.size
-    at = np.round(obs.pixels + [(w - 1) / 2, (h - 1) / 2]).astype(int)
+def adjust_clip(frames: Tensor, valid: Tensor | None = None, options: ParallaxOptions | None = None,
+                engine: FlowEngine | None = None, on_step: OnStep = no_progress) -> tuple[Bundle, Observations]:
+    """Cameras of a freeze-time clip and the inverse depths of its matched points, without any dense depth.
+
+    Args:
+        frames: ``(F, H, W, 3)`` in ``[0, 1]``.
+        valid: ``(H, W)`` bool, pixels that show the scene.
+        options: How cameras are found.
+        engine: Measures 2D flow; OpenCV's DIS when None.
+        on_step: Progress.
+
+    Raises:
+        InputError: Fewer than two frames, or frames that do not match each other.
+    """
+    options = options or ParallaxOptions()
+    views, h, w = frames.shape[:3]
+    if views < 2:
+        raise InputError(f"a freeze-time clip with {views} frame", "at least 2 frames",
+                         "give a clip in which the camera moves")
+    good = margin(np.ones((h, w), bool) if valid is None else valid.cpu().numpy(), options.mask_margin_px)
+    flows = pair_flows(to_gray(frames), min(options.reach, views - 1), engine or DisFlow(),
+                       lambda done, n, preview=None: on_step(max(1, 5 * done // n), 6))
+    obs = match_views(flows, good, views, options)
+    if not obs.pairs:
+        raise InputError("a freeze-time clip in which no two frames match", "neighbouring frames that overlap",
+                         "check that the clip has no cut and is not blank, or give more frames")
+    state = solve_cameras(obs, views, w, options, lambda: on_step(5, 6))
+    on_step(6, 6)
+    return state, obs
+
+
+def only_turns(state: Bundle, obs: Observations) -> bool:
+    """Whether a camera that stands and turns explains the matches as well as one that moves: there is no parallax.
+
+    A wrong focal length can pass for a small baseline, so the baseline alone does not say.
+    """
+    centres = -np.einsum("vji,vj->vi", state.rotations, state.translations)
+    spread = float(np.linalg.norm(centres - centres.mean(0), axis=1).max())
+    standing = replace(state, translations=np.zeros_like(state.translations))
+    standing = adjust(standing, obs, len(state.rotations) // 2, 10, delta=4.0, turn_only=True)
+    return spread < 0.01 or median_error(standing, obs) < 1.2 * median_error(state, obs) + 0.05
+
+
+def matched_points(obs: Observations, frame: int, size: tuple[int, int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Points anchored in a frame that another frame sees too: their indices ``(M,)`` and pixels ``(M, 2)`` (x, y)."""
     matched = np.zeros(len(obs.pixels), bool)
     for index, _, _ in obs.pairs.values():
         matched[index] = True
+    mine = np.nonzero((obs.anchor == frame) & matched)[0]
+    return mine, np.round(obs.pixels[mine] + [(size[1] - 1) / 2, (size[0] - 1) / 2]).astype(np.int64)
+
+
+def frame_scales(state: Bundle, obs: Observations, geometry: Geometry) -> Tensor:
+    """What each frame's depths ``(F,)`` are multiplied by to be the adjustment's: the median over matched points."""
     scales = []
     for f in range(len(geometry.depth)):
-        mine = np.nonzero((obs.anchor == f) & matched)[0]
-        depth = geometry.depth[f].cpu().numpy()[at[mine, 1], at[mine, 0]]
-        known = geometry.mask[f].cpu().numpy()[at[mine, 1], at[mine, 0]]
+        mine, at = matched_points(obs, f, geometry.size)
+        depth = geometry.depth[f].cpu().numpy()[at[:, 1], at[:, 0]]
+        known = geometry.mask[f].cpu().numpy()[at[:, 1], at[:, 0]]
         ratio = 1.0 / (state.inv_depth[mine] * np.maximum(depth, 1e-6))
         scales.append(float(np.median(ratio[known])) if known.any() else 1.0)
     return torch.tensor(scales)

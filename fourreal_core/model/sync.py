@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -175,6 +175,11 @@ class SyncSpec:
     def map_rank(self) -> int:
         """Rank of the trained maps."""
         return self.rank or max(1, self.width // (2 if self.variant == "hard_trained" else 4))
+
+    def resolved(self) -> SyncSpec:
+        """The same layers with every default written out; two specs mean the same if these are equal."""
+        return replace(self, rank=self.map_rank if self.trained else 0, width=self.width if self.trained else 0,
+                       end=self.stop)
 
     def active(self, layer: int) -> bool:
         """Whether the streams meet after this layer."""

@@ -1,0 +1,133 @@
+"""Sizes and choices of the video DiT and of the 4D model around it; saved with every checkpoint."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ..errors import InputError
+from .sync import SyncSpec, kept_layers
+
+PREDICTIONS = ("velocity", "clean")
+STEMS = ("linear", "conv")
+HEADS = ("linear", "conv", "warp")
+SEQUENTIAL = ("sequential", "sequential_cross_time", "sequential_temporal")
+PARALLEL = ("identity", "hard", "soft", "hard_trained", "soft_trained")
+MODEL_VARIANTS = (*SEQUENTIAL, *PARALLEL, "fused")
+"""Every way to run a video model on a grid.
+
+``sequential``: one stream, each block along the rows and then along the columns. Of its trained kinds, ``cross_time``
+tunes the attention along the rows alone, in a copy of its own, and ``temporal`` tunes the base's one attention, which
+serves both directions. The parallel ones are named by their sync rule. ``fused``: one stream, one attention over a
+token's frame, row and column.
+"""
+
+
+@dataclass(frozen=True)
+class DiTSpec:
+    """A masked video DiT.
+
+    Attributes:
+        channels: Channels of a fine pixel: 3 for RGB, or those of a VAE's latents.
+        subpixel: Side of the block of fine pixels that a latent pixel holds in its channels (see codec.SpaceToDepth).
+        width: D of the tokens.
+        layers: Blocks.
+        heads: Attention heads.
+        patch: Fine pixels along a side of a token.
+        mlp_ratio: Hidden width of a block's MLP over D.
+        stem: ``linear`` patches, or ``conv``: two small convolutions before them.
+        head: ``linear`` patches, ``conv``: two small convolutions after them, or ``warp``: convolutions that also give
+            offsets at which the known cells are sampled.
+        conv_width: Channels of the convolutions.
+        sources: Whether each cell sees the nearest known cell of its row and of its column, and may copy from them.
+        proposal: Whether each cell sees a proposal of itself, and may copy from it.
+        prediction: What comes out: the ``velocity``, or the ``clean`` latents, from which the velocity follows.
+        text_width: Width of text tokens; 0 for a model without text.
+        axis_embedding: Whether blocks are told along which axis they run.
+    """
+
+    channels: int = 3
+    subpixel: int = 1
+    width: int = 256
+    layers: int = 8
+    heads: int = 4
+    patch: int = 8
+    mlp_ratio: int = 4
+    stem: str = "conv"
+    head: str = "warp"
+    conv_width: int = 32
+    sources: bool = True
+    proposal: bool = False
+    prediction: str = "clean"
+    text_width: int = 0
+    axis_embedding: bool = True
+
+    def __post_init__(self) -> None:
+        for name, allowed in (("stem", STEMS), ("head", HEADS), ("prediction", PREDICTIONS)):
+            if getattr(self, name) not in allowed:
+                raise InputError(f"{name} {getattr(self, name)!r}", "one of " + ", ".join(allowed),
+                                 "choose one of them")
+        sizes = (self.channels, self.subpixel, self.width, self.layers, self.heads, self.patch, self.mlp_ratio,
+                 self.conv_width)
+        if min(sizes) < 1 or self.text_width < 0 or self.width % self.heads or self.head_width % 2:
+            raise InputError(f"a DiT of {self.layers} layers, width {self.width}, {self.heads} heads, patch "
+                             f"{self.patch}", "positive sizes, and a width that heads divide into even parts",
+                             "choose other sizes")
+        if self.head_width < 6:
+            raise InputError(f"heads of width {self.head_width}", "at least 6: two for each of frame, y and x",
+                             "choose fewer heads or a larger width")
+        if self.patch % self.subpixel or (self.stem == "conv" and self.patch % 2):
+            raise InputError(f"patches of {self.patch} fine pixels with {self.subpixel} to a latent pixel and a "
+                             f"{self.stem} stem", "whole latent pixels in a patch, and an even patch for convolutions",
+                             "choose another patch")
+        if self.head == "warp" and not self.copies:
+            raise InputError("a warp head with nothing to sample", "sources or a proposal", "switch one of them on")
+
+    @property
+    def latent_channels(self) -> int:
+        """Channels of the latents that go in and come out."""
+        return self.channels * self.subpixel**2
+
+    @property
+    def head_width(self) -> int:
+        """Width of an attention head."""
+        return self.width // self.heads
+
+    @property
+    def copies(self) -> int:
+        """Pictures that a cell may copy from."""
+        return 2 * self.sources + self.proposal
+
+    @property
+    def input_channels(self) -> int:
+        """Channels of a fine pixel going in: the noisy latents, the known mask, and each picture with its flag."""
+        return self.channels + 1 + self.copies * (self.channels + 1)
+
+
+@dataclass(frozen=True)
+class Model4DSpec:
+    """A video DiT and the way it is run on a grid.
+
+    Attributes:
+        dit: The base model.
+        variant: One of MODEL_VARIANTS.
+        dropped: Sync layers left out: ``none``, the ``first`` or the ``last`` third.
+        sync_rank: Rank of trained sync maps, see SyncSpec.
+    """
+
+    dit: DiTSpec = field(default_factory=DiTSpec)
+    variant: str = "soft_trained"
+    dropped: str = "none"
+    sync_rank: int = 0
+
+    def __post_init__(self) -> None:
+        if self.variant not in MODEL_VARIANTS:
+            raise InputError(f"a model variant {self.variant!r}", "one of " + ", ".join(MODEL_VARIANTS),
+                             "choose one of them")
+        kept_layers(self.dit.layers, self.dropped)
+
+    @property
+    def sync(self) -> SyncSpec:
+        """The sync layers; ``identity`` where there is one stream."""
+        first, end = kept_layers(self.dit.layers, self.dropped)
+        variant = self.variant if self.variant in PARALLEL else "identity"
+        return SyncSpec(variant, self.dit.layers, self.dit.width, self.sync_rank, first, end)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 from torch import Tensor
 
+from ..errors import InputError
 from ..progress import OnStep, no_progress
 from .flow import FlowEngine
 from .geometry import Geometry
@@ -61,3 +63,33 @@ class FlowTracks:
                     options: TrackOptions | None = None, on_step: OnStep = no_progress) -> Tracks:
         """See TrackEngine."""
         return track_times(frames, geometry, valid, options, self.flow, on_step)
+
+
+def _flow(argument: str, device: str, flow: FlowEngine | None) -> TrackEngine:
+    if argument:
+        raise InputError(f"the tracks flow:{argument}", "'flow' alone", "leave the rest away")
+    return FlowTracks(flow)
+
+
+def _delta(argument: str, device: str, flow: FlowEngine | None) -> TrackEngine:
+    from .delta_tracks import DeltaTracks
+
+    if not argument:
+        raise InputError("the tracks 'delta' without a checkpoint", "delta:CHECKPOINT", "name the file of its weights")
+    return DeltaTracks(argument, device, flow=flow)
+
+
+TRACK_ENGINES: dict[str, Callable[[str, str, FlowEngine | None], TrackEngine]] = {"flow": _flow, "delta": _delta}
+"""Makers by name; each gets what stands behind the colon, the device and the flow engine."""
+
+
+def track_engine(said: str, device: str = "cpu", flow: FlowEngine | None = None) -> TrackEngine:
+    """The engine that ``flow`` or ``delta:CHECKPOINT`` names.
+
+    Raises:
+        InputError: An unknown name, or an engine that cannot be had here.
+    """
+    name, _, argument = said.partition(":")
+    if name not in TRACK_ENGINES:
+        raise InputError(f"the tracks {said!r}", f"one of {', '.join(TRACK_ENGINES)}", "say for example flow")
+    return TRACK_ENGINES[name](argument, device, flow)

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from ..errors import InputError
+from .engines import add_engine_options
 
 DEFAULT_COUNT = 8
 _SMALLEST_SIDE = 32
@@ -23,6 +24,7 @@ def add_job_options(parser: argparse.ArgumentParser, size_help: str) -> None:
                         f"(default {DEFAULT_COUNT}, or all if the clip is shorter)")
     parser.add_argument("--seed", type=int, default=0, help="seed of everything random (default 0)")
     parser.add_argument("--device", default="auto", help="torch device, for example cpu or cuda:0 (default auto)")
+    add_engine_options(parser)
 
 
 def parse_size(text: str | None) -> tuple[int, int] | None:

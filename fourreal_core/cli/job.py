@@ -20,6 +20,7 @@ from ..splats.render import bullet_time
 from ..splats.scene_file import save_scene
 from .arguments import parse_device
 from .bars import StageBars
+from .engines import with_engines
 from .versions import versions
 
 CLIP_FPS = 8.0
@@ -30,8 +31,9 @@ _VIDEO_SECONDS = 4.0
 
 
 def complete(grid: FrameGrid, args: argparse.Namespace, bars: StageBars) -> PipelineResult:
-    """Runs the pipeline with a command's ``--seed`` and ``--device``."""
-    return run_pipeline(grid, PipelineOptions(seed=args.seed, device=parse_device(args.device)), bars)
+    """Runs the pipeline with a command's seed, device, geometry, flow and tracks."""
+    options = PipelineOptions(seed=args.seed, device=parse_device(args.device))
+    return run_pipeline(grid, with_engines(options, args, grid.views), bars)
 
 
 def write_clips(freeze_time: torch.Tensor, fixed_view: torch.Tensor, out: Path) -> tuple[Path, Path]:
@@ -74,6 +76,9 @@ def base_report(result: PipelineResult, clock: StageClock, args: argparse.Namesp
         "splats": len(result.scene.splats),
         "seed": args.seed,
         "device": device,
+        "geometry": args.geometry,
+        "flow": args.flow,
+        "tracks": args.tracks,
         "threads": torch.get_num_threads(),
         "seconds": {name: round(value, 3) for name, value in seconds.items()},
         "seconds_total": round(sum(clock.seconds.values()), 3),

@@ -1,0 +1,74 @@
+"""Which geometry, flow and tracks a job uses, as a user names them."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import InputError
+
+if TYPE_CHECKING:
+    from ..pipeline import PipelineOptions
+    from ..tracking.geometry_sources import GeometrySource
+
+
+def add_engine_options(parser: argparse.ArgumentParser) -> None:
+    """The options, for commands that run the main job."""
+    parser.add_argument("--geometry", default="parallax", metavar="SOURCE", help="where depth comes from: parallax "
+                        "(default); a folder of depth pictures, one a frame of the freeze-time clip; hf:NAME, a depth "
+                        "network of the Hugging Face hub that is on this disk")
+    parser.add_argument("--focal", type=float, metavar="PX", help="focal length in pixels of the frames as they are "
+                        "used (default: estimated)")
+    parser.add_argument("--flow", default="dis", metavar="ENGINE", help="what measures optical flow: dis (default), "
+                        "raft or raft:WEIGHTS")
+    parser.add_argument("--tracks", default="flow", metavar="ENGINE", help="what follows points: flow (default) or "
+                        "delta:CHECKPOINT, an installed densetrack3d")
+
+
+def with_engines(options: PipelineOptions, args: argparse.Namespace, views: int) -> PipelineOptions:
+    """The pipeline's options with what ``--geometry``, ``--focal``, ``--flow`` and ``--tracks`` say.
+
+    Args:
+        options: To begin with.
+        args: The command's arguments.
+        views: Frames of the freeze-time clip that are used.
+
+    Raises:
+        InputError: Something that isn't here.
+    """
+    from dataclasses import replace
+
+    from ..tracking.flow_engines import flow_engine
+    from ..tracking.track_engines import track_engine
+
+    flow = None if args.flow == "dis" else flow_engine(args.flow, options.device)
+    tracks = None if args.tracks == "flow" else track_engine(args.tracks, options.device, flow)
+    parallax = options.parallax if args.focal is None else replace(options.parallax, focal_px=args.focal)
+    return replace(options, parallax=parallax, geometry_source=geometry_source(args.geometry, views, options.device),
+                   flow_engine=flow, track_engine=tracks)
+
+
+def geometry_source(said: str, views: int, device: str) -> GeometrySource | None:
+    """The source that ``--geometry`` names; None for parallax.
+
+    Raises:
+        InputError: No such folder, or a name without anything behind it.
+    """
+    if said == "parallax":
+        return None
+    kind, _, name = said.partition(":")
+    if kind == "hf":
+        from ..tracking.hf_depth import HuggingFaceDepth
+
+        if not name:
+            raise InputError("the geometry hf: without a name", "hf:NAME", "name a depth network")
+        return HuggingFaceDepth(name, device=device)
+    folder = Path(said)
+    if not folder.is_dir():
+        raise InputError(f"the geometry {said!r}", "parallax, hf:NAME or a folder of depth pictures",
+                         "check the name or the folder")
+    from ..media.depth import read_depth_folder
+    from ..tracking.depth_images import DepthPictures
+
+    return DepthPictures(read_depth_folder(folder, views))

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from .. import __version__
 from ..errors import InputError
-from . import demo, doctor, export, render, run
+from . import data, demo, doctor, export, render, run, train
 from .interrupts import interruptible
 
 INTERRUPTED, BAD_INPUT = 130, 2
@@ -47,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
                                      "clip: the whole frame grid and a scene of splats that plays in time.")
     parser.add_argument("--version", action="version", version=f"fourreal {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for command in (demo, run, render, export, doctor):
+    for command in (demo, run, render, export, data, train, doctor):
         command.add_command(commands, [_shared_options()])
     return parser
 

@@ -97,6 +97,7 @@ def draw_faces(points, pose, lens, faces, flags, screen, nearness, owner):
         owner: ``(H, W)``, filled with the face seen, -1 where there is none.
     """
     height, width = nearness.shape
+    half = np.float32(0.5)
     nearness[:] = 0
     owner[:] = -1
     for n in range(points.shape[0]):
@@ -120,16 +121,16 @@ def draw_faces(points, pose, lens, faces, flags, screen, nearness, owner):
             continue
         left, right = max(0, math.ceil(min(x0, x1, x2) - 0.5)), min(width - 1, math.floor(max(x0, x1, x2) - 0.5))
         top, bottom = max(0, math.ceil(min(y0, y1, y2) - 0.5)), min(height - 1, math.floor(max(y0, y1, y2) - 0.5))
-        inverse = 1 / area
+        inverse = np.float32(1) / area
         w1x, w1y = (y2 - y0) * inverse, (x0 - x2) * inverse
         w2x, w2y = (y0 - y1) * inverse, (x1 - x0) * inverse
         for y in range(top, bottom + 1):
-            dy = y + np.float32(0.5) - y0
+            dy = np.float32(y) + half - y0
             for x in range(left, right + 1):
-                dx = x + np.float32(0.5) - x0
+                dx = np.float32(x) + half - x0
                 w1 = dx * w1x + dy * w1y
                 w2 = dx * w2x + dy * w2y
-                if w1 >= 0 and w2 >= 0 and w1 + w2 <= 1:
+                if w1 >= 0 and w2 >= 0 and w1 + w2 <= np.float32(1):
                     near = z0 + w1 * (z1 - z0) + w2 * (z2 - z0)
                     if near > nearness[y, x]:
                         nearness[y, x] = near
@@ -138,17 +139,19 @@ def draw_faces(points, pose, lens, faces, flags, screen, nearness, owner):
 
 @njit(nogil=True, cache=True, error_model="numpy", fastmath=True)
 def _texel(pyramid, start, side, u, v, out):
-    """Bilinear colour of one level of a picture that repeats."""
-    x, y = (u - math.floor(u)) * side - np.float32(0.5), (v - math.floor(v)) * side - np.float32(0.5)
-    left, top = math.floor(x), math.floor(y)
-    fx, fy = np.float32(x - left), np.float32(y - top)
-    x0, y0 = int(left) % side, int(top) % side
-    x1, y1 = (x0 + 1) % side, (y0 + 1) % side
+    """Bilinear colour of one level of a picture that repeats; its side is a power of two."""
+    half = np.float32(0.5)
+    x, y = (u - np.floor(u)) * np.float32(side) - half, (v - np.floor(v)) * np.float32(side) - half
+    left, top = np.floor(x), np.floor(y)
+    fx, fy = x - left, y - top
+    wrap = np.int32(side - 1)
+    x0, y0 = np.int32(left) & wrap, np.int32(top) & wrap
+    x1, y1 = (x0 + np.int32(1)) & wrap, (y0 + np.int32(1)) & wrap
     a, b = start + (y0 * side + x0) * 3, start + (y0 * side + x1) * 3
     c, d = start + (y1 * side + x0) * 3, start + (y1 * side + x1) * 3
     for k in range(3):
-        up = pyramid[a + k] + fx * (np.float32(pyramid[b + k]) - pyramid[a + k])
-        down = pyramid[c + k] + fx * (np.float32(pyramid[d + k]) - pyramid[c + k])
+        up = np.float32(pyramid[a + k]) + fx * (np.float32(pyramid[b + k]) - np.float32(pyramid[a + k]))
+        down = np.float32(pyramid[c + k]) + fx * (np.float32(pyramid[d + k]) - np.float32(pyramid[c + k]))
         out[k] = up + fy * (down - up)
 
 
@@ -156,17 +159,21 @@ def _texel(pyramid, start, side, u, v, out):
 def _shadow(blockers, x, y, depth, bias):
     """Share of the light that arrives, from the four texels about a place."""
     side = blockers.shape[0]
+    one = np.float32(1)
     x, y = x - np.float32(0.5), y - np.float32(0.5)
-    left, top = int(math.floor(x)), int(math.floor(y))
+    left, top = int(np.floor(x)), int(np.floor(y))
     if left < 0 or top < 0 or left >= side - 1 or top >= side - 1:
-        return np.float32(1)
-    fx, fy = np.float32(x - left), np.float32(y - top)
+        return one
+    fx, fy = x - np.float32(left), y - np.float32(top)
     free = np.float32(0)
-    for j in range(2):
-        for i in range(2):
-            weight = (fx if i else 1 - fx) * (fy if j else 1 - fy)
-            if blockers[top + j, left + i] > depth - bias:
-                free += weight
+    if blockers[top, left] > depth - bias:
+        free += (one - fx) * (one - fy)
+    if blockers[top, left + 1] > depth - bias:
+        free += fx * (one - fy)
+    if blockers[top + 1, left] > depth - bias:
+        free += (one - fx) * fy
+    if blockers[top + 1, left + 1] > depth - bias:
+        free += fx * fy
     return free
 
 
@@ -207,6 +214,7 @@ def shade_cell(
         depth: ``(H, W)`` float32, filled with the z of the nearest surface in the pixel.
     """
     one, two = np.empty(3, np.float32), np.empty(3, np.float32)
+    half, whole = np.float32(0.5), np.float32(1)  # an integer beside a float32 would make a float64
     last = -2
     a = b = c = 0
     x0 = y0 = w1x = w1y = w2x = w2y = sign = mix = np.float32(0)
@@ -240,12 +248,11 @@ def shade_cell(
                     level = np.float32(0.5) * math.log2(max(texels / abs(area), np.float32(1)))
                     level = min(level, np.float32(len(levels) - 1.001))
                     low = int(level)
-                    mix = level - low
-                w1 = (x + np.float32(0.5) - x0) * w1x + (y + np.float32(0.5) - y0) * w1y
-                w2 = (x + np.float32(0.5) - x0) * w2x + (y + np.float32(0.5) - y0) * w2y
-                z = 1 / nearness[y, x]
-                w1, w2 = w1 * screen[b, 2] * z, w2 * screen[c, 2] * z
-                w0 = 1 - w1 - w2
+                    mix = np.float32(level - low)
+                dx, dy = np.float32(x) + half - x0, np.float32(y) + half - y0
+                z = whole / nearness[y, x]
+                w1, w2 = (dx * w1x + dy * w1y) * screen[b, 2] * z, (dx * w2x + dy * w2y) * screen[c, 2] * z
+                w0 = whole - w1 - w2
                 u = w0 * uv[a, 0] + w1 * uv[b, 0] + w2 * uv[c, 0]
                 v = w0 * uv[a, 1] + w1 * uv[b, 1] + w2 * uv[c, 1]
                 p = picture[i]
@@ -266,9 +273,9 @@ def shade_cell(
                         direct *= np.float32(0.25)  # what faces away still has form
                     bright = light[0] + (np.float32(1.15) - light[0]) * direct
                 haze = min(light[2] * z * np.float32(0.1), np.float32(0.9))
-                red += (one[0] + mix * (two[0] - one[0])) * bright * (1 - haze) + haze * light[3]
-                green += (one[1] + mix * (two[1] - one[1])) * bright * (1 - haze) + haze * light[3]
-                blue += (one[2] + mix * (two[2] - one[2])) * bright * (1 - haze) + haze * light[3]
+                red += (one[0] + mix * (two[0] - one[0])) * bright * (whole - haze) + haze * light[3]
+                green += (one[1] + mix * (two[1] - one[1])) * bright * (whole - haze) + haze * light[3]
+                blue += (one[2] + mix * (two[2] - one[2])) * bright * (whole - haze) + haze * light[3]
                 share += flags[i] & SUBJECT
                 nearest = max(nearest, nearness[y, x])
             image[row, column, 0] = np.uint8(min(max(red * np.float32(0.25) + np.float32(0.5), 0), 255))

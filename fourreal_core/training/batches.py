@@ -1,0 +1,125 @@
+"""Batches that depend on nothing but the seed, the step and the place in the batch: any number of processes, and a run
+that was killed and goes on, see the same."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from .data.sources import GridSource
+from .options import TrainingConfig
+
+
+class Batch(NamedTuple):
+    """Frames to learn from, and which of them are given.
+
+    Attributes:
+        frames: ``(B, V, T, H, W, 3)`` float32 in ``[0, 1]``; a video has V = 1 or T = 1, an image both.
+        known: ``(B, V, T)`` bool.
+        level: ``(B, V, T)`` noise levels, 0 where known.
+        noise_seeds: One a grid.
+    """
+
+    frames: Tensor
+    known: Tensor
+    level: Tensor
+    noise_seeds: list[int]
+
+
+def generator_for(*key: int | str) -> torch.Generator:
+    """A generator whose numbers depend on the key alone."""
+    digest = hashlib.sha256("/".join(map(str, key)).encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:4], "little"))  # torch's CPU generator keeps 32 bits
+
+
+def make_batch(config: TrainingConfig, source: GridSource, step: int, places: range) -> Batch:
+    """Items ``places`` of a step's batch.
+
+    Args:
+        config: The stage.
+        source: Of grids at least as large as the window.
+        step: From 0 on.
+        places: Which of the items from 0 to ``config.train.batch - 1``.
+    """
+    train = config.train
+    window, shape = step_shape(config, step)
+    frames, known, levels, seeds = [], [], [], []
+    for place in places:
+        generator = generator_for(train.seed, config.stage, step, place)
+        grid = source.draw(step * train.batch + place, generator)
+        grid = cut(grid, window, generator)
+        if config.data.augment:
+            grid = augment(grid, generator)
+        grid = _video_of(grid, shape, generator)
+        frames.append(grid)
+        mask = known_cells(config, shape, generator)
+        known.append(mask)
+        levels.append(torch.where(mask, 0.0, draw_level(config, generator)))
+        seeds.append(int(torch.randint(2**31, (), generator=generator)))
+    return Batch(torch.stack(frames).float() / 255, torch.stack(known), torch.stack(levels), seeds)
+
+
+def step_shape(config: TrainingConfig, step: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    """The window cut from grids in a step, and the ``(V, T)`` of what is made of it."""
+    generator = generator_for(config.train.seed, config.stage, "shape", step)
+    windows = config.train.windows
+    window = windows[int(torch.randint(len(windows), (), generator=generator))]
+    if config.stage != "base":
+        return window, window
+    kind = float(torch.rand((), generator=generator))
+    if kind < config.train.image_share:
+        return window, (1, 1)
+    fixed_view = bool(torch.rand((), generator=generator) < 0.5)
+    return window, ((1, window[1]) if fixed_view else (window[0], 1))
+
+
+def known_cells(config: TrainingConfig, shape: tuple[int, int], generator: torch.Generator) -> Tensor:
+    """Which cells ``(V, T)`` are given: the first 0 to 4 frames of a video; row 0 and column 0, or more columns."""
+    known = torch.zeros(shape, dtype=torch.bool)
+    most = config.train.most_known
+    if config.stage == "base":
+        first = int(torch.randint(most + 1, (), generator=generator))
+        known.view(-1)[: min(first, known.numel() - 1)] = True  # something is always left to make
+        return known
+    known[0] = known[:, 0] = True
+    if float(torch.rand((), generator=generator)) < config.train.chunk_share:
+        known[:, : min(1 + int(torch.randint(most, (), generator=generator)), shape[1] - 1)] = True
+    return known
+
+
+def draw_level(config: TrainingConfig, generator: torch.Generator) -> float:
+    """A noise level in ``(0, 1]``."""
+    if float(torch.rand((), generator=generator)) < config.train.full_noise:
+        return 1.0
+    if config.train.levels == "uniform":
+        return max(1e-3, float(torch.rand((), generator=generator)))
+    return float(torch.sigmoid(torch.randn((), generator=generator)))
+
+
+def cut(grid: Tensor, window: tuple[int, int], generator: torch.Generator) -> Tensor:
+    """A random window of a grid ``(V, T, H, W, 3)``."""
+    starts = [
+        int(torch.randint(max(1, n - w + 1), (), generator=generator))
+        for n, w in zip(grid.shape[:2], window, strict=True)
+    ]
+    return grid[starts[0] : starts[0] + window[0], starts[1] : starts[1] + window[1]]
+
+
+def augment(grid: Tensor, generator: torch.Generator) -> Tensor:
+    """Mirrored, seen from the other end, run backward, and in other colours, each at random."""
+    coins = torch.rand(4, generator=generator).tolist()
+    flips = [axis for axis, coin in zip((0, 1, 3), coins[:3], strict=True) if coin < 0.5]
+    grid = grid.flip(flips) if flips else grid
+    return grid[..., torch.randperm(3, generator=generator)] if coins[3] < 0.5 else grid
+
+
+def _video_of(grid: Tensor, shape: tuple[int, int], generator: torch.Generator) -> Tensor:
+    """A random row, column or cell of a grid, or all of it, by the shape asked for."""
+    for axis, length in enumerate(shape):
+        if length < grid.shape[axis]:
+            at = int(torch.randint(grid.shape[axis] - length + 1, (), generator=generator))
+            grid = grid.narrow(axis, at, length)
+    return grid

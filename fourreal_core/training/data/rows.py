@@ -1,0 +1,34 @@
+"""Pseudo-4D without a folder of videos: the rows of true grids are fixed-view videos too."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ..scenes.grids import to_float
+from .pseudo4d import WarpOptions, pseudo_grid
+from .sources import GridSource, Skipped
+
+
+class PseudoFromGrids:
+    """Pseudo-4D grids from random rows of true ones.
+
+    Args:
+        grids: Where the rows come from.
+        views: V.
+        warp: Strengths.
+    """
+
+    def __init__(self, grids: GridSource, views: int, warp: WarpOptions | None = None) -> None:
+        self.grids, self.views, self.warp = grids, views, warp
+
+    @property
+    def skipped(self) -> Skipped:
+        """What the grids left out."""
+        return self.grids.skipped
+
+    def draw(self, position: int, generator: torch.Generator) -> Tensor:
+        """See GridSource."""
+        grid = self.grids.draw(position, generator)
+        row = to_float(grid[int(torch.randint(len(grid), (), generator=generator))])
+        return (pseudo_grid(row, self.views, generator, self.warp) * 255).round().to(torch.uint8)

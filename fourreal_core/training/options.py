@@ -1,0 +1,319 @@
+"""What a training run is told: model, data and schedule, from a TOML file that is checked before anything starts."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from ..errors import InputError
+from ..model.spec import DiTSpec, Model4DSpec
+from .data.pseudo4d import WarpOptions
+
+STAGES = ("base", "pseudo4d", "finetune4d", "mixed")
+TRAINS = {"base": "base", "sync": "sync", "cross_time": "attention", "temporal": "attention", "all": "all"}
+"""What may be trained, and the model's own name for those parameters."""
+LEVELS = ("uniform", "logit_normal")
+PRECISIONS = ("float32", "bf16", "auto")
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """Where grids come from; at least one of the first four.
+
+    Attributes:
+        cache: Folder of made grids.
+        assets: Folder of true 4D assets.
+        shards: WebDataset shards of such assets.
+        videos: Folder of videos, for ``base`` and pseudo-4D; without one, pseudo-4D is made of the rows of true grids.
+        exclude: List of videos to leave out, because a camera moves in them over a stopped scene.
+        split: Whose seeds of the cache.
+        size: ``(height, width)`` of a cell in pixels.
+        augment: Mirror, run backward, and swap colours at random.
+        warp: Strengths of pseudo-4D.
+    """
+
+    cache: str | None = None
+    assets: str | None = None
+    shards: tuple[str, ...] = ()
+    videos: str | None = None
+    exclude: str | None = None
+    split: str = "train"
+    size: tuple[int, int] = (64, 64)
+    augment: bool = True
+    warp: WarpOptions = field(default_factory=WarpOptions)
+
+    def __post_init__(self) -> None:
+        if not (self.cache or self.assets or self.shards or self.videos):
+            raise InputError("no data", "a cache, assets, shards or videos", "name one under [data]")
+        if len(self.size) != 2 or min(self.size) < 8:
+            raise InputError(f"cells of {list(self.size)} pixels", "[height, width] of at least 8", "change data.size")
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """How a stage is trained.
+
+    Attributes:
+        steps: Optimizer steps.
+        batch: Videos (``base``) or grids a step, over all processes together.
+        micro_batch: How many of them a process computes at once; gradients are accumulated over the rest.
+        windows: ``[V, T]`` windows, one drawn a step; ``base`` takes rows and columns of them.
+        image_share: Share of ``base`` steps that are on single frames.
+        most_known: ``base`` is given the first 0 to so many frames.
+        chunk_share: Share of grids with 1 to ``most_known`` columns known beside row 0, as extension in time needs.
+        learning_rate: At its peak.
+        warm_up: Steps until then.
+        last_rate: Share of the peak at the end of the cosine.
+        weight_decay: Of matrices.
+        betas: Of AdamW.
+        clip: Greatest norm of the gradient.
+        ema: Decay of the averaged weights that are saved as the model; 0 keeps none.
+        levels: How noise levels are drawn.
+        full_noise: Share of items at level 1, where the model makes its first guess.
+        precision: ``bf16`` autocast, ``float32``, or ``auto``: the faster of the two in a short trial.
+        checkpointing: Compute blocks again in the backward pass, to save memory.
+        trains: One of TRAINS.
+        pseudo_share: Pseudo-4D grids to true ones in ``mixed``.
+        seed: Of everything random.
+        threads: Of torch; 0 leaves them.
+    """
+
+    steps: int = 1000
+    batch: int = 8
+    micro_batch: int = 8
+    windows: tuple[tuple[int, int], ...] = ((8, 8),)
+    image_share: float = 0.05
+    most_known: int = 4
+    chunk_share: float = 0.0
+    learning_rate: float = 1e-3
+    warm_up: int = 100
+    last_rate: float = 0.05
+    weight_decay: float = 0.01
+    betas: tuple[float, float] = (0.9, 0.99)
+    clip: float = 1.0
+    ema: float = 0.999
+    levels: str = "uniform"
+    full_noise: float = 0.25
+    precision: str = "auto"
+    checkpointing: bool = False
+    trains: str = "sync"
+    pseudo_share: tuple[int, int] = (1, 2)
+    seed: int = 0
+    threads: int = 0
+
+    def __post_init__(self) -> None:
+        for name, allowed in (("trains", tuple(TRAINS)), ("levels", LEVELS), ("precision", PRECISIONS)):
+            if getattr(self, name) not in allowed:
+                raise InputError(f"train.{name} = {getattr(self, name)!r}", "one of " + ", ".join(allowed), "change it")
+        if min(self.steps, self.batch, self.micro_batch) < 1 or min(self.warm_up, self.most_known, self.threads) < 0:
+            raise InputError(
+                f"{self.steps} steps of {self.batch} in parts of {self.micro_batch}, {self.warm_up} to warm up",
+                "at least 1 each, and no negative numbers",
+                "change them under [train]",
+            )
+        if not self.windows or any(len(w) != 2 or min(w) < 1 for w in self.windows):
+            raise InputError(f"windows {self.windows}", "[[V, T], ...] with positive sizes", "change train.windows")
+        shares = (self.image_share, self.chunk_share, self.full_noise, self.last_rate, self.ema)
+        if not all(0 <= share <= 1 for share in shares) or self.ema >= 1 or self.learning_rate <= 0 or self.clip <= 0:
+            raise InputError(
+                f"shares {shares}, learning rate {self.learning_rate}, clip {self.clip}",
+                "shares from 0 to 1, an ema below 1, a positive rate and clip",
+                "change them under [train]",
+            )
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Where a run writes, and how often.
+
+    Attributes:
+        out: Folder of all stages; each writes to one of its own in it.
+        start: Model to start from; by default the one that the stage before left in ``out``.
+        checkpoint_every: Steps between checkpoints.
+        keep: Checkpoints kept.
+        log_every: Steps between lines of the log.
+        sample_every: Steps between sample grids; 0 for none.
+        validate_every: Steps between figures on held-out grids; 0 for none.
+        validation: How many held-out grids, from the split ``validation`` of the cache.
+        tensorboard: Write TensorBoard files too.
+    """
+
+    out: str = "runs/small"
+    start: str | None = None
+    checkpoint_every: int = 200
+    keep: int = 2
+    log_every: int = 10
+    sample_every: int = 500
+    validate_every: int = 500
+    validation: int = 16
+    tensorboard: bool = True
+
+    def __post_init__(self) -> None:
+        if (
+            min(self.checkpoint_every, self.keep, self.log_every) < 1
+            or min(self.sample_every, self.validate_every, self.validation) < 0
+        ):
+            raise InputError(
+                f"a checkpoint every {self.checkpoint_every} steps, {self.keep} kept, a log line every "
+                f"{self.log_every}",
+                "at least 1 each",
+                "change them under [run]",
+            )
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """One stage of a run.
+
+    Attributes:
+        stage: One of STAGES.
+        model: What is trained.
+        data: What on.
+        train: How.
+        run: Where to.
+    """
+
+    stage: str
+    model: Model4DSpec
+    data: DataOptions
+    train: TrainOptions
+    run: RunOptions
+
+    def __post_init__(self) -> None:
+        wanted = {"cross_time": "sequential_cross_time", "temporal": "sequential_temporal"}.get(self.train.trains)
+        if self.stage not in STAGES:
+            raise InputError(f"a stage {self.stage!r}", "one of " + ", ".join(STAGES), "choose one of them")
+        if wanted and self.model.variant != wanted and self.stage != "base":
+            raise InputError(
+                f"train.trains = {self.train.trains!r} with the variant {self.model.variant!r}",
+                wanted,
+                "change model.variant",
+            )
+        if self.stage == "base" and self.train.trains not in ("base", "all"):
+            raise InputError(
+                f"train.trains = {self.train.trains!r} in the stage base",
+                "base",
+                "the base is trained before its sync layers: change it under [train.base]",
+            )
+
+    @property
+    def folder(self) -> Path:
+        """Where this stage writes."""
+        return Path(self.run.out) / self.stage
+
+    def summary(self) -> dict[str, Any]:
+        """Everything as plain values, for logs and checkpoints."""
+        return asdict(self)
+
+
+def read_config(path: Path | str, stage: str, changes: Mapping[str, Any] | None = None) -> TrainingConfig:
+    """Reads a TOML file with the sections ``model``, ``data``, ``train`` and ``run``.
+
+    Keys of ``[train.STAGE]`` take the place of those of ``[train]``, and ``[data.STAGE]`` likewise. Relative paths
+    are taken from the current folder.
+
+    Args:
+        path: The file.
+        stage: One of STAGES.
+        changes: Further values by dotted name, such as ``{"train.steps": 10}``; they win.
+
+    Raises:
+        InputError: A file that can't be read, a key that is unknown (with the nearest known one), or a bad value.
+    """
+    if stage not in STAGES:
+        raise InputError(f"a stage {stage!r}", "one of " + ", ".join(STAGES), "choose one of them")
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as err:
+        raise InputError(f"the configuration {path} can't be read ({err})", "a TOML file", "check its name") from err
+    return parse_config(text, stage, str(path), changes)
+
+
+def parse_config(
+    text: str, stage: str, name: str = "the configuration", changes: Mapping[str, Any] | None = None
+) -> TrainingConfig:
+    """As ``read_config``, from the text itself."""
+    toml = _toml()
+    try:
+        sections = toml.loads(text)
+    except toml.TOMLDecodeError as err:
+        raise InputError(f"{name} is not TOML ({err})", "sections and key = value lines", "mend that line") from err
+    _only(sections, ("model", "data", "train", "run"), name)
+    for section in ("data", "train"):
+        own = dict(sections.get(section, {}))
+        stages = {s: own.pop(s, {}) for s in STAGES}
+        sections[section] = own | stages[stage]
+        for other, values in stages.items():
+            if other != stage:
+                _only(
+                    values, _names(DataOptions if section == "data" else TrainOptions), f"[{section}.{other}] of {name}"
+                )
+    for dotted, value in (changes or {}).items():
+        section, _, key = dotted.partition(".")
+        if section not in ("model", "data", "train", "run") or not key:
+            raise InputError(f"the setting {dotted!r}", "section.key, such as train.steps", "check its name")
+        sections.setdefault(section, {})[key] = value
+    model, data = dict(sections.get("model", {})), dict(sections.get("data", {}))
+    outer = {key: model.pop(key) for key in ("variant", "dropped", "sync_rank") if key in model}
+    dit = _build(DiTSpec, model, f"[model] of {name}", ("variant", "dropped", "sync_rank"))
+    if "warp" in data:
+        data["warp"] = _build(WarpOptions, data["warp"], f"[data.warp] of {name}")
+    defaults = {"trains": "base"} if stage == "base" else {}
+    return TrainingConfig(
+        stage,
+        Model4DSpec(dit=dit, **outer),
+        _build(DataOptions, data, f"[data] of {name}"),
+        _build(TrainOptions, defaults | sections.get("train", {}), f"[train] of {name}"),
+        _build(RunOptions, sections.get("run", {}), f"[run] of {name}"),
+    )
+
+
+def _build(kind: type, values: Mapping[str, Any], where: str, also: tuple[str, ...] = ()) -> Any:
+    """An options object from a section, with every key and type checked."""
+    _only(values, (*_names(kind), *also), where)
+    plain = kind.__dataclass_fields__
+    defaults = None if kind is DataOptions else kind()
+    kept = {}
+    for key, value in values.items():
+        kept[key] = _tuples(value)
+        like = getattr(defaults, key, plain[key].default)
+        fits = (
+            isinstance(like, bool) == isinstance(value, bool) and isinstance(value, (int, float))
+            if isinstance(like, (int, float))
+            else isinstance(kept[key], type(like)) or not isinstance(like, (str, tuple))
+        )
+        if not fits or (isinstance(like, int) and isinstance(value, float)):
+            raise InputError(f"{key} = {value!r} in {where}", f"something like {like!r}", "change it")
+    return kind(**kept)
+
+
+def _names(kind: type) -> tuple[str, ...]:
+    return tuple(f.name for f in fields(kind))
+
+
+def _only(values: Mapping[str, Any], known: tuple[str, ...], where: str) -> None:
+    if not isinstance(values, Mapping):
+        raise InputError(f"{values!r} for {where}", "a section of keys", "write it as a section")
+    for key in values:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, 1)
+            raise InputError(
+                f"the unknown key {key!r} in {where}",
+                "one of " + ", ".join(known),
+                f"did you mean {near[0]!r}" if near else "remove it",
+            )
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(v) for v in value) if isinstance(value, list) else value
+
+
+def _toml() -> Any:
+    try:
+        import tomllib
+    except ImportError:  # before Python 3.11
+        import tomli as tomllib
+    return tomllib

@@ -1,0 +1,188 @@
+"""Everything that can go wrong before a run begins: data, the model to start from, what of it is trained, space."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from pathlib import Path
+from time import perf_counter
+
+import torch
+from torch import nn
+
+from ..errors import InputError
+from ..media.files import prepare_folder
+from ..model.codec import SpaceToDepth
+from ..model.model4d import Model4D
+from ..model.model_file import load_model
+from .batches import generator_for, make_batch, step_shape
+from .data.assets import AssetFolders, AssetShards
+from .data.cache import CachedGrids
+from .data.pseudo4d import PseudoGrids
+from .data.rows import PseudoFromGrids
+from .data.sources import GridSource, Mixture
+from .objective import grid_loss, noisy_inputs
+from .options import TRAINS, TrainingConfig
+
+log = logging.getLogger(__name__)
+
+_EARLIER = {"base": (), "pseudo4d": ("base",), "finetune4d": ("pseudo4d", "base"), "mixed": ("pseudo4d", "base")}
+MODEL_FILE = "model.safetensors"
+
+
+def grid_source(config: TrainingConfig) -> GridSource:
+    """The data of a stage.
+
+    Raises:
+        InputError: Data that the stage needs is not named or can't be read, or is smaller than the windows.
+    """
+    data, train = config.data, config.train
+    views, times = (max(w[axis] for w in train.windows) for axis in (0, 1))
+    true: list[GridSource] = []
+    if data.cache:
+        true.append(CachedGrids(data.cache, data.split))
+    if data.assets:
+        true.append(AssetFolders(data.assets, views, times, data.size))
+    if data.shards:
+        true.append(AssetShards(data.shards, views, times, data.size))
+    grids = Mixture(true, [1] * len(true)) if len(true) > 1 else true[0] if true else None
+    if config.stage == "base":
+        videos = [PseudoGrids(data.videos, 1, times, data.size, data.exclude, data.warp)] if data.videos else []
+        if videos and any(w[0] > 1 for w in train.windows):
+            raise InputError("windows of several views for videos", "[[1, T]]", "change train.base.windows")
+        both = [s for s in (grids, *videos) if s is not None]
+        return Mixture(both, [1] * len(both)) if len(both) > 1 else both[0]
+    if config.stage == "finetune4d":
+        if grids is None:
+            raise InputError("no true 4D grids", "a cache, assets or shards", "name one under [data]")
+        return grids
+    if data.videos:
+        pseudo: GridSource = PseudoGrids(data.videos, views, times, data.size, data.exclude, data.warp)
+    elif grids is not None:
+        pseudo = PseudoFromGrids(grids, views, data.warp)
+    else:
+        raise InputError("no videos", "videos, or grids whose rows serve as such", "name some under [data]")
+    if config.stage == "pseudo4d":
+        return pseudo
+    if grids is None:
+        raise InputError("no true 4D grids", "a cache, assets or shards", "name one under [data]")
+    return Mixture([pseudo, grids], train.pseudo_share)
+
+
+def check_data(config: TrainingConfig, source: GridSource) -> None:
+    """Draws one item of every window, so that data that doesn't fit is seen before training.
+
+    Raises:
+        InputError: Grids smaller than a window, or cells of another size than the configuration says.
+    """
+    for window in config.train.windows:
+        grid = source.draw(0, generator_for(config.train.seed, "check"))
+        if grid.shape[0] < window[0] or grid.shape[1] < window[1] or grid.shape[2:4] != config.data.size:
+            v, t, h, w = grid.shape[:4]
+            raise InputError(
+                f"grids of {v} x {t} cells of {w} x {h} pixels",
+                f"at least {window[0]} x {window[1]} cells of {config.data.size[1]} x {config.data.size[0]}",
+                "change train.windows, data.size or the data",
+            )
+    patch = config.model.dit.patch
+    if any(side % patch for side in config.data.size):
+        raise InputError(
+            f"cells of {config.data.size[1]} x {config.data.size[0]} pixels",
+            f"sides that the patch of {patch} divides",
+            "change data.size or model.patch",
+        )
+
+
+def starting_model(config: TrainingConfig) -> Model4D:
+    """A new model, or the one that the stage before left, run the way the configuration says.
+
+    Raises:
+        InputError: No model to start from, or one of another architecture.
+    """
+    path = _start_file(config)
+    if path is None:
+        if config.stage == "base" or config.train.trains == "all":
+            return Model4D(config.model, generator_for(config.train.seed, "weights"))
+        raise InputError(
+            f"no trained base model in {config.run.out}",
+            "one to train sync layers on",
+            'run `fourreal train base` first, name one with run.start, or train everything (train.trains = "all")',
+        )
+    model = load_model(path)
+    mine, its = config.model.dit, model.spec.dit
+    if mine != its:
+        other = [
+            f"{name} {getattr(its, name)!r} for {getattr(mine, name)!r}"
+            for name in mine.__dataclass_fields__
+            if getattr(its, name) != getattr(mine, name)
+        ]
+        raise InputError(
+            f"{path} is of another architecture ({', '.join(other)})",
+            "the one under [model]",
+            "change [model] or run.start",
+        )
+    if model.spec != config.model:
+        model = model.with_variant(config.model.variant, config.model.dropped)
+    log.info("starting from %s", path)
+    return model
+
+
+def choose_trained(model: Model4D, config: TrainingConfig) -> dict[str, nn.Parameter]:
+    """Lets only what the stage trains have gradients; returns those parameters by name."""
+    trained = model.trained_parts(TRAINS[config.train.trains])
+    for parameter in model.parameters():
+        parameter.requires_grad_(False)
+    for parameter in trained.values():
+        parameter.requires_grad_(True)
+    model.recompute = config.train.checkpointing
+    return trained
+
+
+def choose_precision(config: TrainingConfig, model: Model4D, source: GridSource, device: torch.device) -> str:
+    """``bf16`` or ``float32``; with ``auto`` whichever takes less time for a few forward and backward passes here."""
+    if config.train.precision != "auto":
+        return config.train.precision
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported() else "float32"
+    largest = max(range(64), key=lambda step: _cells(step_shape(config, step)[1]))
+    batch = make_batch(config, source, largest, range(min(config.train.micro_batch, config.train.batch)))
+    inputs, clean, noise = noisy_inputs(batch, SpaceToDepth(config.model.dit.subpixel))
+    seconds = {}
+    for name in ("float32", "bf16", "float32", "bf16"):  # each twice: the first one also warms up
+        start = perf_counter()
+        with torch.autocast(device.type, torch.bfloat16, enabled=name == "bf16"):
+            drawn = model(inputs)
+        grid_loss(drawn, clean, noise, inputs.known, config.model.dit.prediction).mean().backward()
+        seconds[name] = perf_counter() - start
+        model.zero_grad(set_to_none=True)
+    log.info("a pass takes %.2f s in float32 and %.2f s in bf16", seconds["float32"], seconds["bf16"])
+    return min(seconds, key=seconds.__getitem__)
+
+
+def check_space(folder: Path, model: nn.Module, keep: int) -> None:
+    """Refuses a disk on which the checkpoints of a run can't fit.
+
+    Raises:
+        InputError: Too little space, or a folder that can't be written.
+    """
+    prepare_folder(folder)
+    weights = sum(p.numel() for p in model.parameters()) * 4
+    trained = sum(p.numel() for p in model.parameters() if p.requires_grad) * 4
+    needed, free = (keep + 1) * (weights + 3 * trained) + 2 * weights + 2**20, shutil.disk_usage(folder).free
+    if free < needed:
+        raise InputError(
+            f"{free >> 20} MiB free at {folder}",
+            f"the {needed >> 20} MiB of its checkpoints",
+            "free some space, or choose another run.out",
+        )
+
+
+def _cells(shape: tuple[int, int]) -> int:
+    return shape[0] * shape[1]
+
+
+def _start_file(config: TrainingConfig) -> Path | None:
+    if config.run.start is not None:
+        return Path(config.run.start)
+    found = [Path(config.run.out) / stage / MODEL_FILE for stage in _EARLIER[config.stage]]
+    return next((path for path in found if path.is_file()), None)

@@ -1,0 +1,350 @@
+"""The training loop: one stage from its configuration to a model file, on one process or many through accelerate."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from ..errors import InputError
+from ..model.checkpoints import load_strictly
+from ..model.codec import SpaceToDepth
+from ..model.model4d import Model4D
+from ..model.model_file import save_model
+from ..model.sync_file import save_sync
+from ..progress import OnStep, no_progress
+from .averaging import Average, learning_rate
+from .batches import Batch, make_batch
+from .data.cache import CachedGrids
+from .data.sources import GridSource
+from .objective import grid_loss, noisy_inputs
+from .options import TrainingConfig
+from .preparing import (
+    MODEL_FILE,
+    check_data,
+    check_space,
+    choose_precision,
+    choose_trained,
+    grid_source,
+    starting_model,
+)
+from .run_log import RunLog, write_report
+from .states import (
+    RunState,
+    load_state,
+    optimizer_tensors,
+    restore_optimizer,
+    save_state,
+    whole_states,
+    whole_weights,
+)
+from .validation import validate
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+log = logging.getLogger(__name__)
+_MUST_AGREE = ("stage", "model", "data", "train")
+_MAY_CHANGE = {
+    "steps",
+    "micro_batch",
+    "learning_rate",
+    "warm_up",
+    "last_rate",
+    "precision",
+    "checkpointing",
+    "threads",
+    "clip",
+    "cache",
+    "assets",
+    "shards",
+    "videos",
+    "exclude",
+}
+
+
+def train_stage(config: TrainingConfig, on_step: OnStep = no_progress) -> dict[str, Any]:
+    """Trains a stage, or goes on with it where it was stopped, and leaves ``model.safetensors`` in its folder.
+
+    Args:
+        config: The stage.
+        on_step: Called after every step, now and then with a sample grid as the preview.
+
+    Returns:
+        A report: steps, seconds, the last loss, what was skipped, figures on held-out grids.
+
+    Raises:
+        InputError: Anything that does not fit, before the first step; later a loss that is no longer a number or a
+            full disk, with the last good checkpoint kept.
+    """
+    run = _Run(config)
+    start, seconds = run.step, perf_counter()
+    try:
+        for step, batch in run.batches():
+            preview = run.one_step(step, batch)
+            on_step(step + 1, config.train.steps, preview)
+    except KeyboardInterrupt:
+        run.save()
+        raise
+    finally:
+        run.log.close()
+    return run.finish(run.step - start, perf_counter() - seconds)
+
+
+class _Run:
+    """A stage while it is trained."""
+
+    def __init__(self, config: TrainingConfig) -> None:
+        if config.train.threads:
+            torch.set_num_threads(config.train.threads)
+        self.config, self.accelerator = config, _accelerator()
+        self.source = grid_source(config)
+        check_data(config, self.source)
+        self.model = starting_model(config)
+        self.trained = choose_trained(self.model, config)
+        check_space(config.folder, self.model, config.run.keep)
+        self.codec = SpaceToDepth(config.model.dit.subpixel)
+        self.loss, self.figures, self.step, self.seconds = math.nan, {}, 0, 0.0
+        state = self._last_state()
+        self.precision = (
+            state.facts["precision"]
+            if state
+            else choose_precision(config, self.model, self.source, self.accelerator.device)
+        )
+        if state:
+            load_strictly(self.model, state.weights, "the checkpoint")
+        self.average = Average(config.train.ema, self.trained) if config.train.ema else None
+        if state and self.average:
+            self.average.weights = dict(state.average)
+        matrices = [p for p in self.trained.values() if p.ndim > 1]
+        others = [p for p in self.trained.values() if p.ndim <= 1]
+        groups = [
+            {"params": part, "weight_decay": decay}
+            for part, decay in ((matrices, config.train.weight_decay), (others, 0.0))
+            if part
+        ]
+        optimizer = torch.optim.AdamW(groups, lr=config.train.learning_rate, betas=config.train.betas)
+        self.wrapped, self.optimizer = self.accelerator.prepare(self.model, optimizer)
+        if self.average:
+            self.average.weights = {k: v.to(self.accelerator.device) for k, v in self.average.weights.items()}
+        if state:
+            restore_optimizer(self.wrapped, self.optimizer.optimizer, state.optimizer)
+            self.step = state.step
+        self.log = RunLog(config.folder, self.step, config.run.tensorboard and self.main)
+        if self.main:
+            write_report(config.folder / "config.json", config.summary())
+        self.held_out = self._held_out()
+
+    @property
+    def main(self) -> bool:
+        """Whether this process writes."""
+        return self.accelerator.is_main_process
+
+    @property
+    def places(self) -> range:
+        """The items of a batch that are this process's."""
+        share = self.config.train.batch // self.accelerator.num_processes
+        return range(share * self.accelerator.process_index, share * (self.accelerator.process_index + 1))
+
+    def batches(self) -> Iterator[tuple[int, list[Batch]]]:
+        """The rest of the steps, each with its parts; the next one is read while one is computed."""
+        if self.config.train.batch % self.accelerator.num_processes:
+            raise InputError(
+                f"a batch of {self.config.train.batch} over {self.accelerator.num_processes} processes",
+                "a multiple of them",
+                "change train.batch",
+            )
+        steps = range(self.step, self.config.train.steps)
+        with ThreadPoolExecutor(1, thread_name_prefix="data") as reader:
+            ahead = reader.submit(self._read, self.step) if steps else None
+            for step in steps:
+                batch = ahead.result()
+                ahead = reader.submit(self._read, step + 1) if step + 1 < steps.stop else None
+                yield step, batch
+
+    def _read(self, step: int) -> list[Batch]:
+        places, size = self.places, self.config.train.micro_batch
+        return [make_batch(self.config, self.source, step, places[i : i + size]) for i in range(0, len(places), size)]
+
+    def one_step(self, step: int, parts: list[Batch]) -> torch.Tensor | None:
+        """Takes one optimizer step, and what is due after it; returns a sample grid if one was drawn.
+
+        Raises:
+            InputError: The loss or the gradient is no longer a number.
+        """
+        start, train = perf_counter(), self.config.train
+        rate = learning_rate(train, step)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        total = torch.zeros((), device=self.accelerator.device)
+        for i, part in enumerate(parts):
+            last = i + 1 == len(parts)
+            with _nothing() if last else self.accelerator.no_sync(self.wrapped):
+                loss = self._loss(part) * (len(part.frames) / len(self.places))
+                self.accelerator.backward(loss)
+            total += loss.detach()
+        self.loss = float(self.accelerator.reduce(total, "mean"))
+        norm = float(self.accelerator.clip_grad_norm_(self.trained.values(), train.clip))
+        if not (math.isfinite(self.loss) and math.isfinite(norm)):
+            raise InputError(
+                f"a loss of {self.loss} with a gradient of {norm} in step {step}",
+                "finite numbers",
+                f"lower train.learning_rate and start again: it goes on from the last good checkpoint in "
+                f"{self.config.folder}",
+            )
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        if self.average:
+            self.average.update(self.trained, step)
+        self.step = step + 1
+        self.seconds += perf_counter() - start
+        return self._after(rate, norm, sum(p.known.numel() for p in parts))
+
+    def _loss(self, part: Batch) -> torch.Tensor:
+        inputs, clean, noise = noisy_inputs(part, self.codec)
+        device = self.accelerator.device
+        inputs = type(inputs)(*(x.to(device) if isinstance(x, torch.Tensor) else x for x in inputs))
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+            drawn = self.wrapped(inputs)
+        return grid_loss(
+            drawn, clean.to(device), noise.to(device), inputs.known, self.config.model.dit.prediction
+        ).mean()
+
+    def _after(self, rate: float, norm: float, cells: int) -> torch.Tensor | None:
+        run, step, preview = self.config.run, self.step, None
+        end = step == self.config.train.steps
+        if self.main and (step % run.log_every == 0 or end):
+            self.log.line(
+                step,
+                loss=self.loss,
+                learning_rate=rate,
+                gradient=norm,
+                seconds=round(self.seconds, 3),
+                cells_per_second=cells * self.accelerator.num_processes * step / max(self.seconds, 1e-9) / step,
+            )
+        due = [bool(every) and (step % every == 0 or end) for every in (run.sample_every, run.validate_every)]
+        if any(due) and self.held_out is not None:
+            model = self.averaged()
+            if self.main:
+                figures, sample = validate(self.config, model, self.held_out, run.validation if due[1] else 1)
+                if due[1]:
+                    self.figures = figures
+                    self.log.line(step, **figures)
+                if due[0]:
+                    preview = self.log.sample(step, *sample)
+        if step % run.checkpoint_every == 0 or end:
+            self.save()
+        return preview
+
+    def averaged(self) -> Model4D:
+        """A copy of the model with its averaged weights, in all processes."""
+        weights = whole_weights(self.wrapped)
+        if self.average:
+            weights |= {name: _whole(w).to(weights[name].dtype) for name, w in self.average.weights.items()}
+        model = Model4D(self.config.model)
+        load_strictly(model, weights, "the average")
+        return model.eval()
+
+    def save(self) -> None:
+        """Writes a checkpoint; all processes take part, the main one writes."""
+        average = {k: _whole(w) for k, w in self.average.weights.items()} if self.average else {}
+        state = RunState(
+            self.step,
+            whole_weights(self.wrapped),
+            average,
+            optimizer_tensors(self.wrapped, self.optimizer.optimizer),
+            {"config": self.config.summary(), "precision": self.precision},
+        )
+        if self.main:
+            save_state(self.config.folder / "checkpoints", state, self.config.run.keep)
+        self.accelerator.wait_for_everyone()
+
+    def finish(self, steps: int, seconds: float) -> dict[str, Any]:
+        """Writes the averaged model and the report."""
+        model, config = self.averaged(), self.config
+        report = {
+            "stage": config.stage,
+            "steps": self.step,
+            "steps_now": steps,
+            "seconds": seconds,
+            "loss": self.loss,
+            "precision": self.precision,
+            "skipped": self.source.skipped.reasons,
+            **self.figures,
+            "parameters": sum(p.numel() for p in model.parameters()),
+            "trained": sum(p.numel() for p in self.trained.values()),
+            "model": str(config.folder / MODEL_FILE),
+        }
+        if self.main:
+            header = {"stage": config.stage, "steps": str(self.step)}
+            save_model(config.folder / MODEL_FILE, model, header)
+            if config.train.trains == "sync":
+                save_sync(config.folder / "sync.safetensors", model.sync, model.base_fingerprint(), header)
+            write_report(config.folder / "report.json", report)
+        return report
+
+    def _last_state(self) -> RunState | None:
+        for path in reversed(whole_states(self.config.folder / "checkpoints")):
+            try:
+                state = load_state(path)
+            except InputError as err:
+                log.warning("%s", err)
+                continue
+            _same_run(self.config, state)
+            return state
+        return None
+
+    def _held_out(self) -> GridSource | None:
+        if not (self.config.data.cache and self.config.run.validation):
+            return None
+        try:
+            return CachedGrids(self.config.data.cache, "validation")
+        except InputError as err:
+            log.warning("no figures on held-out grids: %s", err)
+            return None
+
+
+def _same_run(config: TrainingConfig, state: RunState) -> None:
+    """Refuses to go on with a run that was started otherwise."""
+    import json
+
+    old, new = state.facts["config"], json.loads(json.dumps(config.summary()))
+    different = []
+    for section in _MUST_AGREE:
+        a, b = old[section], new[section]
+        if isinstance(a, dict):
+            different += [
+                f"{section}.{k}" for k in sorted(set(a) | set(b)) if a.get(k) != b.get(k) and k not in _MAY_CHANGE
+            ]
+        elif a != b:
+            different.append(section)
+    if different:
+        raise InputError(
+            f"a run in {config.folder} that was started with another {', '.join(different)}",
+            "the same settings to go on",
+            "choose another run.out, or remove that folder to start anew",
+        )
+
+
+def _accelerator() -> Accelerator:
+    try:
+        from accelerate import Accelerator
+    except ImportError as err:
+        raise InputError("no package accelerate", "what training needs", "pip install comfyui-4real[train]") from err
+    return Accelerator(cpu=not torch.cuda.is_available())
+
+
+def _whole(tensor: torch.Tensor) -> torch.Tensor:
+    """A tensor that may be spread over processes, on the CPU."""
+    return (tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor).detach().cpu()
+
+
+def _nothing() -> Any:
+    import contextlib
+
+    return contextlib.nullcontext()

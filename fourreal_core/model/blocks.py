@@ -99,7 +99,7 @@ class TextAttention(nn.Module):
 
     def forward(self, x: Tensor, text: Tensor, mask: Tensor | None) -> Tensor:
         """What the text adds to tokens ``(N, tokens, D)``; text is ``(B, L, D)``, see Condition."""
-        grids = self.norm(x).view(len(text), -1, x.shape[-1])
+        grids = self.norm(x).reshape(len(text), -1, x.shape[-1])
         q = self.q(grids).unflatten(-1, (self.heads, -1)).transpose(1, 2)
         k, v = self.kv(text).unflatten(-1, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)
         keep = None if mask is None else mask[:, None, None, :]
@@ -134,9 +134,10 @@ class Block(nn.Module):
         shift_a, scale_a, gate_a, shift_m, scale_m, gate_m = (
             (condition.modulation + self.table)[:, :, k, None, :] for k in range(6))
         h = torch.addcmul(shift_a, F.layer_norm(x, (d,)), 1 + scale_a)
-        mixed = (attention or self.attention)(h.view(n, f * s, d), condition).view(n, f, s, d)
+        mixed = (attention or self.attention)(h.reshape(n, f * s, d), condition).view(n, f, s, d)
         x = torch.addcmul(x, gate_a, mixed.to(x.dtype))
         if self.text is not None and condition.text is not None:
-            x = x + self.text(x.view(n, f * s, d), condition.text, condition.text_mask).view(n, f, s, d).to(x.dtype)
+            added = self.text(x.reshape(n, f * s, d), condition.text, condition.text_mask)
+            x = x + added.view(n, f, s, d).to(x.dtype)
         h = torch.addcmul(shift_m, F.layer_norm(x, (d,)), 1 + scale_m)
         return torch.addcmul(x, gate_m, self.mlp(h).to(x.dtype))

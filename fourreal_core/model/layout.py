@@ -11,10 +11,10 @@ AXES = ("view", "time")
 def to_videos(grid: Tensor, axis: str) -> Tensor:
     """``(B, V, T, ...)`` as ``(B * V, T, ...)`` along ``time`` or ``(B * T, V, ...)`` along ``view``.
 
-    What came from from_videos of the same axis is not copied.
+    Contiguous; what came from from_videos of the same axis is not copied.
     """
     grid = grid if axis == "time" else grid.transpose(1, 2)
-    return grid.reshape(-1, *grid.shape[2:])
+    return grid.reshape(-1, *grid.shape[2:]).contiguous()
 
 
 def from_videos(videos: Tensor, axis: str, batch: int) -> Tensor:

@@ -1,0 +1,116 @@
+"""Completing the unknown cells of a grid with a 4D model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from ..model.dit import GridInputs
+from ..model.model4d import Model4D
+from ..progress import OnStep, no_progress
+from .flow import FlowOptions, Picture, Velocity, draw_noise, guided, integrate, schedule, start_latents
+from .known_cells import KnownCells, check_completable
+from .windows import Window, WindowOptions, plan_windows, windowed
+
+
+@dataclass(frozen=True)
+class Condition4D:
+    """What a grid is drawn after, beside its known cells.
+
+    Attributes:
+        proposal: ``(B, V, T, C, h, w)``; refiners see it, and a sampling that starts below level 1 starts from it.
+        text: ``(B, L, text_width)`` text tokens.
+        text_mask: ``(B, L)`` bool, true where there is text.
+        view_positions: ``(V,)`` positions along the view axis, where they leave gaps.
+        time_positions: ``(T,)`` positions along the time axis.
+    """
+
+    proposal: Tensor | None = None
+    text: Tensor | None = None
+    text_mask: Tensor | None = None
+    view_positions: Tensor | None = None
+    time_positions: Tensor | None = None
+
+    def cut(self, window: Window) -> Condition4D:
+        """The condition of a window's cells."""
+        views, times = self.view_positions, self.time_positions
+        return replace(self, proposal=None if self.proposal is None else window.cut(self.proposal),
+                       view_positions=None if views is None else views[list(window.views)],
+                       time_positions=None if times is None else times[list(window.times)])
+
+
+NO_CONDITION = Condition4D()
+
+
+def model_velocity(model: Model4D, mask: Tensor, condition: Condition4D = NO_CONDITION) -> Velocity:
+    """A model as a velocity of latents and levels.
+
+    Args:
+        model: The 4D model.
+        mask: ``(B, V, T)`` bool, the known cells.
+        condition: A proposal is handed to models that take one.
+    """
+    proposal = condition.proposal if model.spec.dit.proposal else None
+
+    def velocity(latents: Tensor, level: Tensor) -> Tensor:
+        inputs = GridInputs(latents, level, mask, proposal, condition.text, condition.text_mask,
+                            condition.view_positions, condition.time_positions)
+        return model.predict(inputs).velocity
+
+    return velocity
+
+
+@torch.no_grad()
+def complete_grid(model: Model4D, known: KnownCells, options: FlowOptions, generator: torch.Generator,
+                  condition: Condition4D = NO_CONDITION, windows: WindowOptions | None = None,
+                  on_step: OnStep = no_progress, picture: Picture | None = None) -> Tensor:
+    """Draws the unknown cells of some grids.
+
+    Args:
+        model: The 4D model.
+        known: What is held.
+        options: How noise becomes a grid.
+        generator: Source of the noise; the same seed draws the same grid.
+        condition: What the grid is drawn after; guidance leads away from the same without text.
+        windows: How a grid that is larger than the model's window is cut; not at all if None.
+        on_step: Called after every step.
+        picture: Makes previews of clean latents.
+
+    Returns:
+        ``(B, V, T, C, h, w)`` clean latents, the known ones exactly as given.
+
+    Raises:
+        InputError: Grids that can't be completed, or a condition that doesn't fit.
+    """
+    check_completable(known.mask)
+    noise = draw_noise(tuple(known.latents.shape), generator, known.latents)
+    start = start_latents(noise, options.start, condition.proposal)
+    without = replace(condition, text=None, text_mask=None)
+
+    def on(window: Window) -> Velocity:
+        mask = window.cut(known.mask)
+        return guided(model_velocity(model, mask, condition.cut(window)),
+                      model_velocity(model, mask, without.cut(window)), options.guidance)
+
+    views, times = known.mask.shape[1:]
+    velocity = (on(Window(tuple(range(views)), tuple(range(times)))) if windows is None
+                else windowed(on, plan_windows(views, times, windows)))
+    return integrate(velocity, start, schedule(options), known, options.solver, on_step, picture)
+
+
+CellPicture = Callable[[Tensor], Tensor]
+"""Frames ``(..., H, W, 3)`` of latents ``(..., C, h, w)``: a codec's decode."""
+
+
+def wall_picture(decode: CellPicture) -> Picture:
+    """Previews of the first grid as a wall of frames: views from top to bottom, times from left to right."""
+
+    def picture(latents: Tensor) -> Tensor:
+        frames = decode(latents[0])
+        views, times, height, width, _ = frames.shape
+        return frames.permute(0, 2, 1, 3, 4).reshape(views * height, times * width, 3)
+
+    return picture

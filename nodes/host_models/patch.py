@@ -1,0 +1,88 @@
+"""Two streams as a patch of a MODEL, which then works with the host's own samplers and guiders."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import comfy.patcher_extension
+import torch
+from torch import Tensor
+
+from ...fourreal_core.errors import InputError
+from .two_streams import TwoStreams, no_grid
+
+KEY = "fourreal_parallel_sync"
+"""Under which the wrappers stand; patching again replaces them."""
+
+KNOWN_CELLS = "fourreal_known_cells"
+"""Conditioning value: which cells ``(V, T)`` are known, to find out when latent and conditioning part."""
+
+MEMORY = "memory_usage_factor"
+MEMORY_FACTOR = 1.5
+"""Two streams' tokens at once, but only one block's intermediate results at a time."""
+
+
+def patched(model: Any, streams: TwoStreams) -> Any:
+    """A clone of a MODEL that runs two streams; the given one stays as it is."""
+    kinds = comfy.patcher_extension.WrappersMP
+    clone = model.clone()
+    for kind, wrapper in ((kinds.APPLY_MODEL, streams), (kinds.OUTER_SAMPLE, _check_before_sampling)):
+        clone.remove_wrappers_with_key(kind, KEY)
+        clone.add_wrapper_with_key(kind, KEY, wrapper)
+    clone.object_patches.pop(MEMORY, None)  # of an earlier patch like this one
+    clone.add_object_patch(MEMORY, clone.get_model_object(MEMORY) * MEMORY_FACTOR)
+    return clone
+
+
+def streams_of(model: Any) -> TwoStreams | None:
+    """What a MODEL was patched with, or None."""
+    kind = comfy.patcher_extension.WrappersMP.APPLY_MODEL
+    found = model.get_wrappers(kind, KEY)
+    return found[0] if found else None
+
+
+def check_latent(samples: Tensor, mask: Tensor | None) -> None:
+    """Raises InputError when a LATENT is no grid, or its mask not one of a grid."""
+    if getattr(samples, "is_nested", False) or samples.ndim != 5 or samples.shape[0] < 2 or samples.shape[2] < 2:
+        raise no_grid(tuple(samples.shape) if not getattr(samples, "is_nested", False) else ())
+    if mask is None:
+        return
+    if mask.ndim != 5 or mask.shape[0] not in (1, samples.shape[0]) or mask.shape[2] not in (1, samples.shape[2]):
+        raise InputError(f"a noise mask of shape {tuple(mask.shape)} for a grid latent of {tuple(samples.shape)}",
+                         "one value a cell, (views, 1, times, height, width)",
+                         "use the latent of 'Freeze-Time Conditioning' as it is, without 'Set Latent Noise Mask'")
+    if not bool(mask.any()):
+        raise InputError("a noise mask by which all cells are known", "some cells to make",
+                         "give 'Frame Grid from Videos' more views or times than the known cells")
+
+
+def _check_before_sampling(executor: Any, noise: Tensor, latent_image: Tensor, *args: Any, **kwargs: Any) -> Any:
+    """Stands around a whole run of the sampler, where latent and conditioning are still as the user wired them."""
+    mask = args[2] if len(args) > 2 else kwargs.get("denoise_mask")
+    check_latent(latent_image, mask)
+    for conds in executor.class_obj.conds.values():
+        for cond in conds or ():
+            _check_cond(cond, latent_image, mask)
+    return executor(noise, latent_image, *args, **kwargs)
+
+
+def _check_cond(cond: dict[str, Any], latent: Tensor, mask: Tensor | None) -> None:
+    views, times = latent.shape[0], latent.shape[2]
+    vision = getattr(cond.get("clip_vision_output"), "last_hidden_state", None)
+    given = [cond.get(name) for name in ("cross_attn", "pooled_output", "conditioning_byt5small")] + [vision]
+    count = max((value.shape[0] for value in given if isinstance(value, Tensor)), default=1)
+    if count > 1:
+        raise InputError(f"{count} prompts or image embeddings in a batch", "one for the whole grid",
+                         "connect a single 'CLIP Text Encode' or 'CLIP Vision Encode' instead of a batch")
+    known = cond.get(KNOWN_CELLS)
+    if known is None:
+        return
+    if tuple(known.shape) != (views, times):
+        raise InputError(f"conditioning for a grid of {known.shape[0]} views and {known.shape[1]} times, and a latent "
+                         f"of {views} and {times}", "both from one 'Freeze-Time Conditioning'",
+                         "connect its latent, and no node that splits or repeats a batch behind it")
+    held = torch.ones(views, times) if mask is None else mask.float().mean((1, 3, 4)).cpu().expand(views, times)
+    if not torch.equal(held < 0.5, known.cpu()):
+        raise InputError("a latent whose noise mask does not hold the grid's known cells",
+                         "the latent of the same 'Freeze-Time Conditioning', with its mask",
+                         "connect it directly, without nodes that drop or replace its mask")

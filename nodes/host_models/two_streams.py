@@ -1,0 +1,225 @@
+"""A native model's call as two synchronized streams over a grid."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import comfy.model_management
+import comfy.model_sampling
+import comfy.patcher_extension
+import torch
+from torch import Tensor
+
+from ...fourreal_core.errors import InputError
+from ...fourreal_core.model.sync import Sync
+from .host_model import HostModel
+from .layout import GridShape
+from .lockstep import FIRST, LockStep
+
+APPLY_MODEL_INPUTS = ("c_concat", "c_crossattn", "control")
+"""What the host gives ``apply_model`` by position after ``x`` and ``t``, up to the transformer options."""
+
+LEVEL_ROUNDING = 1e-6
+"""A schedule's first level may lie this far above 1 in float32."""
+
+Watch = Callable[[int, Tensor, Tensor], None]
+"""Told of every layer's tokens ``(g, V, T, S, D)`` of the view and the time stream, before they are mixed."""
+
+
+def mean_of(view: Tensor, time: Tensor) -> Tensor:
+    """The one prediction of both streams."""
+    return (view + time) * 0.5
+
+
+@dataclass(frozen=True)
+class TwoStreams:
+    """Stands around ``apply_model`` of a patched model.
+
+    Attributes:
+        family: How the model is laid out.
+        sync: The rule, and after which layers it runs.
+        lowest_level: Steps at a lower noise level than this are not mixed in the layers.
+        highest_level: Nor are those at a higher one.
+        joined: Makes one prediction ``(V, C, T, h, w)`` of the view and the time stream's.
+        watch: Listens to the streams; for measurements.
+    """
+
+    family: HostModel
+    sync: Sync
+    lowest_level: float = 0.0
+    highest_level: float = 1.0
+    joined: Callable[[Tensor, Tensor], Tensor] = mean_of
+    watch: Watch | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.lowest_level <= self.highest_level <= 1:
+            raise InputError(f"noise levels from {self.lowest_level:g} to {self.highest_level:g}",
+                             "0 <= lowest <= highest <= 1", "exchange them")
+
+    def __call__(self, executor: Any, x: Tensor, t: Tensor, c_concat: Tensor | None = None,
+                 c_crossattn: Tensor | None = None, control: Any = None,
+                 transformer_options: Mapping[str, Any] | None = None, **inputs: Any) -> Tensor:
+        """The host's wrapper protocol; ``x`` is ``(g V, C, T, h, w)`` and so is what it returns."""
+        options = transformer_options or {}
+        _check_options(options)
+        shape, family = grid_shape(x, options), type(self.family)(executor.class_obj.diffusion_model)
+        rows = dict(zip(APPLY_MODEL_INPUTS, (c_concat, c_crossattn, control), strict=True)) | inputs
+        columns = family.column_inputs(rows, shape)
+        levels = noise_levels(executor.class_obj.model_sampling, t, rows.get("denoise_mask"), shape)
+
+        def call(video: Tensor, sigma: Tensor, given: dict[str, Any]) -> Tensor:
+            given = dict(given)
+            first = [given.pop(name) for name in APPLY_MODEL_INPUTS]
+            return executor(video, sigma, *first, own_options(options, sigma), **given)
+
+        meeting = _Meeting(self, family, shape, levels, _tokens_of_frame(family, x))
+        with self._listening(meeting) as steps:
+            time, view = steps.run(lambda: call(x, t, rows),
+                                   lambda: call(shape.to_columns(x), shape.once_a_column(t), columns))
+        return self.joined(shape.to_rows(view), time)
+
+    @contextmanager
+    def _listening(self, meeting: _Meeting) -> Iterator[LockStep[Tensor]]:
+        """Has every layer that syncs call the meeting while the model runs."""
+        steps: LockStep[Tensor] = LockStep(meeting.mix)
+        level = float(meeting.levels.amax())
+        mixing = self.lowest_level - LEVEL_ROUNDING <= level <= self.highest_level + LEVEL_ROUNDING
+        handles = []
+        try:
+            for index, layer in enumerate(meeting.family.layers()):
+                meets = self.watch is not None or (mixing and self.sync.spec.active(index))
+                hook = _AfterLayer(index, steps, meeting, meets)
+                handles.append(layer.register_forward_hook(hook, with_kwargs=True))
+            yield steps
+        finally:
+            for handle in handles:
+                handle.remove()
+
+
+@dataclass(frozen=True)
+class _Meeting:
+    """What both streams do when they meet: lay their tokens side by side, mix, and part."""
+
+    streams: TwoStreams
+    family: HostModel
+    shape: GridShape
+    levels: Tensor
+    tokens_of_frame: int
+
+    def tokens_of_video(self, lane: int) -> int:
+        """Tokens of one video of a stream."""
+        return self.tokens_of_frame * (self.shape.times if lane == FIRST else self.shape.views)
+
+    def mix(self, layer: int, time: Tensor, view: Tensor) -> tuple[Tensor, Tensor]:
+        """The time stream's and the view stream's tokens after their sync."""
+        shape, streams = self.shape, self.streams
+        y_view, y_time = shape.cells_of_columns(view), shape.cells_of_rows(time)
+        if streams.watch is not None:
+            streams.watch(layer, y_view, y_time)
+        _place(streams.sync, y_time)
+        x_view, x_time = streams.sync(layer, y_view, y_time, self.levels)
+        # columns_of_cells copies: where a rule gives one tensor for both streams, each has memory of its own again
+        return shape.rows_of_cells(x_time), shape.columns_of_cells(x_view)
+
+
+@dataclass(frozen=True)
+class _AfterLayer:
+    """A forward hook of a layer."""
+
+    index: int
+    steps: LockStep[Tensor]
+    meeting: _Meeting
+    meets: bool
+
+    def __call__(self, module: torch.nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any],
+                 output: Any) -> Any:
+        lane = self.steps.lane()
+        if lane is None:  # some other call of the same model
+            return output
+        comfy.model_management.throw_exception_if_processing_interrupted()
+        if not self.meets:
+            return output
+        family = self.meeting.family
+        options = kwargs.get("transformer_options") or {}
+        tokens = family.image_tokens(output, self.meeting.tokens_of_video(lane), options)
+        return family.with_image_tokens(output, self.steps.meet(self.index, tokens), options)
+
+
+def _tokens_of_frame(family: HostModel, x: Tensor) -> int:
+    high, wide = family.patch_size()
+    return -(-x.shape[-2] // high) * -(-x.shape[-1] // wide)
+
+
+def _place(sync: Sync, tokens: Tensor) -> None:
+    """Moves trained sync layers to where the tokens are, once: the host may offload, or compute in another type."""
+    weight = next(sync.parameters(), None)
+    if weight is not None and (weight.device != tokens.device or weight.dtype != tokens.dtype):
+        sync.to(tokens.device, tokens.dtype)
+
+
+def grid_shape(x: Tensor, options: Mapping[str, Any]) -> GridShape:
+    """What the batch of a model call says of the grid.
+
+    Raises:
+        InputError: A latent that is no grid of at least two views and two times.
+    """
+    chunks = len(options.get("cond_or_uncond") or (0,))
+    if x.ndim != 5 or x.shape[0] % chunks or x.shape[0] < 2 * chunks or x.shape[2] < 2:
+        raise no_grid(tuple(x.shape[:1] if x.ndim != 5 else (x.shape[0] // chunks, *x.shape[1:])))
+    return GridShape(chunks, x.shape[0] // chunks, x.shape[2])
+
+
+def no_grid(shape: tuple[int, ...]) -> InputError:
+    """The error for a latent of ``shape`` that is no grid."""
+    return InputError(f"a latent of shape {shape}",
+                      "a grid (views, channels, times, height, width) of at least 2 views and 2 times",
+                      "connect the latent of 'Freeze-Time Conditioning', and no node that splits a batch ('Rebatch "
+                      "Latents', 'Latent From Batch') behind it")
+
+
+def noise_levels(sampling: Any, sigma: Tensor, mask: Tensor | None, shape: GridShape) -> Tensor:
+    """Levels ``(g, V, T)`` in ``[0, 1]`` at which the cells enter the model.
+
+    Args:
+        sampling: The model's ``model_sampling``; where it adds noise to the clean latent, the level is
+            ``sigma / (1 + sigma)``, the share of noise that a flow model would have.
+        sigma: ``(g V,)`` the host's.
+        mask: ``(g V, C, T, h, w)`` the noise mask if the model looks at it: known cells then enter at level 0.
+        shape: The grid.
+    """
+    sigma = sigma.float()
+    level = sigma if isinstance(sampling, comfy.model_sampling.CONST) else sigma / (1 + sigma)
+    levels = level.clamp(0, 1)[:, None].expand(-1, shape.times)
+    if mask is not None and mask.ndim == 5:
+        levels = levels * mask.float().mean((1, 3, 4)).to(levels.device)
+    return levels.reshape(shape.chunks, shape.views, shape.times)
+
+
+def own_options(options: Mapping[str, Any], sigma: Tensor) -> dict[str, Any]:
+    """Transformer options for one stream: models write into theirs."""
+    own = comfy.patcher_extension.copy_nested_dicts(dict(options))
+    if isinstance(own.get("sigmas"), Tensor):
+        own["sigmas"] = sigma[:1].expand(sigma.shape[0] // max(1, len(own.get("cond_or_uncond") or (0,))))
+    kind = comfy.patcher_extension.WrappersMP.DIFFUSION_MODEL
+    comfy.patcher_extension.add_wrapper_with_key(kind, "fourreal", _fetch_nothing_ahead, own)
+    return own
+
+
+def _fetch_nothing_ahead(executor: Any, *args: Any, **kwargs: Any) -> Any:
+    """The host fetches the next block's weights for one run; the second run would release what the first still uses."""
+    for options in (*args, *kwargs.values()):
+        if isinstance(options, dict) and "prefetch_dynamic_vbars" in options:
+            options["prefetch_dynamic_vbars"] = False
+    return executor(*args, **kwargs)
+
+
+def _check_options(options: Mapping[str, Any]) -> None:
+    if options.get("patches_replace", {}).get("dit"):
+        raise InputError("a model in which another node replaces blocks", "the model's own blocks",
+                         "remove 'SkipLayerGuidanceDiT' and other nodes that skip or replace blocks")
+    wrappers = options.get("wrappers", {}).get(comfy.patcher_extension.WrappersMP.APPLY_MODEL, {})
+    if wrappers.get("torch.compile"):
+        raise InputError("a compiled model", "one that is not", "remove 'TorchCompileModel'")

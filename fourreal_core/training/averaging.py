@@ -40,3 +40,14 @@ class Average:
         decay = min(self.decay, (1 + step) / (10 + step))
         for name, kept in self.weights.items():
             kept.lerp_(weights[name].detach().float(), 1 - decay)
+
+    @torch.no_grad()
+    def set(self, weights: Mapping[str, Tensor]) -> None:
+        """Goes on from an average that was saved; here it may be spread over processes."""
+        for name, kept in self.weights.items():
+            if hasattr(kept, "device_mesh"):
+                from torch.distributed.tensor import distribute_tensor
+
+                kept.copy_(distribute_tensor(weights[name].to(kept.device), kept.device_mesh, kept.placements))
+            else:
+                kept.copy_(weights[name])

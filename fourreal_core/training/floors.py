@@ -33,11 +33,11 @@ def floors(frames: Tensor) -> dict[str, Tensor]:
 
 
 def _moved(still: Tensor, moving: Tensor) -> Tensor:
-    """Pictures ``still (A, H, W, 3)`` moved as ``moving (B, H, W, 3)`` moves from its first frame on, ``(A, B, ...)``."""
+    """Pictures ``still (A, H, W, 3)`` moved as ``moving (B, H, W, 3)`` moves from its first frame, ``(A, B, ...)``."""
     engine, grays = DisFlow(), to_gray(moving)
     pictures = still.numpy()
     columns = [still]
     for gray in grays[1:]:
-        backward = engine(gray, grays[0])  # from the later frame to the first, at the later frame's pixels
+        backward = engine(gray, grays[0])  # at the later frame's pixels
         columns.append(torch.from_numpy(np.stack([warp(picture, backward) for picture in pictures])))
     return torch.stack(columns, 1).clamp(0, 1)

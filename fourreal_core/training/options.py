@@ -235,7 +235,7 @@ def read_config(path: Path | str, stage: str, changes: Mapping[str, Any] | None 
 def parse_config(
     text: str, stage: str, name: str = "the configuration", changes: Mapping[str, Any] | None = None
 ) -> TrainingConfig:
-    """As ``read_config``, from the text itself."""
+    """As ``read_config``, from the text itself; ``stage`` is one of STAGES."""
     toml = _toml()
     try:
         sections = toml.loads(text)

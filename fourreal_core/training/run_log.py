@@ -19,15 +19,16 @@ class RunLog:
     Args:
         folder: Of the stage.
         step: Steps done so far; lines beyond it, which a killed run left, are removed.
+        writes: Whether this process writes; the others' logs do nothing.
         tensorboard: Write TensorBoard files, where the package is installed.
     """
 
-    def __init__(self, folder: Path, step: int, tensorboard: bool) -> None:
+    def __init__(self, folder: Path, step: int, writes: bool, tensorboard: bool) -> None:
         self.folder, self.path = folder, folder / "log.jsonl"
-        if self.path.exists():
+        if writes and self.path.exists():
             kept = [line for line in self.path.read_text(encoding="utf-8").splitlines() if _step_of(line) <= step]
             write_bytes(self.path, "".join(line + "\n" for line in kept).encode())
-        self._board = _board(folder / "tensorboard", step) if tensorboard else None
+        self._board = _board(folder / "tensorboard", step) if writes and tensorboard else None
 
     def line(self, step: int, **values: Any) -> None:
         """Adds a line, and its numbers to TensorBoard."""

@@ -101,11 +101,15 @@ def load_state(path: Path) -> RunState:
 
 
 def optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """The optimizer's moments by ``{parameter}/{moment}``, gathered from all processes."""
+    """The optimizer's moments by ``{parameter}/{moment}``, gathered from all processes; the main one gets them."""
     from torch.distributed.checkpoint.state_dict import StateDictOptions, get_optimizer_state_dict
 
     state = get_optimizer_state_dict(model, optimizer, options=StateDictOptions(full_state_dict=True, cpu_offload=True))
-    return {f"{name}/{moment}": value for name, moments in state["state"].items() for moment, value in moments.items()}
+    return {
+        f"{name}/{moment}": value
+        for name, moments in state.get("state", {}).items()
+        for moment, value in moments.items()
+    }
 
 
 def restore_optimizer(model: nn.Module, optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
@@ -120,7 +124,7 @@ def restore_optimizer(model: nn.Module, optimizer: torch.optim.Optimizer, tensor
         set_optimizer_state_dict,
     )
 
-    options = StateDictOptions(full_state_dict=True, cpu_offload=True)
+    options = StateDictOptions(full_state_dict=True)  # with offloading only the main process would get an answer
     state = get_optimizer_state_dict(model, optimizer, options=options)
     named: dict[str, dict[str, Tensor]] = {}
     for key, value in tensors.items():
@@ -137,7 +141,7 @@ def restore_optimizer(model: nn.Module, optimizer: torch.optim.Optimizer, tensor
 
 
 def whole_weights(model: nn.Module) -> dict[str, Tensor]:
-    """Weights of a model that may be spread over processes, on the CPU, by their own names."""
+    """Weights by name of a model that may be spread over processes; the main one gets them, on the CPU."""
     from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
     return get_model_state_dict(model, options=StateDictOptions(full_state_dict=True, cpu_offload=True))

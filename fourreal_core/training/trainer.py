@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 from collections.abc import Iterator
@@ -88,9 +89,6 @@ def train_stage(config: TrainingConfig, on_step: OnStep = no_progress) -> dict[s
         for step, batch in run.batches():
             preview = run.one_step(step, batch)
             on_step(step + 1, config.train.steps, preview)
-    except KeyboardInterrupt:
-        run.save()
-        raise
     finally:
         run.log.close()
     return run.finish(run.step - start, perf_counter() - seconds)
@@ -109,36 +107,46 @@ class _Run:
         self.trained = choose_trained(self.model, config)
         check_space(config.folder, self.model, config.run.keep)
         self.codec = SpaceToDepth(config.model.dit.subpixel)
-        self.loss, self.figures, self.step, self.seconds = math.nan, {}, 0, 0.0
-        state = self._last_state()
-        self.precision = (
-            state.facts["precision"]
-            if state
-            else choose_precision(config, self.model, self.source, self.accelerator.device)
-        )
-        if state:
-            load_strictly(self.model, state.weights, "the checkpoint")
-        self.average = Average(config.train.ema, self.trained) if config.train.ema else None
-        if state and self.average:
-            self.average.weights = dict(state.average)
-        matrices = [p for p in self.trained.values() if p.ndim > 1]
-        others = [p for p in self.trained.values() if p.ndim <= 1]
-        groups = [
-            {"params": part, "weight_decay": decay}
-            for part, decay in ((matrices, config.train.weight_decay), (others, 0.0))
-            if part
-        ]
-        optimizer = torch.optim.AdamW(groups, lr=config.train.learning_rate, betas=config.train.betas)
-        self.wrapped, self.optimizer = self.accelerator.prepare(self.model, optimizer)
-        if self.average:
-            self.average.weights = {k: v.to(self.accelerator.device) for k, v in self.average.weights.items()}
-        if state:
-            restore_optimizer(self.wrapped, self.optimizer.optimizer, state.optimizer)
-            self.step = state.step
-        self.log = RunLog(config.folder, self.step, config.run.tensorboard and self.main)
+        self.loss, self.figures, self.step, self.seconds, self.cells = math.nan, {}, 0, 0.0, 0
+        if config.train.batch % self.accelerator.num_processes:
+            raise InputError(
+                f"a batch of {config.train.batch} over {self.accelerator.num_processes} processes",
+                "a multiple of them",
+                "change train.batch",
+            )
+        self._prepare(self._last_state())
+        self.log = RunLog(config.folder, self.step, self.main, config.run.tensorboard)
         if self.main:
             write_report(config.folder / "config.json", config.summary())
         self.held_out = self._held_out()
+
+    def _prepare(self, state: RunState | None) -> None:
+        """Spreads model and optimizer over the processes, where the last checkpoint left them."""
+        train, accelerator = self.config.train, self.accelerator
+        if state:
+            self.precision = state.facts["precision"]
+            load_strictly(self.model, state.weights, "the checkpoint")
+        else:
+            self.precision = choose_precision(self.config, self.model, self.source, accelerator.device)
+            self.precision = _of_the_main(self.precision, accelerator)
+        groups = [
+            {"params": part, "weight_decay": decay}
+            for part, decay in (
+                ([p for p in self.trained.values() if p.ndim > 1], train.weight_decay),
+                ([p for p in self.trained.values() if p.ndim <= 1], 0.0),
+            )
+            if part
+        ]
+        optimizer = torch.optim.AdamW(groups, lr=train.learning_rate, betas=train.betas)
+        self.wrapped, self.optimizer = accelerator.prepare(self.model, optimizer)
+        inner = dict(accelerator.unwrap_model(self.wrapped).named_parameters())
+        self.trained = {name: inner[name] for name in self.trained}  # other objects where they are spread
+        self.average = Average(train.ema, self.trained) if train.ema else None
+        if state:
+            if self.average:
+                self.average.set(state.average)
+            restore_optimizer(self.wrapped, self.optimizer.optimizer, state.optimizer)
+            self.step = state.step
 
     @property
     def main(self) -> bool:
@@ -153,12 +161,6 @@ class _Run:
 
     def batches(self) -> Iterator[tuple[int, list[Batch]]]:
         """The rest of the steps, each with its parts; the next one is read while one is computed."""
-        if self.config.train.batch % self.accelerator.num_processes:
-            raise InputError(
-                f"a batch of {self.config.train.batch} over {self.accelerator.num_processes} processes",
-                "a multiple of them",
-                "change train.batch",
-            )
         steps = range(self.step, self.config.train.steps)
         with ThreadPoolExecutor(1, thread_name_prefix="data") as reader:
             ahead = reader.submit(self._read, self.step) if steps else None
@@ -184,7 +186,7 @@ class _Run:
         total = torch.zeros((), device=self.accelerator.device)
         for i, part in enumerate(parts):
             last = i + 1 == len(parts)
-            with _nothing() if last else self.accelerator.no_sync(self.wrapped):
+            with contextlib.nullcontext() if last else self.accelerator.no_sync(self.wrapped):
                 loss = self._loss(part) * (len(part.frames) / len(self.places))
                 self.accelerator.backward(loss)
             total += loss.detach()
@@ -218,6 +220,7 @@ class _Run:
     def _after(self, rate: float, norm: float, cells: int) -> torch.Tensor | None:
         run, step, preview = self.config.run, self.step, None
         end = step == self.config.train.steps
+        self.cells += cells * self.accelerator.num_processes
         if self.main and (step % run.log_every == 0 or end):
             self.log.line(
                 step,
@@ -225,12 +228,12 @@ class _Run:
                 learning_rate=rate,
                 gradient=norm,
                 seconds=round(self.seconds, 3),
-                cells_per_second=cells * self.accelerator.num_processes * step / max(self.seconds, 1e-9) / step,
+                images_per_second=round(self.cells / max(self.seconds, 1e-9), 2),
             )
         due = [bool(every) and (step % every == 0 or end) for every in (run.sample_every, run.validate_every)]
         if any(due) and self.held_out is not None:
             model = self.averaged()
-            if self.main:
+            if model is not None:
                 figures, sample = validate(self.config, model, self.held_out, run.validation if due[1] else 1)
                 if due[1]:
                     self.figures = figures
@@ -241,11 +244,13 @@ class _Run:
             self.save()
         return preview
 
-    def averaged(self) -> Model4D:
-        """A copy of the model with its averaged weights, in all processes."""
+    def averaged(self) -> Model4D | None:
+        """A copy of the model with its averaged weights, in the main process; all have to ask."""
         weights = whole_weights(self.wrapped)
-        if self.average:
-            weights |= {name: _whole(w).to(weights[name].dtype) for name, w in self.average.weights.items()}
+        average = {name: _whole(w) for name, w in self.average.weights.items()} if self.average else {}
+        if not self.main:
+            return None
+        weights |= {name: w.to(weights[name].dtype) for name, w in average.items()}
         model = Model4D(self.config.model)
         load_strictly(model, weights, "the average")
         return model.eval()
@@ -276,16 +281,17 @@ class _Run:
             "precision": self.precision,
             "skipped": self.source.skipped.reasons,
             **self.figures,
-            "parameters": sum(p.numel() for p in model.parameters()),
+            "parameters": sum(p.numel() for p in self.model.parameters()),
             "trained": sum(p.numel() for p in self.trained.values()),
             "model": str(config.folder / MODEL_FILE),
         }
-        if self.main:
+        if model is not None:
             header = {"stage": config.stage, "steps": str(self.step)}
             save_model(config.folder / MODEL_FILE, model, header)
             if config.train.trains == "sync":
                 save_sync(config.folder / "sync.safetensors", model.sync, model.base_fingerprint(), header)
-            write_report(config.folder / "report.json", report)
+            if steps or not (config.folder / "report.json").exists():
+                write_report(config.folder / "report.json", report)
         return report
 
     def _last_state(self) -> RunState | None:
@@ -339,12 +345,13 @@ def _accelerator() -> Accelerator:
     return Accelerator(cpu=not torch.cuda.is_available())
 
 
+def _of_the_main(value: str, accelerator: Accelerator) -> str:
+    """What the main process says, in all of them."""
+    from accelerate.utils import broadcast_object_list
+
+    return broadcast_object_list([value])[0] if accelerator.num_processes > 1 else value
+
+
 def _whole(tensor: torch.Tensor) -> torch.Tensor:
     """A tensor that may be spread over processes, on the CPU."""
     return (tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor).detach().cpu()
-
-
-def _nothing() -> Any:
-    import contextlib
-
-    return contextlib.nullcontext()

@@ -1,0 +1,97 @@
+"""Batches: what is known, what is noisy, and that they depend on step and place alone."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from fourreal_core.model.codec import SpaceToDepth
+from fourreal_core.training.batches import augment, cut, draw_level, generator_for, known_cells, make_batch, step_shape
+from fourreal_core.training.data.cache import CachedGrids
+from fourreal_core.training.objective import grid_loss, noisy_inputs
+
+
+def test_a_batch_is_the_same_however_it_is_split(tiny, tiny_cache):
+    config, source = tiny("finetune4d", train__batch=4), CachedGrids(tiny_cache)
+    whole = make_batch(config, source, 7, range(4))
+    halves = [make_batch(config, source, 7, range(i, i + 2)) for i in (0, 2)]
+    for name in ("frames", "known", "level"):
+        assert torch.equal(getattr(whole, name), torch.cat([getattr(h, name) for h in halves]))
+    assert whole.noise_seeds == halves[0].noise_seeds + halves[1].noise_seeds
+    assert not torch.equal(whole.frames, make_batch(config, source, 9, range(4)).frames)
+
+
+def test_grids_know_their_first_row_and_column(tiny, tiny_cache):
+    batch = make_batch(tiny("finetune4d"), CachedGrids(tiny_cache), 0, range(2))
+    v, t = batch.known.shape[1:]
+    assert batch.known[:, 0].all() and batch.known[:, :, 0].all()
+    assert int(batch.known[0].sum()) == v + t - 1
+    assert (batch.level[batch.known] == 0).all() and (batch.level[~batch.known] > 0).all()
+
+
+def test_chunks_know_more_columns(tiny):
+    config = tiny("finetune4d", train__chunk_share=1.0)
+    columns = {int(known_cells(config, (8, 8), generator_for(i)).all(0).sum()) for i in range(40)}
+    assert columns == {1, 2, 3, 4}
+
+
+def test_base_steps_are_rows_columns_and_images(tiny, tiny_cache):
+    config, source = tiny("base", train__image_share=0.3), CachedGrids(tiny_cache)
+    shapes = [step_shape(config, step)[1] for step in range(60)]
+    assert set(shapes) == {(1, 3), (3, 1), (1, 1)}
+    for shape in set(shapes):
+        batch = make_batch(config, source, shapes.index(shape), range(1))
+        assert batch.frames.shape == (1, *shape, 16, 16, 3)
+
+
+def test_base_knows_the_first_0_to_4_frames(tiny):
+    config = tiny("base")
+    counts = []
+    for i in range(200):
+        known = known_cells(config, (1, 8), generator_for(i))[0]
+        assert torch.equal(known, torch.arange(8) < known.sum())  # the first ones
+        counts.append(int(known.sum()))
+    assert set(counts) == {0, 1, 2, 3, 4}
+    assert min(counts.count(k) for k in range(5)) > 20  # 40 expected of each; 20 is 3.5 standard deviations below
+    assert not known_cells(config, (1, 1), generator_for(1)).any()  # an image is never given away
+
+
+@pytest.mark.parametrize("levels", ["uniform", "logit_normal"])
+def test_levels_are_in_range_and_often_full(tiny, levels):
+    config = tiny("base", train__levels=levels, train__full_noise=0.5)
+    drawn = [draw_level(config, generator_for(i)) for i in range(100)]
+    assert all(0 < level <= 1 for level in drawn)
+    assert 30 < drawn.count(1.0) < 70  # 50 expected, 5 a standard deviation
+
+
+def test_augmentation_keeps_frames_whole():
+    grid = torch.arange(2 * 3 * 4 * 4 * 3).reshape(2, 3, 4, 4, 3)
+    kinds = [augment(grid, generator_for(i)) for i in range(60)]
+    assert all(torch.equal(k.flatten().sort().values, grid.flatten()) for k in kinds)
+    assert any(torch.equal(k, grid.flip(0)) for k in kinds) or any(torch.equal(k, grid.flip(1)) for k in kinds)
+
+
+def test_windows_lie_inside(tiny_cache):
+    grid = CachedGrids(tiny_cache).read(0)[0]
+    assert cut(grid, (2, 3), generator_for(1)).shape == (2, 3, 16, 16, 3)
+
+
+def test_inputs_are_clean_where_known_and_mixed_elsewhere(tiny, tiny_cache):
+    batch = make_batch(tiny("finetune4d"), CachedGrids(tiny_cache), 0, range(2))
+    inputs, clean, noise = noisy_inputs(batch, SpaceToDepth(1))
+    assert torch.equal(inputs.latents[batch.known], clean[batch.known])
+    level = batch.level[..., None, None, None]
+    torch.testing.assert_close(inputs.latents, (1 - level) * clean + level * noise)
+    assert abs(float(noise.mean())) < 0.05 and abs(float(noise.std()) - 1) < 0.05  # 9216 numbers: 0.01 a deviation
+
+
+@pytest.mark.parametrize("prediction", ["velocity", "clean"])
+def test_the_loss_is_zero_for_the_truth_and_blind_to_known_cells(prediction):
+    clean, noise = (torch.randn(2, 2, 3, 3, 4, 4, generator=torch.Generator().manual_seed(i)) for i in (0, 1))
+    known = torch.zeros(2, 2, 3, dtype=torch.bool)
+    known[:, 0] = True
+    truth = clean if prediction == "clean" else noise - clean
+    wrong_where_known = truth + 5 * known[..., None, None, None]
+    assert torch.equal(grid_loss(wrong_where_known, clean, noise, known, prediction), torch.zeros(2))
+    off = grid_loss(truth + 0.5, clean, noise, known, prediction)
+    torch.testing.assert_close(off, torch.full((2,), 0.25))

@@ -1,0 +1,329 @@
+#!/usr/bin/env python3
+"""Measures every stage from two clips to a 4D scene on worlds of which everything is known.
+
+    python benchmarks/reconstruction.py [-o FILE] [--worlds rigid soft] [--views-off 0 1.5] [--ablations all]
+                                        [--size 256x144] [--views 8] [--times 8] [--pictures DIR]
+
+Worlds: rigid, articulated and soft motion (``synthetic_worlds.py``); with ``--views-off PX`` every view but the central
+one is bent by a smooth field of about so many pixels and lit differently. Printed for each, and for each ablation:
+
+- depth: median relative error after one common factor; share of pixels within 5 %
+- cameras: largest rotation error in degrees, largest error of a centre over the baseline, error of the focal length
+- tracks through views and through times: average Jaccard and APD_3D of TAPVid-3D; ``moving`` of what moves alone
+- PSNR in dB of the cells that were not given (``cells``, and ``splats`` for the plain render of them), of known cells,
+  of views between the cameras, and of times between the steps
+- seconds: rasterizer and all else of the fit, the whole; peak memory of the process
+
+``--cost`` runs one world at 512 x 288 with at most 200,000 splats and prints seconds by stage.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import torch
+from synthetic_worlds import WORLDS, World, make_world
+from torch import Tensor
+
+from fourreal_core import media
+from fourreal_core.cameras import Cameras, interpolate, project
+from fourreal_core.cli.arguments import parse_size
+from fourreal_core.errors import InputError
+from fourreal_core.grid import FrameGrid
+from fourreal_core.metrics import peak_memory_mb, psnr
+from fourreal_core.metrics.track_quality import TrackQuality, track_quality
+from fourreal_core.pipeline import PipelineOptions, PipelineResult, run_pipeline
+from fourreal_core.progress import OnStep, no_progress
+from fourreal_core.rasterizer import numba_backend
+from fourreal_core.splats.render import render_camera, render_cell
+from fourreal_core.tracking.geometry import Geometry
+from fourreal_core.tracking.track3d import TrackOptions, sample_map
+from fourreal_core.tracking.track_engines import FlowTracks
+from fourreal_core.tracking.tracks import Tracks
+
+POINTS = 4000  # true points that tracks are compared at
+
+
+@dataclass
+class Recorder:
+    """The built-in engine, keeping what it gave.
+
+    Attributes:
+        start: Hand the time tracks on; without them the deformation starts from a scene that stands.
+    """
+
+    start: bool = True
+    views: Tracks | None = None
+    times: Tracks | None = None
+    engine: FlowTracks = field(default_factory=FlowTracks)
+
+    def track_views(self, frames: Tensor, geometry: Geometry, valid: Tensor | None = None,
+                    options: TrackOptions | None = None, on_step: OnStep = no_progress) -> Tracks:
+        """See TrackEngine."""
+        self.views = self.engine.track_views(frames, geometry, valid, options, on_step)
+        return self.views
+
+    def track_times(self, frames: Tensor, geometry: Geometry, valid: Tensor | None = None,
+                    options: TrackOptions | None = None, on_step: OnStep = no_progress) -> Tracks | None:
+        """See TrackEngine."""
+        self.times = self.engine.track_times(frames, geometry, valid, options, on_step)
+        return self.times if self.start else None
+
+
+Change = Callable[[PipelineOptions, Recorder], PipelineOptions]
+
+
+def _unstarted(options: PipelineOptions, recorder: Recorder) -> PipelineOptions:
+    recorder.start = False
+    return options
+
+
+ABLATIONS: dict[str, Change] = {
+    "full": lambda options, recorder: options,
+    "no view offsets": lambda options, recorder: replace(options, canonical=replace(options.canonical,
+                                                                                    view_offsets=False)),
+    "no track start": _unstarted,
+    "no fit": lambda options, recorder: replace(options, fit=replace(options.fit, steps=0)),
+}
+"""Options that are changed, by name; the first is the product."""
+
+
+def main() -> int:
+    """Runs what was asked for, prints the table and writes the report."""
+    args = _parser().parse_args()
+    try:
+        size = parse_size("512x288" if args.cost else args.size)
+        rows = []
+        print(HEAD, flush=True)
+        for kind in ["articulated"] if args.cost else args.worlds:
+            for off in [0.0] if args.cost else args.views_off:
+                world = make_world(kind, args.views, size, off)
+                for name in ["full"] if args.cost else args.ablations:
+                    rows.append(run_one(world, args, kind, off, name))
+                    print(line(rows[-1]), flush=True)
+        if args.cost:
+            print(cost(rows[-1]))
+        if args.out is not None:
+            media.write_bytes(args.out, json.dumps({"rows": rows, "torch": torch.__version__, "threads":
+                                                    torch.get_num_threads()}, indent=1).encode())
+    except InputError as err:
+        print(f"reconstruction: {err}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def run_one(world: World, args: argparse.Namespace, kind: str, off: float, ablation: str) -> dict[str, Any]:
+    """One run of the pipeline and all its figures."""
+    times = args.times
+    with torch.no_grad():
+        truth = [[world.cell(v, t / (times - 1)) for t in range(times)] for v in range(args.views)]
+    frames = torch.stack([torch.stack([image for image, _ in row]) for row in truth])
+    depth = torch.stack([torch.stack([d for _, d in row]) for row in truth])
+    recorder = Recorder()
+    options = ABLATIONS[ablation](PipelineOptions(seed=0, device="cpu", track_engine=recorder), recorder)
+    options = replace(options, track_engine=recorder, tracks=replace(options.tracks, max_points=args.splats))
+    start = perf_counter()
+    with rasterizer_time() as (stages, split):
+        result = run_pipeline(FrameGrid.from_clips(frames[:, 0], frames[0]), options, stages)
+    seconds = perf_counter() - start
+    row: dict[str, Any] = {"world": kind, "views_off": off, "ablation": ablation, "splats": len(result.scene.splats)}
+    row |= depth_figures(result.geometry, depth[:, 0]) | camera_figures(result.geometry, world.cameras, depth[:, 0])
+    row |= {f"views_{k}": v for k, v in track_figures(recorder.views, world, depth, "views").items()}
+    row |= {f"times_{k}": v for k, v in track_figures(recorder.times, world, depth, "times").items()}
+    row |= picture_figures(result, world, frames)
+    fit = result.seconds["deformation"]
+    row |= {"fit_rasterizer_s": split.get("deformation", 0.0), "fit_other_s": fit - split.get("deformation", 0.0),
+            "rasterizer_s": dict(split), "stages": dict(result.seconds), "seconds": seconds,
+            "peak_memory_mb": peak_memory_mb()[0]}
+    if args.pictures is not None:
+        save_pictures(result, frames, media.prepare_folder(args.pictures) / f"{kind}_{off:g}_{ablation}.png")
+    return row
+
+
+def depth_figures(geometry: Geometry, depth: Tensor) -> dict[str, float]:
+    """Depth ``(V, H, W)`` against the truth after one common factor."""
+    factor = float((depth / geometry.depth).median())
+    error = (geometry.depth * factor / depth - 1).abs()
+    return {"depth_error": float(error.median()), "depth_mean": float(error.mean()),
+            "depth_near": float((error < 0.05).float().mean())}
+
+
+def camera_figures(geometry: Geometry, true: Cameras, depth: Tensor) -> dict[str, float]:
+    """Cameras relative to the central one, against the truth."""
+    middle, factor = len(true) // 2, float((depth / geometry.depth).median())
+    turns, centres = [], []
+    for w2c in (geometry.cameras.world_to_cam, true.world_to_cam):
+        relative = w2c.double() @ torch.linalg.inv(w2c[middle].double())
+        turns.append(relative[:, :3, :3])
+        centres.append(-(relative[:, :3, :3].transpose(1, 2) @ relative[:, :3, 3:])[..., 0])
+    cosine = ((turns[0] @ turns[1].transpose(1, 2)).diagonal(dim1=1, dim2=2).sum(-1) - 1) / 2
+    base = float((centres[1][:, None] - centres[1]).norm(dim=-1).max())
+    focal = float(geometry.intrinsics[0, 0, 0] / true.intrinsics[0, 0, 0])
+    return {"rotation_deg": float(torch.rad2deg(torch.arccos(cosine.clamp(-1, 1))).max()),
+            "centre_error": float((centres[0] * factor - centres[1]).norm(dim=-1).max()) / base,
+            "focal_error": focal - 1}
+
+
+def track_figures(tracks: Tracks, world: World, depth: Tensor, axis: str) -> dict[str, float]:
+    """Tracks through views at time 0 or through times at view 0, at true points that the starting frame sees."""
+    views, times = depth.shape[:2]
+    steps = [(v, 0) for v in range(views)] if axis == "views" else [(0, t) for t in range(times)]
+    start = views // 2 if axis == "views" else 0
+    true = torch.stack([world.in_view(v, t / (times - 1)) for v, t in steps])
+    intrinsics = torch.stack([world.cameras.intrinsics[v] for v, _ in steps])
+    pixels = project(true, intrinsics[:, None])
+    seen = torch.stack([_on_surface(p, q, depth[v, t]) for p, q, (v, t) in zip(true, pixels, steps, strict=True)])
+    moving = torch.zeros(len(world.points), dtype=torch.bool)
+    for where, _ in world.parts:
+        moving[where] = True
+    nearest = _tracks_by_pixel(tracks, start)
+    at = pixels[start].long().clamp(min=0)
+    index = nearest[at[:, 1].clamp(max=nearest.shape[0] - 1), at[:, 0].clamp(max=nearest.shape[1] - 1)]
+    usable = (seen[start] & (index >= 0)).nonzero()[:, 0]
+    figures = {}
+    generator = torch.Generator().manual_seed(0)
+    for name, among in (("", usable), ("moving_", usable[moving[usable]])):
+        pick = among[torch.randperm(len(among), generator=generator)[:POINTS]]
+        quality: TrackQuality = track_quality(tracks.positions[:, index[pick]], tracks.visible[:, index[pick]],
+                                              true[:, pick], seen[:, pick], intrinsics[:, 0, 0], tracks.size)
+        figures |= {f"{name}aj": quality.average_jaccard, f"{name}apd": quality.apd,
+                    f"{name}occlusion": quality.occlusion_accuracy}
+    return figures
+
+
+def _on_surface(points: Tensor, pixels: Tensor, depth: Tensor) -> Tensor:
+    h, w = depth.shape
+    inside = (pixels >= 0).all(-1) & (pixels[:, 0] < w) & (pixels[:, 1] < h) & (points[:, 2] > 0)
+    return inside & ((points[:, 2] - sample_map(depth, pixels)).abs() < 0.02 * points[:, 2])
+
+
+def _tracks_by_pixel(tracks: Tracks, frame: int) -> Tensor:
+    """Which track started at or next to every pixel ``(H, W)`` of a frame; -1 where none did."""
+    h, w = tracks.size
+    mine = (tracks.keyframe == frame).nonzero()[:, 0]
+    at = project(tracks.positions[frame, mine], tracks.intrinsics[frame]).long()
+    table = torch.full((h, w), -1, dtype=torch.long)
+    for dy, dx in ((1, 1), (1, 0), (0, 1), (-1, -1), (-1, 0), (0, -1), (0, 0)):  # last the pixel itself
+        table[(at[:, 1] + dy).clamp(0, h - 1), (at[:, 0] + dx).clamp(0, w - 1)] = mine
+    return table
+
+
+def picture_figures(result: PipelineResult, world: World, frames: Tensor) -> dict[str, float]:
+    """PSNR of cells, of views between the cameras and of times between the steps."""
+    scene, grid = result.scene, result.grid
+    views, times = grid.views, grid.times
+    unknown = [(v, t) for v in range(1, views) for t in range(1, times)]
+    with torch.no_grad():
+        cell = {(v, t): render_cell(scene, v, t).image.clamp(0, 1) for v in range(views) for t in range(times)}
+        between, later = [], []
+        for k in range(views - 1):
+            for t in (0, times - 1):
+                camera = interpolate(scene.cameras, torch.tensor([k + 0.5]))
+                between.append(psnr(render_camera(scene, camera, t).image.clamp(0, 1),
+                                    world.between(k + 0.5, t / max(times - 1, 1))))
+        for t in range(times - 1):
+            for v in (0, views // 2):
+                later.append(psnr(render_cell(scene, v, t + 0.5).image.clamp(0, 1),
+                                  world.cell(v, (t + 0.5) / (times - 1))[0]))
+    known = [psnr(cell[v, t], frames[v, t]) for v in range(views) for t in range(times) if v == 0 or t == 0]
+    return {"psnr_cells": _mean([psnr(grid.frames[c], frames[c]) for c in unknown]),
+            "psnr_splats": _mean([psnr(cell[c], frames[c]) for c in unknown]), "psnr_known": _mean(known),
+            "psnr_between_views": _mean(between), "psnr_between_times": _mean(later),
+            "psnr_frozen": _mean([psnr(frames[v, 0], frames[v, t]) for v, t in unknown])}
+
+
+def save_pictures(result: PipelineResult, frames: Tensor, path: Path) -> None:
+    """Truth, completed cell and plain render of some cells, below each other."""
+    v, t = result.grid.views - 1, result.grid.times - 1
+    columns = []
+    with torch.no_grad():
+        for cell in ((0, t), (v // 2, t), (v, t // 2), (v, t)):
+            columns.append(torch.cat([frames[cell], result.grid.frames[cell],
+                                      render_cell(result.scene, *cell).image.clamp(0, 1)]))
+    media.save_image(torch.cat(columns, 1), path)
+
+
+@contextmanager
+def rasterizer_time() -> Iterator[tuple[Callable[[str], OnStep], dict[str, float]]]:
+    """A stage factory, and the seconds that the CPU rasterizer took in every stage, forward and backward."""
+    stage, split = [""], {}
+
+    def timed(function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            start = perf_counter()
+            try:
+                return function(*args, **kwargs)
+            finally:
+                split[stage[0]] = split.get(stage[0], 0.0) + perf_counter() - start
+        return call
+
+    def begin(name: str) -> OnStep:
+        stage[0] = name
+        return no_progress
+
+    forward, backward = numba_backend.render, numba_backend._Rasterize.backward
+    numba_backend.render, numba_backend._Rasterize.backward = timed(forward), staticmethod(timed(backward))
+    try:
+        yield begin, split
+    finally:
+        numba_backend.render, numba_backend._Rasterize.backward = forward, staticmethod(backward)
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / max(len(values), 1)
+
+
+COLUMNS = {
+    "depth": ("depth_error", "7.4f"), "<5%": ("depth_near", "4.2f"), "rot": ("rotation_deg", "5.2f"),
+    "centre": ("centre_error", "6.3f"), "focal": ("focal_error", "+6.3f"), "vAJ": ("views_aj", "5.3f"),
+    "vAPD": ("views_apd", "5.3f"), "vmov": ("views_moving_apd", "5.3f"), "tAJ": ("times_aj", "5.3f"),
+    "tAPD": ("times_apd", "5.3f"), "tmov": ("times_moving_apd", "5.3f"), "cells": ("psnr_cells", "5.2f"),
+    "splats": ("psnr_splats", "6.2f"), "known": ("psnr_known", "5.2f"), "btwV": ("psnr_between_views", "5.2f"),
+    "btwT": ("psnr_between_times", "5.2f"), "frozen": ("psnr_frozen", "6.2f"), "raster": ("fit_rasterizer_s", "6.1f"),
+    "other": ("fit_other_s", "6.1f"), "all s": ("seconds", "6.1f"), "MiB": ("peak_memory_mb", "5.0f")}
+"""Heads of the table, with the figure and its format; v is through views, t through times, mov what moves alone."""
+_RUN = "{:<12} {:>4} {:<16} {:>7}"
+HEAD = " ".join([_RUN.format("world", "off", "ablation", "splats"), *(
+    head.rjust(len(format(0.0, form))) for head, (_, form) in COLUMNS.items())])
+
+
+def line(row: dict[str, Any]) -> str:
+    """A row of the table."""
+    figures = [format(row[name] or 0.0, form).rjust(len(head)) for head, (name, form) in COLUMNS.items()]
+    return " ".join([_RUN.format(row["world"], row["views_off"], row["ablation"], row["splats"]), *figures])
+
+
+def cost(row: dict[str, Any]) -> str:
+    """Seconds by stage, and how much of each was the rasterizer."""
+    stages = [f"{name:<12} {seconds:6.1f} s, rasterizer {row['rasterizer_s'].get(name, 0.0):6.1f} s"
+              for name, seconds in row["stages"].items()]
+    fit = row["fit_rasterizer_s"] + row["fit_other_s"]
+    return "\n".join([*stages, f"outside the rasterizer: {100 * row['fit_other_s'] / max(fit, 1e-9):.0f} % of the fit; "
+                      f"peak {row['peak_memory_mb'] or 0:.0f} MiB; {row['splats']} splats"])
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("-o", "--out", type=Path, help="report as JSON")
+    parser.add_argument("--worlds", nargs="+", choices=list(WORLDS), default=list(WORLDS))
+    parser.add_argument("--views-off", nargs="+", type=float, default=[0.0, 1.5], metavar="PX")
+    parser.add_argument("--ablations", nargs="+", choices=list(ABLATIONS), default=list(ABLATIONS))
+    parser.add_argument("--size", default="256x144")
+    parser.add_argument("--views", type=int, default=8)
+    parser.add_argument("--times", type=int, default=8)
+    parser.add_argument("--splats", type=int, default=200_000, help="most splats")
+    parser.add_argument("--pictures", type=Path, metavar="DIR", help="folder for pictures of every run")
+    parser.add_argument("--cost", action="store_true", help="one world at 512 x 288, seconds by stage")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,90 @@
+"""The reconstruction benchmark: its worlds are consistent, and perfect results score perfectly."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+
+from fourreal_core.cameras import lift, pixel_grid, project
+from fourreal_core.tracking.geometry import Geometry
+from fourreal_core.tracking.track3d import sample_map
+from fourreal_core.tracking.tracks import Tracks
+
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+SIZE, VIEWS, TIMES = (36, 64), 3, 3
+
+
+@pytest.fixture(scope="module")
+def bench() -> ModuleType:
+    sys.path.insert(0, str(BENCHMARKS))
+    try:
+        return importlib.import_module("reconstruction")
+    finally:
+        sys.path.remove(str(BENCHMARKS))
+
+
+@pytest.mark.parametrize("kind", ["rigid", "articulated", "soft"])
+@pytest.mark.parametrize("off", [0.0, 2.0])
+def test_worlds_are_what_they_say(bench: ModuleType, kind: str, off: float) -> None:
+    world = bench.make_world(kind, VIEWS, SIZE, off)
+    torch.testing.assert_close(world.at(0.0), world.points, rtol=0, atol=1e-6)
+    travel = (world.at(1.0) - world.points).norm(dim=-1)
+    still = torch.ones(len(travel), dtype=torch.bool)
+    for where, _ in world.parts:
+        still[where] = False
+    assert float(travel[still].max()) == 0 and float(travel.max()) > 0.2
+    assert not world.offsets[VIEWS // 2].any() and bool(world.offsets[0].any()) == (off > 0)
+    image, depth = world.cell(0, 1.0)
+    points = world.in_view(0, 1.0)
+    at = project(points, world.cameras.intrinsics[0])
+    inside = (at >= 1).all(-1) & (at[:, 0] < SIZE[1] - 1) & (at[:, 1] < SIZE[0] - 1)
+    gap = points[inside, 2] / sample_map(depth, at[inside]) - 1
+    # no point lies before what is drawn; in pictures this coarse a third lies on it, the others are backs or hidden
+    assert float((gap < -0.1).float().mean()) < 0.01 and float((gap.abs() < 0.05).float().mean()) > 0.25
+    assert float(image.std()) > 0.05
+    pixels = (world.in_view(0, 0.0) - world.cameras[0].to_camera(world.points)[0]) * SIZE[1]
+    error = pixels[:, 0] / world.in_view(0, 0.0)[:, 2]
+    assert float(error.std()) == pytest.approx(off, rel=0.5)  # a few long waves are seldom of their expected strength
+
+
+def test_perfect_results_score_perfectly(bench: ModuleType) -> None:
+    world = bench.make_world("articulated", VIEWS, SIZE)
+    depth = torch.stack([torch.stack([world.cell(v, t / (TIMES - 1))[1] for t in range(TIMES)]) for v in range(VIEWS)])
+    mask = torch.ones(VIEWS, *SIZE, dtype=torch.bool)
+    other = world.cameras.world_to_cam.clone()
+    other[:, :3, 3] *= 5  # in another scale
+    geometry = Geometry(depth[:, 0] * 5, world.cameras.intrinsics, mask, other)
+    assert bench.depth_figures(geometry, depth[:, 0])["depth_error"] < 1e-6
+    figures = bench.camera_figures(geometry, world.cameras, depth[:, 0])
+    assert figures["rotation_deg"] < 1e-3 and figures["centre_error"] < 1e-5 and figures["focal_error"] == 0
+    grown = Geometry(depth[:, 0] * 1.1, world.cameras.intrinsics * torch.tensor([1.2, 1.2, 1.0])[:, None], mask,
+                     world.cameras.world_to_cam)
+    worse = bench.camera_figures(grown, world.cameras, depth[:, 0])
+    assert worse["focal_error"] == pytest.approx(0.2) and worse["centre_error"] > 0.02
+
+
+def test_tracks_of_the_true_points_score_well(bench: ModuleType) -> None:
+    world = bench.make_world("rigid", VIEWS, SIZE)
+    depth = torch.stack([torch.stack([world.cell(v, t / (TIMES - 1))[1] for t in range(TIMES)]) for v in range(VIEWS)])
+    points = torch.stack([world.in_view(v, 0.0) for v in range(VIEWS)])
+    start = project(points[1], world.cameras.intrinsics[1])
+    front = bench._on_surface(points[1], start, depth[1, 0])
+    points = points[:, front]
+    seen = torch.stack([bench._on_surface(points[v], project(points[v], world.cameras.intrinsics[v]), depth[v, 0])
+                        for v in range(VIEWS)])
+    n = points.shape[1]
+    tracks = Tracks(points * 3, seen, torch.zeros(n, 3), torch.ones(n, dtype=torch.long), torch.ones(n),
+                    world.cameras.intrinsics, SIZE)
+    good = bench.track_figures(tracks, world, depth, "views")
+    # a pixel's track is that of one of the points in it: half a pixel of these small pictures is two of the measure's
+    assert good["apd"] > 0.8 and good["moving_apd"] > 0.4 and good["occlusion"] > 0.85
+    still = lift(pixel_grid(SIZE), depth[1, 0], world.cameras.intrinsics[1]).reshape(-1, 3)
+    n = len(still)
+    stuck = Tracks(still.expand(VIEWS, n, 3), torch.ones(VIEWS, n, dtype=torch.bool), torch.zeros(n, 3),
+                   torch.ones(n, dtype=torch.long), torch.ones(n), world.cameras.intrinsics, SIZE)
+    assert bench.track_figures(stuck, world, depth, "views")["apd"] < good["apd"] - 0.2

@@ -52,13 +52,13 @@ class Drawing(NamedTuple):
     """What the head needs again of what the stem saw.
 
     Attributes:
-        fine: Fine features ``(B * V * T, conv_width, H, W)`` or None.
+        features: Of the stem, ``(B * V * T, conv_width, H / 2, W / 2)``, or None.
         pictures: ``(B * V * T, copies, channels, H, W)``.
         present: ``(B * V * T, copies)`` bool.
         size: Rows and columns of tokens.
     """
 
-    fine: Tensor | None
+    features: Tensor | None
     pictures: Tensor
     present: Tensor
     size: tuple[int, int]
@@ -145,7 +145,7 @@ class VideoDiT(nn.Module):
         """The prediction ``(B, V, T, C, h, w)``, of the spec's kind, from tokens ``(B, V, T, S, D)``."""
         shift, scale = self.final(F.silu(self.level(inputs.noise_level)))[..., None, :].chunk(2, -1)
         tokens = torch.addcmul(shift.to(tokens.dtype), self.head_out.norm(tokens), 1 + scale.to(tokens.dtype))
-        drawn, gates, offsets = self.head_out(tokens.flatten(0, 2), drawing.size, drawing.fine)
+        drawn, gates, offsets = self.head_out(tokens.flatten(0, 2), drawing.size, drawing.features)
         if self.spec.copies:
             copied = blend_copies(drawing.pictures, drawing.present, gates, offsets)
             drawn = drawn + copied if self.spec.prediction == "clean" else drawn - copied  # velocity is noise - clean

@@ -81,9 +81,11 @@ class _Merged(torch.autograd.Function):
             out, lse = attend(*(_videos(x, axis) for x in (q, k, v)), attn_mask=mask)
             outs.append(_grid(out, axis, q.shape))
             sums.append(_grid(lse[..., None], axis, q.shape))
-        share = torch.sigmoid(sums[0] - sums[1])
-        out = torch.lerp(outs[1].to(share.dtype), outs[0].to(share.dtype), share).to(q.dtype)
-        ctx.save_for_backward(q, k, v, out, torch.logaddexp(*sums))
+        share = torch.sigmoid(sums[1] - sums[0])
+        # laid out as the rows are, so that what follows needs no copy
+        out = torch.lerp(*(part.to(share.dtype) for part in outs), share).to(q.dtype)
+        if any(ctx.needs_input_grad):
+            ctx.save_for_backward(q, k, v, out, torch.logaddexp(*sums))
         return out
 
     @staticmethod

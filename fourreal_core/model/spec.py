@@ -34,10 +34,10 @@ class DiTSpec:
         heads: Attention heads.
         patch: Fine pixels along a side of a token.
         mlp_ratio: Hidden width of a block's MLP over D.
-        stem: ``linear`` patches, or ``conv``: two small convolutions before them.
+        stem: ``linear`` patches, or ``conv``: a small convolution before them.
         head: ``linear`` patches, ``conv``: two small convolutions after them, or ``warp``: convolutions that also give
             offsets at which the known cells are sampled.
-        conv_width: Channels of the convolutions.
+        conv_width: Channels of the convolutions, each of which spans 2 x 2 fine pixels.
         sources: Whether each cell sees the nearest known cell of its row and of its column, and may copy from them.
         proposal: Whether each cell sees a proposal of itself, and may copy from it.
         prediction: What comes out: the ``velocity``, or the ``clean`` latents, from which the velocity follows.
@@ -47,9 +47,9 @@ class DiTSpec:
 
     channels: int = 3
     subpixel: int = 1
-    width: int = 256
-    layers: int = 8
-    heads: int = 4
+    width: int = 320
+    layers: int = 6
+    heads: int = 5
     patch: int = 8
     mlp_ratio: int = 4
     stem: str = "conv"
@@ -75,7 +75,7 @@ class DiTSpec:
         if self.head_width < 6:
             raise InputError(f"heads of width {self.head_width}", "at least 6: two for each of frame, y and x",
                              "choose fewer heads or a larger width")
-        if self.patch % self.subpixel or (self.stem == "conv" and self.patch % 2):
+        if self.patch % self.subpixel or (self.patch % 2 and (self.stem, self.head) != ("linear", "linear")):
             raise InputError(f"patches of {self.patch} fine pixels with {self.subpixel} to a latent pixel and a "
                              f"{self.stem} stem", "whole latent pixels in a patch, and an even patch for convolutions",
                              "choose another patch")

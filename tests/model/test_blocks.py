@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from fourreal_core.model.blocks import Block, Condition, LevelEmbedding
+from fourreal_core.model.blocks import Block, Condition, LevelEmbedding, full_attention, keeps_scores
 from fourreal_core.model.rope import rope_angles
 
 from .small import TINY, rng, stirred
@@ -111,3 +111,11 @@ def test_levels_that_are_close_look_alike_and_others_do_not() -> None:
     at = embed(torch.tensor([0.0, 0.3, 0.301, 0.9]))
     assert (at[1] - at[2]).norm() < 0.2 * (at[1] - at[3]).norm()
     assert (at[0] - at[1]).norm() > 0.1 * at[1].norm()
+
+
+def test_attention_that_keeps_its_scores_is_the_same_attention() -> None:
+    q, k, v = torch.randn(3, 2, 3, 20, 16, generator=rng()).bfloat16()
+    assert keeps_scores(q, 20) and not keeps_scores(q, 5000) and not keeps_scores(q.float(), 20)
+    expected = F.scaled_dot_product_attention(q.float(), k.float(), v.float())
+    # scores of a few units and shares, each rounded to 8 bits
+    torch.testing.assert_close(full_attention(q, k, v).float(), expected, rtol=0, atol=3e-2)

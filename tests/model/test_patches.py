@@ -48,9 +48,9 @@ def test_gradients_of_the_blend() -> None:
 @pytest.mark.parametrize("kind", HEADS)
 def test_every_stem_fits_every_head_and_starts_at_zero(stem: str, kind: str) -> None:
     spec = replace(TINY, stem=stem, head=kind)
-    planes, fine = Stem(spec)(torch.randn(2, spec.input_channels, 8, 12, generator=rng()))
+    planes, features = Stem(spec)(torch.randn(2, spec.input_channels, 8, 12, generator=rng()))
     assert planes.shape == (2, spec.width, 2, 3)
-    drawn, gates, offsets = Head(spec)(planes.flatten(2).transpose(1, 2), (2, 3), fine)
+    drawn, gates, offsets = Head(spec)(planes.flatten(2).transpose(1, 2), (2, 3), features)
     assert drawn.shape == (2, 3, 8, 12) and gates.shape == (2, 2, 8, 12)
     assert offsets.shape == ((2, 2, 2, 8, 12) if kind == "warp" else (2, 0, 8, 12))
     assert not drawn.any() and not gates.any() and not offsets.any()
@@ -78,8 +78,8 @@ def test_convolutions_see_over_the_edge_of_a_patch() -> None:
     touched[0, 0, 3, 3] = 1.0  # inside the first patch, at its corner
     drawn = []
     for picture in (pictures, touched):
-        planes, fine = stem(picture)
-        drawn.append(head(planes.flatten(2).transpose(1, 2), (4, 4), fine)[0])
+        planes, features = stem(picture)
+        drawn.append(head(planes.flatten(2).transpose(1, 2), (4, 4), features)[0])
     changed = (drawn[0] != drawn[1]).any(1)[0]
     assert bool(changed[4, 4])
-    assert not changed[10:, 10:].any()
+    assert not changed[14:, 14:].any()

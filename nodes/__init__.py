@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from comfy_api.latest import ComfyExtension, io
 
+from .decode_latent import Decode4DLatent
 from .export.save_scene import SaveScene
 from .export.splat import SceneToSplat
+from .freeze_time_conditioning import FreezeTimeConditioning
 from .geometry import GeometryFromParallax
 from .grid import FrameGridFromVideos, FrameGridToImages
 from .load_scene import LoadScene
+from .parallel_sync import ApplyParallelSync
 from .render import RenderScene
+from .sampler import ParallelSyncSampler
 from .scene import CanonicalSplats, FitDeformation, PruneFloaters
+from .sync_strength import SyncStrength
 from .tracks import Tracks3D
 
 
@@ -20,4 +25,5 @@ class FourRealExtension(ComfyExtension):
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         """The nodes in the order of the flow."""
         return [FrameGridFromVideos, FrameGridToImages, GeometryFromParallax, Tracks3D, CanonicalSplats, PruneFloaters,
-                FitDeformation, RenderScene, SceneToSplat, SaveScene, LoadScene]
+                FitDeformation, RenderScene, ApplyParallelSync, FreezeTimeConditioning, ParallelSyncSampler,
+                Decode4DLatent, SyncStrength, SceneToSplat, SaveScene, LoadScene]

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ...fourreal_core.errors import InputError
+from ...fourreal_core.model.streams import SyncRule
 from ...fourreal_core.model.sync import Sync
 from .host_model import HostModel
 from .layout import GridShape
@@ -24,10 +25,6 @@ APPLY_MODEL_INPUTS = ("c_concat", "c_crossattn", "control")
 
 LEVEL_ROUNDING = 1e-6
 """A schedule's first level may lie this far above 1 in float32."""
-
-Watch = Callable[[int, Tensor, Tensor], None]
-"""Told of every layer's tokens ``(g, V, T, S, D)`` of the view and the time stream, before they are mixed."""
-
 
 def mean_of(view: Tensor, time: Tensor) -> Tensor:
     """The one prediction of both streams."""
@@ -44,7 +41,7 @@ class TwoStreams:
         lowest_level: Steps at a lower noise level than this are not mixed in the layers.
         highest_level: Nor are those at a higher one.
         joined: Makes one prediction ``(V, C, T, h, w)`` of the view and the time stream's.
-        watch: Listens to the streams; for measurements.
+        rule: Runs in the place of ``sync``, after every layer; for measurements.
     """
 
     family: HostModel
@@ -52,7 +49,7 @@ class TwoStreams:
     lowest_level: float = 0.0
     highest_level: float = 1.0
     joined: Callable[[Tensor, Tensor], Tensor] = mean_of
-    watch: Watch | None = None
+    rule: SyncRule | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.lowest_level <= self.highest_level <= 1:
@@ -90,7 +87,7 @@ class TwoStreams:
         handles = []
         try:
             for index, layer in enumerate(meeting.family.layers()):
-                meets = self.watch is not None or (mixing and self.sync.spec.active(index))
+                meets = mixing and (self.rule is not None or self.sync.spec.active(index))
                 hook = _AfterLayer(index, steps, meeting, meets)
                 handles.append(layer.register_forward_hook(hook, with_kwargs=True))
             yield steps
@@ -117,10 +114,8 @@ class _Meeting:
         """The time stream's and the view stream's tokens after their sync."""
         shape, streams = self.shape, self.streams
         y_view, y_time = shape.cells_of_columns(view), shape.cells_of_rows(time)
-        if streams.watch is not None:
-            streams.watch(layer, y_view, y_time)
         _place(streams.sync, y_time)
-        x_view, x_time = streams.sync(layer, y_view, y_time, self.levels)
+        x_view, x_time = (streams.rule or streams.sync)(layer, y_view, y_time, self.levels)
         # columns_of_cells copies: where a rule gives one tensor for both streams, each has memory of its own again
         return shape.rows_of_cells(x_time), shape.columns_of_cells(x_view)
 

@@ -13,7 +13,9 @@ pytestmark = pytest.mark.host
 REPOSITORY = Path(__file__).resolve().parents[2]
 NODES = {"FourRealGridFromVideos", "FourRealGridToImages", "FourRealGeometryFromParallax", "FourRealTracks3D",
          "FourRealCanonicalSplats", "FourRealPruneFloaters", "FourRealFitDeformation", "FourRealRenderScene",
-         "FourRealSceneToSplat", "FourRealSaveScene", "FourRealLoadScene"}
+         "FourRealSceneToSplat", "FourRealSaveScene", "FourRealLoadScene", "FourRealApplyParallelSync",
+         "FourRealFreezeTimeConditioning", "FourRealParallelSyncSampler", "FourRealDecode4DLatent",
+         "FourRealSyncStrength"}
 
 
 @pytest.fixture(scope="module")

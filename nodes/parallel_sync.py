@@ -1,0 +1,126 @@
+"""Native video models made to run a grid in two synchronized streams."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from comfy_api.latest import io
+
+from ..fourreal_core.errors import InputError
+from .compat import advanced, schema
+from .sync_files import NONE, file_path, list_files
+
+VARIANTS = ("soft", "hard")
+
+
+@dataclass(frozen=True)
+class SyncSettings:
+    """What a user chooses of the sync.
+
+    Attributes:
+        variant: ``soft`` or ``hard``.
+        weights: File in ``models/fourreal``, or ``none``.
+        first_layer: First layer after which the streams are mixed.
+        last_layer: Last one; negative numbers count from the end.
+        highest_noise: Steps at a higher noise level are not mixed.
+        lowest_noise: Nor are those at a lower one.
+    """
+
+    variant: str = "soft"
+    weights: str = NONE
+    first_layer: int = 0
+    last_layer: int = -1
+    highest_noise: float = 1.0
+    lowest_noise: float = 0.0
+
+
+def sync_inputs() -> list[io.Input]:
+    """The inputs of SyncSettings, for the nodes that have them."""
+    defaults = SyncSettings()
+    return [
+        io.Combo.Input("variant", options=list(VARIANTS), default=defaults.variant, tooltip="soft: each stream takes "
+                       "a share of the other, more in later layers; hard: both go on with their mean."),
+        io.Combo.Input("sync_weights", options=list_files(), default=NONE, optional=True, tooltip="Trained sync "
+                       "layers for this very model, from models/fourreal; none: the untrained rule."),
+        advanced(io.Int.Input("first_layer", default=defaults.first_layer, min=0, max=999, optional=True,
+                              tooltip="First layer after which the streams are mixed.")),
+        advanced(io.Int.Input("last_layer", default=defaults.last_layer, min=-999, max=999, optional=True,
+                              tooltip="Last layer after which the streams are mixed; -1 is the model's last.")),
+        advanced(io.Float.Input("highest_noise", default=defaults.highest_noise, min=0.0, max=1.0, step=0.01,
+                                optional=True, tooltip="Steps at a higher noise level than this are not mixed; 1 is "
+                                "pure noise.")),
+        advanced(io.Float.Input("lowest_noise", default=defaults.lowest_noise, min=0.0, max=1.0, step=0.01,
+                                optional=True, tooltip="Steps at a lower noise level than this are not mixed.")),
+    ]
+
+
+class ApplyParallelSync(io.ComfyNode):
+    """A MODEL that runs a grid in two streams."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """See ComfyNode."""
+        return schema(
+            node_id="FourRealApplyParallelSync", display_name="Apply Parallel Sync",
+            search_aliases=["4real", "4d video", "multi view", "two streams", "patch model"],
+            description="Makes a native video model run a grid of views and times: every layer attends along time in "
+                        "one stream and along the views in another, and the two are mixed after each layer. Works "
+                        "with the usual samplers and guiders.",
+            inputs=[io.Model.Input("model", tooltip="Wan 2.1 / 2.2, LTXV, LTX-2, HunyuanVideo, Cosmos Predict2, "
+                                   "CogVideoX 1.0, Mochi or Kandinsky 5."), *sync_inputs()],
+            outputs=[io.Model.Output(display_name="model")],
+        )
+
+    @classmethod
+    def execute(cls, model: Any, variant: str, sync_weights: str = NONE, first_layer: int = 0, last_layer: int = -1,
+                highest_noise: float = 1.0, lowest_noise: float = 0.0) -> io.NodeOutput:
+        """See ComfyNode."""
+        return io.NodeOutput(synchronized(model, SyncSettings(variant, sync_weights, first_layer, last_layer,
+                                                              highest_noise, lowest_noise)))
+
+
+def synchronized(model: Any, settings: SyncSettings) -> Any:
+    """A clone of a MODEL that runs two streams.
+
+    Raises:
+        InputError: A model that can't be patched, layers that it does not have, or weights of another model or rule.
+    """
+    from ..fourreal_core.model.sync import Sync, SyncSpec
+    from .host_models.patch import patched
+    from .host_models.registry import host_model
+    from .host_models.two_streams import TwoStreams
+
+    family = host_model(model)
+    layers = len(family.layers())
+    first, end = _range(settings, layers)
+    path = file_path(settings.weights)
+    if path is None:
+        sync = Sync(SyncSpec(settings.variant, layers, first=first, end=end))
+    else:
+        sync = _trained(path, family.model, settings.variant, layers)
+        spec = sync.spec
+        start = min(max(first, spec.first), spec.stop)
+        sync.spec = replace(spec, first=start, end=max(start, min(end, spec.stop)))
+    return patched(model, TwoStreams(family, sync, settings.lowest_noise, settings.highest_noise))
+
+
+def _range(settings: SyncSettings, layers: int) -> tuple[int, int]:
+    end = settings.last_layer + 1 + (layers if settings.last_layer < 0 else 0)
+    if not 0 <= settings.first_layer < end <= layers:
+        raise InputError(f"sync from layer {settings.first_layer} to {settings.last_layer}",
+                         f"layers of 0 to {layers - 1}, the first before the last (-1 is {layers - 1})",
+                         "choose other layers in 'Apply Parallel Sync'")
+    return settings.first_layer, end
+
+
+def _trained(path: Any, module: Any, variant: str, layers: int) -> Any:
+    from ..fourreal_core.model.fingerprint import fingerprint
+    from ..fourreal_core.model.sync_file import load_sync
+
+    sync = load_sync(path, fingerprint(module.parameters()))
+    if sync.spec.layers != layers or sync.spec.variant != f"{variant}_trained":
+        raise InputError(f"sync weights {path.name} of the variant {sync.spec.variant.split('_')[0]!r} for "
+                         f"{sync.spec.layers} layers", f"the variant {variant!r} for {layers} layers",
+                         "choose the variant that the weights were trained for, or other weights")
+    return sync.requires_grad_(False).eval()

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .compiling import inlined, kernel
-from .simd import LANES, add, bits_of_float, fill, float_of_bits, load, sub, take_number, total
+from .simd import LANES, add, bits_of_float, fill, float_of_bits, load, put, sub, take_number, total
 
 TILE = 32
 TILE_SHIFT = 5
@@ -152,16 +152,17 @@ def place_pairs(counter, means, boxes, raster, starts, slots, pairs, first_slot)
         starts: ``(chunks, tiles)`` int64: where a chunk's keys of a tile go; used up.
         slots: ``(chunks,)`` int64: how many pairs the chunks before have.
         pairs: Out, ``(P,)`` uint64.
-        first_slot: Out, ``(N,)`` int64: a splat's first pair, when pairs are counted splat by splat.
+        first_slot: Out, ``(N + 1,)`` int64: a splat's first pair, when pairs are counted splat by splat, and
+            their number at the end.
     """
-    count, chunks = first_slot.size, starts.shape[0]
+    count, chunks = first_slot.size - 1, starts.shape[0]
     while True:
         chunk = take_number(counter)
         if chunk >= chunks:
             return
         slot = slots[chunk]
         for i in range(chunk * count // chunks, (chunk + 1) * count // chunks):
-            first_slot[i] = slot
+            put(first_slot, i, slot)
             column, columns, row, rows = tile_box(boxes, i)
             if columns == 0:
                 continue
@@ -169,8 +170,10 @@ def place_pairs(counter, means, boxes, raster, starts, slots, pairs, first_slot)
             key = (np.uint64(bits_of_float(means[3 * i + 2])) << np.uint64(32)) | np.uint64(i)
             for r in range(row, row + rows):
                 for tile in range(r * raster.columns + column, r * raster.columns + column + columns):
-                    pairs[starts[chunk, tile]] = key
+                    put(pairs, starts[chunk, tile], key)
                     starts[chunk, tile] += 1
+        if chunk == chunks - 1:
+            put(first_slot, count, slot)
 
 
 @inlined

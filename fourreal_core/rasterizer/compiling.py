@@ -8,7 +8,15 @@ from pathlib import Path
 
 from numba import njit
 
-_SOURCES = ("binning.py", "compiling.py", "compositing.py", "depth_order.py", "gradients.py", "simd.py")
+_SOURCES = (
+    "binning.py",
+    "compiling.py",
+    "compositing.py",
+    "depth_order.py",
+    "gradients.py",
+    "simd.py",
+    "staging.py",
+)
 
 # division by zero gives an infinity instead of an exception, whose test would cost a branch each
 inlined = njit(forceinline=True, error_model="numpy")

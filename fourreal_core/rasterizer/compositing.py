@@ -2,8 +2,8 @@
 
 A tile's pixels lie in planes of floats, one for the transmittance and one for each *attribute* that is summed: the
 colour channels and then the depth, filled up to groups of four. A splat is drawn over its own pixel box, in blocks of
-eight columns by four rows, so that no pixel asks which splats it has. Blocks may reach over the box, where alpha is too
-small to be drawn, and over the tile into a margin that nobody reads: fewer branches are worth more than fewer pixels.
+eight columns, so that no pixel asks which splats it has. Blocks may reach over the box, where alpha is too small to be
+drawn, and over the tile into a margin that nobody reads: fewer branches are worth more than fewer pixels.
 The exponential is the product of one of x and one of y.
 """
 
@@ -15,7 +15,7 @@ import numpy as np
 
 from .binning import TILE, splat_of
 from .compiling import inlined, kernel, part
-from .depth_order import MAX_BUCKETS, deal_to_buckets, sort_bucket
+from .depth_order import MAX_DIGITS, sort_by_depth
 from .simd import (
     LANES,
     add,
@@ -23,28 +23,23 @@ from .simd import (
     at_least,
     both,
     div,
-    exp2,
+    element,
     fill,
     keep,
-    lane_numbers,
     load,
     more_than,
     mul,
     mul_add,
-    prefetch,
+    put,
     smaller,
     store,
     sub,
     take_number,
 )
+from .staging import ALL_CELLS, BATCH, EXPONENTIALS, GROUP, SPAN, STRIDE, groups_of, new_stage, stage_splats
 
-STRIDE = TILE + LANES  # a row's length: eight lanes may begin at its last pixel
-ROWS = 4  # rows of a block
+ROWS = 2  # rows of a block
 PLANE = (TILE + ROWS) * STRIDE
-GROUP = 4  # attributes that are kept in registers together
-CHECK_EVERY = 64  # splats between two looks for pixels that are still open
-ALL_CELLS = 0xFFFF
-AHEAD = 8  # so many splats before it is drawn, a splat's memory is asked for
 
 
 class Limits(NamedTuple):
@@ -56,12 +51,6 @@ class Limits(NamedTuple):
 
 
 @inlined
-def groups_of(channels):
-    """Groups of attributes for this many colour channels and the depth."""
-    return (channels + GROUP) // GROUP
-
-
-@inlined
 def limit_lanes(limits):
     """The limits, each in all lanes."""
     return (
@@ -69,14 +58,6 @@ def limit_lanes(limits):
         fill(np.float32(limits.min_alpha)),
         fill(np.float32(limits.min_transmittance)),
     )
-
-
-@inlined
-def box_in_tile(boxes, i, left, top):
-    """Splat i's pixel box relative to a tile, cut to the tile: left, right, top, bottom."""
-    x0, x1 = np.int64(boxes[4 * i]) - left, np.int64(boxes[4 * i + 1]) - left
-    y0, y1 = np.int64(boxes[4 * i + 2]) - top, np.int64(boxes[4 * i + 3]) - top
-    return max(x0, 0), min(x1, TILE), max(y0, 0), min(y1, TILE)
 
 
 @inlined
@@ -100,40 +81,6 @@ def open_cells(planes, min_transmittance):
 
 
 @inlined
-def cells_under(x0, x1, y0, y1):
-    """The bits of the cells under a box that isn't empty."""
-    columns = (2 << ((x1 - 1) >> 3)) - (1 << (x0 >> 3))
-    first, last = y0 >> 3, (y1 - 1) >> 3
-    return columns * ((0x1111 >> (4 * (3 + first - last))) << (4 * first))
-
-
-@inlined
-def column_profile(profile, y0, y1, v, factor, opacity):
-    """Writes opacity times the exponential's part in y for the rows of a box."""
-    for y in range(y0, y1, LANES):
-        dy = add(lane_numbers(), fill(np.float32(y) + np.float32(0.5) - v))
-        store(profile, y, mul(fill(opacity), exp2(mul(fill(factor), mul(dy, dy)))))
-
-
-@inlined
-def attributes_of(i, depth, colors, channels, attributes):
-    """Writes a splat's colours, then its depth; what follows up to the group's end stays 0."""
-    for c in range(channels):
-        attributes[c] = colors[i * channels + c]
-    attributes[channels] = depth
-
-
-@inlined
-def fetch_ahead(keys, j, last, splats, channels):
-    """Asks for the memory of a splat that is about to be drawn: sorted by depth, splats lie all over the memory."""
-    geometry, boxes, colors = splats
-    ahead, _ = splat_of(keys[min(j + AHEAD, last - 1)])
-    prefetch(geometry, 4 * ahead)
-    prefetch(boxes, 4 * ahead)
-    prefetch(colors, channels * ahead)
-
-
-@inlined
 def _draw_row(planes, at, alpha, limits, attributes):
     """Draws a splat over eight pixels; returns their weights."""
     a0, a1, a2, a3 = attributes
@@ -150,74 +97,61 @@ def _draw_row(planes, at, alpha, limits, attributes):
 
 
 @inlined
-def _draw_columns(planes, weights, profile, across, x, y0, y1, attributes, limits, many):
-    """Draws a splat over eight columns of its box: transmittance and the first group of attributes."""
-    group = fill(attributes[0]), fill(attributes[1]), fill(attributes[2]), fill(attributes[3])
-    for y in range(y0, y1, ROWS):
-        at = y * STRIDE + x
-        w0 = _draw_row(planes, at, mul(across, fill(profile[y])), limits, group)
-        w1 = _draw_row(planes, at + STRIDE, mul(across, fill(profile[y + 1])), limits, group)
-        w2 = _draw_row(planes, at + 2 * STRIDE, mul(across, fill(profile[y + 2])), limits, group)
-        w3 = _draw_row(planes, at + 3 * STRIDE, mul(across, fill(profile[y + 3])), limits, group)
-        if many:
-            store(weights, y * LANES, w0)
-            store(weights, (y + 1) * LANES, w1)
-            store(weights, (y + 2) * LANES, w2)
-            store(weights, (y + 3) * LANES, w3)
+def _draw_more(planes, weights, at, rows, numbers, place, groups):
+    """Adds the further groups of attributes with the weights that the first has left."""
+    for number in range(GROUP, GROUP * groups):
+        value, plane = fill(element(numbers, place + number)), at + (number + 1) * PLANE
+        for y in range(rows):
+            pixel = plane + y * STRIDE
+            store(planes, pixel, mul_add(load(weights, y * LANES), value, load(planes, pixel)))
 
 
 @inlined
-def _draw_more(planes, weights, x, y0, y1, attributes, group):
-    """Adds one further group of attributes with the weights that `_draw_columns` left."""
-    first = group * GROUP
-    for g in range(first, first + GROUP):
-        value, plane = fill(attributes[g]), (g + 1) * PLANE
-        for y in range(y0, y1):
-            at = plane + y * STRIDE + x
-            store(planes, at, mul_add(load(weights, y * LANES), value, load(planes, at)))
+def _draw_staged(count, stage, limits, groups, many, planes, weights):
+    """Draws a batch; ``many`` is whether there is more than one group, known to the compiler."""
+    spans, numbers, _ = stage
+    for s in range(0, SPAN * count, SPAN):
+        place, at = np.int64(element(spans, s)), np.int64(element(spans, s + 1))
+        rows, blocks = np.int64(element(spans, s + 2)), np.int64(element(spans, s + 3))
+        group = (
+            fill(element(numbers, place)),
+            fill(element(numbers, place + 1)),
+            fill(element(numbers, place + 2)),
+            fill(element(numbers, place + 3)),
+        )
+        profile = place + GROUP * groups + EXPONENTIALS
+        across_at = profile + (rows + LANES - 1) // LANES * LANES
+        for block in range(blocks):
+            across = load(numbers, across_at + block * LANES)
+            for y in range(0, rows, ROWS):
+                pixel = at + block * LANES + y * STRIDE
+                w0 = _draw_row(planes, pixel, mul(across, fill(element(numbers, profile + y))), limits, group)
+                w1 = _draw_row(
+                    planes, pixel + STRIDE, mul(across, fill(element(numbers, profile + y + 1))), limits, group
+                )
+                if many:
+                    store(weights, y * LANES, w0)
+                    store(weights, (y + 1) * LANES, w1)
+            if many:
+                _draw_more(planes, weights, at + block * LANES, rows, numbers, place, groups)
 
 
 @part
-def _draw(keys, first, last, nearest, cells, origin, splats, raster, limits, planes, scratch):
-    """Draws the sorted ``keys[first:last]`` into a tile's planes, depths counted from the tile's nearest splat."""
-    geometry, boxes, colors = splats
-    profile, weights, attributes = scratch
-    left, top = origin
+def _draw_tile(keys, origin, splats, raster, limits, planes, weights, stage):
+    """Draws one tile's sorted keys until all of its pixels are closed; returns how many were drawn."""
+    if keys.size == 0:
+        return 0
     groups = groups_of(raster.channels)
     lanes = limit_lanes(limits)
-    for j in range(first, last):
-        fetch_ahead(keys, j, last, splats, raster.channels)
-        i, z = splat_of(keys[j])
-        x0, x1, y0, y1 = box_in_tile(boxes, i, left, top)
-        if not cells_under(x0, x1, y0, y1) & cells:
-            continue
-        u, v = geometry[4 * i] - np.float32(left), geometry[4 * i + 1] - np.float32(top)
-        factor = geometry[4 * i + 2]
-        column_profile(profile, y0, y1, v, factor, geometry[4 * i + 3])
-        attributes_of(i, z - nearest, colors, raster.channels, attributes)
-        for x in range(x0, x1, LANES):
-            dx = add(lane_numbers(), fill(np.float32(x) + np.float32(0.5) - u))
-            across = exp2(mul(fill(factor), mul(dx, dx)))
-            _draw_columns(planes, weights, profile, across, x, y0, y1, attributes, lanes, groups > 1)
-            for group in range(1, groups):
-                _draw_more(planes, weights, x, y0, y1, attributes, group)
-
-
-@part
-def _draw_tile(pairs, start, stop, origin, splats, raster, limits, planes, scratch, dealt, ends):
-    """Sorts and draws one tile's pairs until all of its pixels are closed; returns how many were drawn."""
-    if start == stop:
-        return 0
-    deal_to_buckets(pairs, start, stop, dealt, ends)
-    cells, drawn, ordered, bucket = ALL_CELLS, 0, 0, 0
-    while cells and drawn < stop - start:
-        last = min(drawn + CHECK_EVERY, stop - start)
-        while ordered < last:
-            sort_bucket(dealt, ordered, ends[bucket], pairs, start)
-            ordered = ends[bucket]
-            bucket += 1
-        _, nearest = splat_of(pairs[start])
-        _draw(pairs, start + drawn, start + last, nearest, cells, origin, splats, raster, limits, planes, scratch)
+    cells, drawn = ALL_CELLS, 0
+    _, nearest = splat_of(keys[0])
+    while cells and drawn < keys.size:
+        last = min(drawn + BATCH, keys.size)
+        count = stage_splats(keys, drawn, last, nearest, cells, origin, splats, raster.channels, stage)
+        if groups > 1:
+            _draw_staged(count, stage, lanes, groups, True, planes, weights)
+        else:
+            _draw_staged(count, stage, lanes, 1, False, planes, weights)
         drawn = last
         cells = open_cells(planes, limits.min_transmittance)
     return drawn
@@ -250,13 +184,12 @@ def _write_tile(planes, origin, raster, background, nearest, image, alpha, depth
     for y in range(min(TILE, raster.height - top)):
         row, pixel = y * STRIDE, (top + y) * raster.width + left
         _finish_row(planes, row, channels, background, nearest)
-        alpha[pixel : pixel + columns] = planes[row : row + columns]
         plane = row + (channels + 1) * PLANE
-        depth[pixel : pixel + columns] = planes[plane : plane + columns]
-        for c in range(channels):
-            plane = row + (c + 1) * PLANE
-            for x in range(columns):
-                image[(pixel + x) * channels + c] = planes[plane + x]
+        for x in range(columns):
+            put(alpha, pixel + x, element(planes, row + x))
+            put(depth, pixel + x, element(planes, plane + x))
+            for c in range(channels):
+                put(image, (pixel + x) * channels + c, element(planes, row + (c + 1) * PLANE + x))
 
 
 @kernel
@@ -265,7 +198,7 @@ def composite_tiles(counter, pairs, starts, splats, raster, limits, background, 
 
     Args:
         counter: The next tile's number; workers share it.
-        pairs: ``(P,)`` uint64 keys; each tile's range is put in order as far as it is drawn.
+        pairs: ``(P,)`` uint64 keys; each tile's range is put in order.
         starts: ``(tiles + 1,)`` int64 ranges of the tiles.
         splats: geometry ``(4 N,)``, boxes ``(4 N,)``, colors ``(N C,)``.
         raster: The image.
@@ -277,12 +210,9 @@ def composite_tiles(counter, pairs, starts, splats, raster, limits, background, 
     """
     groups = groups_of(raster.channels)
     planes = np.zeros((1 + GROUP * groups) * PLANE, np.float32)
-    scratch = (
-        np.zeros(STRIDE, np.float32),
-        np.zeros((TILE + ROWS) * LANES, np.float32),
-        np.zeros(GROUP * groups, np.float32),
-    )
-    dealt, ends = np.empty(longest, np.uint64), np.empty(MAX_BUCKETS + 1, np.int64)
+    weights = np.zeros((TILE + ROWS) * LANES, np.float32)
+    stage = new_stage(groups)
+    spare, counts = np.empty(longest, np.uint64), np.empty(MAX_DIGITS, np.uint32)
     while True:
         tile = take_number(counter)
         if tile >= raster.tiles:
@@ -290,10 +220,10 @@ def composite_tiles(counter, pairs, starts, splats, raster, limits, background, 
         origin = (tile % raster.columns * TILE, tile // raster.columns * TILE)
         open_transmittance(planes, raster.height - origin[1], raster.width - origin[0])
         planes[PLANE:] = 0
-        drawn[tile] = _draw_tile(
-            pairs, starts[tile], starts[tile + 1], origin, splats, raster, limits, planes, scratch, dealt, ends
-        )
+        keys = pairs[starts[tile] : starts[tile + 1]]
+        sort_by_depth(keys, spare[: keys.size], counts)
+        drawn[tile] = _draw_tile(keys, origin, splats, raster, limits, planes, weights, stage)
         nearest = np.float32(0)
-        if drawn[tile] > 0:
-            _, nearest = splat_of(pairs[starts[tile]])
+        if keys.size > 0:
+            _, nearest = splat_of(keys[0])
         _write_tile(planes, origin, raster, background, nearest, *frame)

@@ -1,7 +1,7 @@
-"""Numba kernels that put one tile's pairs in order of depth, lazily.
+"""Numba kernel part that puts one tile's pairs in order of depth.
 
-A first pass over a tile's keys deals them out to buckets of rising depth. A bucket is sorted only when the tile's
-compositing gets to it, which it does not once all of the tile's pixels are opaque.
+A radix sort from the least to the most significant bits in which the tile's depths differ. Every pass keeps the order
+of equal digits and the keys come by rising index, so splats of equal depth stay in order of their indices.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import numpy as np
 
 from .compiling import inlined, part
 
-MAX_BUCKETS = 2048
-_PER_BUCKET = 4  # keys that a bucket has on average
-_INSERTION = 32  # up to this many, insertion sort is the fastest
+MAX_DIGITS = 1 << 12  # counters that a sort needs
+_FEW, _SMALL = 24, 1024  # up to so many keys insertion sort is the fastest, and small digits are
+_SMALL_WIDTH, _WIDTH = 8, 12  # bits of a digit
 _LOW = np.uint64(32)  # the depth's bits lie above the splat's index
 
 
@@ -25,75 +25,59 @@ def _bit_length(value):
     return length
 
 
+@inlined
+def _insertion_sort(keys):
+    for j in range(1, keys.size):
+        key, place = keys[j], j
+        while place > 0 and keys[place - 1] > key:
+            keys[place] = keys[place - 1]
+            place -= 1
+        keys[place] = key
+
+
 @part
-def deal_to_buckets(pairs, start, stop, dealt, ends):
-    """Deals ``pairs[start:stop]`` out to buckets of rising depth, keeping the order within each.
+def _sort_by_digit(keys, least, shift, digits, counts, out):
+    """Deals keys out to ``out`` by one digit of their distance from the least, keeping the order of equal digits."""
+    mask = np.uint64(digits - 1)
+    for digit in range(digits):
+        counts[digit] = 0
+    for j in range(keys.size):
+        counts[((keys[j] - least) >> shift) & mask] += np.uint32(1)
+    place = np.uint32(0)
+    for digit in range(digits):
+        place, counts[digit] = place + counts[digit], place
+    for j in range(keys.size):
+        digit = ((keys[j] - least) >> shift) & mask
+        place = counts[digit]
+        out[place] = keys[j]
+        counts[digit] = place + np.uint32(1)
+
+
+@part
+def sort_by_depth(keys, spare, counts):
+    """Sorts one tile's keys.
 
     Args:
-        pairs: Keys.
-        start: First of the tile's keys.
-        stop: One behind its last.
-        dealt: Out, the keys bucket by bucket, from 0 on.
-        ends: Out, ``(MAX_BUCKETS + 1,)``: where in ``dealt`` each bucket ends.
-
-    Returns:
-        The number of buckets.
+        keys: ``(n,)`` uint64 by rising index; sorted in place.
+        spare: ``(n,)`` uint64, overwritten.
+        counts: ``(MAX_DIGITS,)`` uint32, overwritten.
     """
-    least, most = pairs[start], pairs[start]
-    for j in range(start, stop):
-        least, most = min(least, pairs[j]), max(most, pairs[j])
-    least >>= _LOW
-    buckets = 1
-    while buckets < MAX_BUCKETS and buckets * _PER_BUCKET < stop - start:
-        buckets *= 2
-    shift = np.uint64(max(0, _bit_length((most >> _LOW) - least) - _bit_length(np.uint64(buckets)) + 1))
-    for b in range(buckets + 1):
-        ends[b] = 0
-    for j in range(start, stop):
-        ends[np.int64(((pairs[j] >> _LOW) - least) >> shift) + 1] += 1
-    for b in range(buckets):
-        ends[b + 1] += ends[b]
-    for j in range(start, stop):
-        b = np.int64(((pairs[j] >> _LOW) - least) >> shift)
-        dealt[ends[b]] = pairs[j]
-        ends[b] += 1
-    return buckets
-
-
-@part
-def sort_bucket(dealt, low, high, pairs, start):
-    """Sorts ``dealt[low:high]`` into ``pairs[start + low:start + high]``."""
-    if high - low > _INSERTION:
-        _radix_sort(dealt, low, high, pairs, start)
+    if keys.size <= _FEW:
+        _insertion_sort(keys)
         return
-    for j in range(low, high):
-        key, place = dealt[j], start + j
-        while place > start + low and pairs[place - 1] > key:
-            pairs[place] = pairs[place - 1]
-            place -= 1
-        pairs[place] = key
-
-
-@part
-def _radix_sort(dealt, low, high, pairs, start):
-    """Sorts a bucket's keys, which come in order of their indices, by the bits in which their depths differ."""
-    differing = np.uint64(0)
-    for j in range(low, high):
-        differing |= (dealt[j] ^ dealt[low]) >> _LOW
-    digits = (_bit_length(differing) + 7) // 8
-    ends = np.empty(257, np.int64)
-    for digit in range(digits):
-        shift = _LOW + np.uint64(8 * digit)
-        ends[:] = 0
-        for j in range(low, high):
-            ends[np.int64((dealt[j] >> shift) & np.uint64(255)) + 1] += 1
-        for b in range(256):
-            ends[b + 1] += ends[b]
-        for j in range(low, high):
-            b = np.int64((dealt[j] >> shift) & np.uint64(255))
-            pairs[start + low + ends[b]] = dealt[j]
-            ends[b] += 1
-        for j in range(low, high):
-            dealt[j] = pairs[start + j]
-    for j in range(low, high):
-        pairs[start + j] = dealt[j]
+    least, most = keys[0], keys[0]
+    for j in range(keys.size):
+        least, most = min(least, keys[j]), max(most, keys[j])
+    least = least >> _LOW << _LOW
+    bits = _bit_length((most - least) >> _LOW)
+    widest = _SMALL_WIDTH if keys.size <= _SMALL else _WIDTH
+    passes = (bits + widest - 1) // widest
+    if passes == 0:
+        return
+    width = (bits + passes - 1) // passes
+    source, target = keys, spare
+    for k in range(passes):
+        _sort_by_digit(source, least, _LOW + np.uint64(k * width), 1 << width, counts, target)
+        source, target = target, source
+    if passes % 2 == 1:
+        keys[:] = spare

@@ -72,7 +72,7 @@ class _Rasterize(torch.autograd.Function):
 
         *inputs, image, alpha, depth = ctx.saved_tensors
         binned: _Binned = ctx.binned
-        means, scales, _, colors = (tensor.view(-1).numpy() for tensor in inputs)
+        means, scales, opacities, colors = (tensor.view(-1).numpy() for tensor in inputs)
         raster, lens, limits = _constants(ctx.view, ctx.options)
         slots = np.empty(len(binned.pairs) * slot_size.py_func(raster.channels), np.float32)
         used = np.zeros(len(binned.pairs), np.uint8)
@@ -87,7 +87,7 @@ class _Rasterize(torch.autograd.Function):
         out = tuple(tensor.view(-1).numpy() for tensor in gradients)
         chunks = _CHUNKS_PER_WORKER * worker_count()
         run_on_workers(
-            gather_gradients, chunks, means, scales, binned.boxes, binned.first_slot, slots, used, lens, raster, out
+            gather_gradients, chunks, means, scales, opacities, binned.first_slot, slots, used, lens, raster, out
         )
         return *gradients, None, None, None
 
@@ -115,7 +115,7 @@ def _bin(flat: tuple[np.ndarray, ...], lens, raster, buffers: Buffers) -> _Binne
     count, chunks = len(scales), _CHUNKS_PER_WORKER * worker_count()
     geometry = _buffer(buffers, "geometry", 4 * count, np.float32)
     boxes = _buffer(buffers, "boxes", 4 * count, np.int16)
-    first_slot = _buffer(buffers, "first_slot", count, np.int64)
+    first_slot = _buffer(buffers, "first_slot", count + 1, np.int64)
     counts, flags = np.zeros((chunks, raster.tiles), np.int64), np.zeros(chunks, np.int64)
     run_on_workers(project_splats, means, scales, opacities, colors, lens, raster, geometry, boxes, counts, flags)
     bad = int(np.bitwise_or.reduce(flags))

@@ -70,6 +70,29 @@ def store(typingctx, array, index, value):
 
 
 @intrinsic
+def element(typingctx, array, index):
+    """One element of a contiguous array; the index is never negative."""
+
+    def build(context, builder, signature, args):
+        data = context.make_array(signature.args[0])(context, builder, args[0]).data
+        return builder.load(builder.gep(data, [args[1]]))
+
+    return array.dtype(array, types.intp), build
+
+
+@intrinsic
+def put(typingctx, array, index, value):
+    """Writes one element of a contiguous array; the index is never negative."""
+
+    def build(context, builder, signature, args):
+        data = context.make_array(signature.args[0])(context, builder, args[0]).data
+        builder.store(args[2], builder.gep(data, [args[1]]))
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, array.dtype), build
+
+
+@intrinsic
 def fill(typingctx, value):
     """The same number in all lanes."""
 
@@ -78,6 +101,26 @@ def fill(typingctx, value):
         return builder.shuffle_vector(one, ir.Constant(_f32_ir, ir.Undefined), ir.Constant(_i32_ir, [0] * LANES))
 
     return _f32(types.float32), build
+
+
+@intrinsic
+def load_triples(typingctx, array, index):
+    """The first, the second and the third numbers of eight triples in a contiguous float32 array from ``index`` on."""
+
+    def build(context, builder, signature, args):
+        pointer = _pointer(context, builder, signature.args[0], args[0], args[1], _f32_ir)
+        parts = [builder.load(builder.gep(pointer, [ir.Constant(_int, k)]), align=4) for k in range(3)]
+        found = []
+        for k in range(3):
+            # lane j's number lies at 3 j + k of the 24: first those of the first two parts, then those of the third
+            places = [3 * lane + k for lane in range(LANES)]
+            early = [place if place < 2 * LANES else 0 for place in places]
+            late = [lane if place < 2 * LANES else place - LANES for lane, place in enumerate(places)]
+            mixed = builder.shuffle_vector(parts[0], parts[1], ir.Constant(_i32_ir, early))
+            found.append(builder.shuffle_vector(mixed, parts[2], ir.Constant(_i32_ir, late)))
+        return context.make_tuple(builder, signature.return_type, found)
+
+    return types.UniTuple(_f32, 3)(array, types.intp), build
 
 
 @intrinsic

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -179,8 +180,21 @@ def test_inputs_stay_as_they_were() -> None:
     assert all(torch.equal(a, b) for a, b in zip(before, splats, strict=True))
 
 
-def test_a_tile_whose_depths_crowd_into_one_bucket() -> None:
-    # one splat far away takes nearly all the depth range that the buckets share: one of them is sorted by radix
+@pytest.mark.parametrize("count", [0, 1, 20, 300, 5000])
+@pytest.mark.parametrize("spread", [0, 200, 1 << 29])
+def test_keys_are_sorted_by_depth_and_then_by_index(count: int, spread: int) -> None:
+    from fourreal_core.rasterizer.depth_order import MAX_DIGITS, sort_by_depth
+
+    rng = np.random.default_rng(count)
+    depths = 0x3F800000 + rng.integers(0, spread + 1, count)  # bits of depths from 1 on
+    keys = (depths.astype(np.uint64) << np.uint64(32)) | np.arange(count, dtype=np.uint64)
+    expected = np.sort(keys)
+    sort_by_depth(keys, np.empty_like(keys), np.empty(MAX_DIGITS, np.uint32))
+    assert np.array_equal(keys, expected)
+
+
+def test_a_tile_with_one_depth_far_from_the_others() -> None:
+    # the depths differ in all of their bits, but most of them only in the last ones
     means, scales, opacities, colors = random_splats(900, seed=2)
     means[:, 2] = 2 + 1e-3 * means[:, 2]
     means[0, 2] = 1e6

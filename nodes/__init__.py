@@ -5,6 +5,8 @@ from __future__ import annotations
 from comfy_api.latest import ComfyExtension, io
 
 from .decode_latent import Decode4DLatent
+from .depth_geometry import GeometryFromDepth, GeometryFromDepthNetwork
+from .export.save_files import ExportScene
 from .export.save_scene import SaveScene
 from .export.splat import SceneToSplat
 from .freeze_time_conditioning import FreezeTimeConditioning
@@ -24,6 +26,7 @@ class FourRealExtension(ComfyExtension):
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         """The nodes in the order of the flow."""
-        return [FrameGridFromVideos, FrameGridToImages, GeometryFromParallax, Tracks3D, CanonicalSplats, PruneFloaters,
+        return [FrameGridFromVideos, FrameGridToImages, GeometryFromParallax, GeometryFromDepth,
+                GeometryFromDepthNetwork, Tracks3D, CanonicalSplats, PruneFloaters,
                 FitDeformation, RenderScene, ApplyParallelSync, FreezeTimeConditioning, ParallelSyncSampler,
-                Decode4DLatent, SyncStrength, SceneToSplat, SaveScene, LoadScene]
+                Decode4DLatent, SyncStrength, SceneToSplat, ExportScene, SaveScene, LoadScene]

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from comfy_api.latest import io
 
 from ..fourreal_core.errors import InputError
 from ..fourreal_core.grid import FrameGrid
 from ..fourreal_core.splats.scene import Scene4D
 from .compat import advanced, block, schema
+from .export.host_splat import cameras_from_info
 from .placement import compute_device, place, plain_tensors
 from .progress import HostProgress
 from .wires import GridWire, SceneWire
 
-COMPLETE_GRID = "complete grid"
-MODES = (COMPLETE_GRID, "bullet time", "freeze time", "fixed view", "orbit")
+COMPLETE_GRID, CAMERA, PATH = "complete grid", "camera", "camera path"
+MODES = (COMPLETE_GRID, "bullet time", "freeze time", "fixed view", "orbit", CAMERA, PATH)
 
 
 class RenderScene(io.ComfyNode):
@@ -34,7 +37,8 @@ class RenderScene(io.ComfyNode):
                 io.Combo.Input("mode", options=list(MODES), default=COMPLETE_GRID, tooltip="complete grid: every "
                                "unknown cell; bullet time: camera and time move together; freeze time: the camera "
                                "moves, time stands; fixed view: time runs, the camera stands; orbit: the central "
-                               "camera sways, time stands."),
+                               "camera sways, time stands; camera: time runs before 'camera_info'; camera path: the "
+                               "cameras and times of 'camera_path'."),
                 GridWire.Input("grid", optional=True, tooltip="The grid to complete; needed by 'complete grid' only."),
                 io.Int.Input("frames", default=48, min=2, max=4096, tooltip="Number of frames of a video; a grid has "
                              "as many as it has cells."),
@@ -47,18 +51,27 @@ class RenderScene(io.ComfyNode):
                 advanced(io.Combo.Input("colors", options=["source", "splats"], default=ProposalOptions().colors,
                                         tooltip="Where 'complete grid' takes its colours: the frames of the clips "
                                         "(sharper), or the splats.")),
+                io.Load3DCamera.Input("camera_info", optional=True, tooltip="A camera in the scene; for 'camera'."),
+                io.String.Input("camera_path", optional=True, multiline=True, default="", tooltip="Cameras and times "
+                                "as JSON, for 'camera path': {\"frames\": [{\"view\": 0, \"time\": 0}, {\"view\": 2.5, "
+                                "\"time\": 3}], \"count\": 48}. Instead of view: world_to_camera, or position and "
+                                "target."),
             ],
             outputs=[io.Image.Output(display_name="images"), GridWire.Output(display_name="grid")],
         )
 
     @classmethod
     def execute(cls, scene: Scene4D, mode: str, frames: int, time: float, view: float, degrees: float, colors: str,
-                grid: FrameGrid | None = None) -> io.NodeOutput:
+                grid: FrameGrid | None = None, camera_info: dict[str, Any] | None = None, camera_path: str = ""
+                ) -> io.NodeOutput:
         """See ComfyNode."""
-        from ..fourreal_core.splats import render
+        from ..fourreal_core.splats import camera_paths, render
         from ..fourreal_core.splats.proposal import ProposalOptions, complete_grid
 
-        _check(scene, mode, time, view, grid)
+        if mode == COMPLETE_GRID and grid is None:
+            raise InputError("no grid to complete", "a frame grid", "connect one, or choose another mode")
+        if mode == CAMERA and camera_info is None:
+            raise InputError("no camera", "a camera_info", "connect one, or choose another mode")
         on_step, device = HostProgress().part(), compute_device(scene, grid)
         with plain_tensors():
             scene = place(scene, device)
@@ -66,20 +79,14 @@ class RenderScene(io.ComfyNode):
                 filled = complete_grid(scene, place(grid, device), ProposalOptions(colors=colors), on_step=on_step)
                 filled = place(filled)
                 return io.NodeOutput(filled.frames.flatten(0, 1).clone(), filled)
-            video = {
-                "bullet time": lambda: render.bullet_time(scene, frames, on_step=on_step),
-                "freeze time": lambda: render.freeze_time(scene, time, frames, on_step=on_step),
-                "fixed view": lambda: render.fixed_view(scene, view, frames, on_step=on_step),
-                "orbit": lambda: render.orbit_time(scene, time, frames, degrees, on_step=on_step),
+            path = {
+                "bullet time": lambda: camera_paths.bullet_time_path(scene, frames),
+                "freeze time": lambda: camera_paths.freeze_time_path(scene, time, frames),
+                "fixed view": lambda: camera_paths.fixed_view_path(scene, view, frames),
+                "orbit": lambda: camera_paths.orbit_path(scene, time, frames, degrees),
+                CAMERA: lambda: camera_paths.standing_path(
+                    scene, cameras_from_info(camera_info or {}, scene.cameras), frames),
+                PATH: lambda: camera_paths.path_from_json(camera_path, scene),
             }[mode]()
+            video = render.render_along(scene, path, on_step=on_step)
         return io.NodeOutput(video, block(f"'Render 4D Scene' has a grid only in mode '{COMPLETE_GRID}'"))
-
-
-def _check(scene: Scene4D, mode: str, time: float, view: float, grid: FrameGrid | None) -> None:
-    if mode == COMPLETE_GRID and grid is None:
-        raise InputError("no grid to complete", "a frame grid", "connect one, or choose another mode")
-    for name, value, count, modes in (("time", time, scene.times, ("freeze time", "orbit")),
-                                      ("view", view, scene.views, ("fixed view",))):
-        if mode in modes and not 0 <= value <= count - 1:
-            raise InputError(f"{name} {value:g}", f"0 to {count - 1}, since the scene has {count} {name}s",
-                             f"choose a smaller {name}")

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import torch
 from comfy_api.latest import io
 
+from ..fourreal_core.errors import InputError
 from ..fourreal_core.grid import FrameGrid
 from .compat import advanced, schema
-from .placement import plain_tensors
+from .placement import compute_device, plain_tensors
 from .progress import HostProgress
+from .tracker_files import NONE, list_weights, weights_path
 from .wires import ClipTracks, GeometryWire, GridWire, TracksWire, check_frames, from_packet
+
+if TYPE_CHECKING:
+    from ..fourreal_core.tracking.flow import FlowEngine
+    from ..fourreal_core.tracking.given_tracks import PixelTracks
+    from ..fourreal_core.tracking.track_engines import TrackEngine
+
+PixelTracksWire = io.Custom("TRACKS")
+"""The host's 2D tracks, ``track_path (F, N, 2)`` in pixels and ``track_visibility (F, N)``; older hosts have none."""
 
 
 class Tracks3D(io.ComfyNode):
@@ -31,22 +42,70 @@ class Tracks3D(io.ComfyNode):
                 GeometryWire.Input("moge_geometry", tooltip="Geometry of the grid's first column, frame by frame."),
                 advanced(io.Int.Input("max_points", default=TrackOptions().max_points, min=100, max=10_000_000,
                                       step=1000, tooltip="Most points to follow; each becomes a splat.")),
+                PixelTracksWire.Input("view_tracks", optional=True, tooltip="Points followed through the grid's first "
+                                      "column by another node, many of them: they take the built-in tracks' place."),
+                PixelTracksWire.Input("time_tracks", optional=True, tooltip="Points followed through the grid's first "
+                                      "row by another node; a few on what moves are enough."),
+                advanced(io.Int.Input("tracks_width", default=0, min=0, max=16384, tooltip="Width of the pictures that "
+                                      "view_tracks and time_tracks were made in; 0 is the grid's.", optional=True)),
+                advanced(io.Int.Input("tracks_height", default=0, min=0, max=16384, tooltip="Their height; 0 is the "
+                                      "grid's.", optional=True)),
+                advanced(io.Combo.Input("raft_weights", options=list_weights(), default=NONE, optional=True,
+                                        tooltip="Weights of torchvision's RAFT in models/fourreal; none uses the "
+                                        "built-in optical flow.")),
+                advanced(io.Combo.Input("delta_checkpoint", options=list_weights(), default=NONE, optional=True,
+                                        tooltip="DELTA's dense 3D checkpoint in models/fourreal, where the package "
+                                        "densetrack3d is installed; none uses the built-in tracks.")),
             ],
             outputs=[TracksWire.Output(display_name="tracks")],
         )
 
     @classmethod
-    def execute(cls, grid: FrameGrid, moge_geometry: dict[str, Any], max_points: int) -> io.NodeOutput:
+    def execute(cls, grid: FrameGrid, moge_geometry: dict[str, Any], max_points: int,
+                view_tracks: dict[str, torch.Tensor] | None = None, time_tracks: dict[str, torch.Tensor] | None = None,
+                tracks_width: int = 0, tracks_height: int = 0, raft_weights: str = NONE, delta_checkpoint: str = NONE
+                ) -> io.NodeOutput:
         """See ComfyNode."""
+        from ..fourreal_core.tracking.given_tracks import GivenTracks
         from ..fourreal_core.tracking.placing import place_views
-        from ..fourreal_core.tracking.track3d import TrackOptions, track_times, track_views
+        from ..fourreal_core.tracking.track3d import TrackOptions
 
         progress = HostProgress(parts=3)
         with plain_tensors():
             geometry = from_packet(moge_geometry)
             check_frames(geometry, grid.freeze_time)
-            geometry = place_views(grid.freeze_time, geometry, grid.valid, on_step=progress.part(0))
+            flow, engine = _engines(grid, raft_weights, delta_checkpoint)
+            if (tracks_width > 0) != (tracks_height > 0):
+                raise InputError(f"pictures of {tracks_width} x {tracks_height} pixels", "both sides, or 0 and 0",
+                                 "say the size that the tracks were made in")
+            size = (tracks_height, tracks_width) if tracks_width else grid.size
+            engine = GivenTracks(_pixel_tracks(view_tracks, size), _pixel_tracks(time_tracks, size), engine)
+            geometry = place_views(grid.freeze_time, geometry, grid.valid, engine=flow, on_step=progress.part(0))
             options = TrackOptions(max_points=max_points)
-            views = track_views(grid.freeze_time, geometry, grid.valid, options, on_step=progress.part(1))
-            times = track_times(grid.fixed_view, geometry, grid.valid, options, on_step=progress.part(2))
+            views = engine.track_views(grid.freeze_time, geometry, grid.valid, options, progress.part(1))
+            times = engine.track_times(grid.fixed_view, geometry, grid.valid, options, progress.part(2))
             return io.NodeOutput(ClipTracks(views, times))
+
+
+def _engines(grid: FrameGrid, raft_weights: str, delta_checkpoint: str) -> tuple[FlowEngine | None, TrackEngine]:
+    """The flow engine, None for the built-in one, and the track engine."""
+    from ..fourreal_core.tracking.delta_tracks import DeltaTracks
+    from ..fourreal_core.tracking.raft_flow import RaftFlow
+    from ..fourreal_core.tracking.track_engines import FlowTracks
+
+    raft, delta = weights_path(raft_weights), weights_path(delta_checkpoint)
+    device = str(compute_device(grid)) if raft or delta else "cpu"
+    flow = RaftFlow(raft, device) if raft else None
+    return flow, DeltaTracks(delta, device, flow=flow) if delta else FlowTracks(flow)
+
+
+def _pixel_tracks(tracks: dict[str, torch.Tensor] | None, size: tuple[int, int]) -> PixelTracks | None:
+    """The host's tracks; one column of visibility counts for all points, as the host lets it."""
+    from ..fourreal_core.tracking.given_tracks import PixelTracks
+
+    if tracks is None:
+        return None
+    path = tracks["track_path"].detach().to("cpu", torch.float32).clone()
+    visible = tracks.get("track_visibility")
+    visible = torch.ones(path.shape[:2]) if visible is None else visible.detach().to("cpu").clone()
+    return PixelTracks(path, visible.bool().expand(path.shape[:2]), size)

@@ -13,7 +13,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...fourreal_core.cameras import Cameras, quats_wxyz_from_rotations
+from ...fourreal_core.cameras import (
+    Cameras,
+    intrinsics_from_focal,
+    quats_wxyz_from_rotations,
+    rotations_from_quats_wxyz,
+)
+from ...fourreal_core.errors import InputError
 from ...fourreal_core.progress import OnStep, no_progress
 from ...fourreal_core.splats.scene import Scene4D
 
@@ -68,6 +74,48 @@ def camera_info(cameras: Cameras, target_depth: float) -> dict[str, Any]:
         "quaternion": {"x": x, "y": y, "z": z, "w": w},
         "fov": math.degrees(2 * math.atan(min(cameras.size) / 2 / focal)), "cameraType": "perspective", "zoom": 1.0,
     }
+
+
+def cameras_from_info(info: dict[str, Any], like: Cameras) -> Cameras:
+    """The host's description as one camera, whose pictures are as large as those of ``like``.
+
+    Without a quaternion the camera looks at its target, upright. Without a field of view it has that of ``like``.
+
+    Raises:
+        InputError: A camera that isn't perspective, has no position, or looks nowhere.
+    """
+    if info.get("cameraType", "perspective") != "perspective":
+        raise InputError(f"a camera of type {info['cameraType']!r}", "a perspective camera", "switch it over")
+    half_turn = torch.diag(torch.tensor([1.0, -1.0, -1.0]))
+    turned = _world_rotation(info)
+    place = torch.tensor([float(info.get("position", {}).get(k, math.nan)) for k in "xyz"])
+    if not bool(torch.isfinite(turned).all() & torch.isfinite(place).all()):
+        raise InputError(f"a camera without place or direction, {info}", "position, and quaternion or target",
+                         "connect the camera of a 3D node")
+    rotation = half_turn @ turned.T @ half_turn
+    pose = torch.eye(4)
+    pose[:3, :3], pose[:3, 3] = rotation, -rotation @ (half_turn @ place)
+    intrinsics = like.intrinsics[len(like) // 2].cpu()
+    if info.get("fov"):
+        half = math.tan(math.radians(min(max(float(info["fov"]), 1.0), 175.0)) / 2)
+        zoom = float(info.get("zoom") or 1.0)
+        intrinsics = intrinsics_from_focal(min(like.size) / 2 / half * zoom, like.size)
+    device = like.world_to_cam.device
+    return Cameras(pose[None].to(device), intrinsics[None].to(device), like.size)
+
+
+def _world_rotation(info: dict[str, Any]) -> Tensor:
+    """The camera's axes in the host's upright world, as columns: right, up, and back."""
+    if info.get("quaternion"):
+        q = torch.tensor([float(info["quaternion"].get(k, 0.0)) for k in "wxyz"])
+        return rotations_from_quats_wxyz((q / q.norm())[None])[0]
+    place, target = (torch.tensor([float(info.get(name, {}).get(k, 0.0)) for k in "xyz"])
+                     for name in ("position", "target"))
+    back = torch.nn.functional.normalize(place - target, dim=0)
+    up = torch.tensor([0.0, 0.0, 1.0]) if abs(float(back[1])) > 0.999 else torch.tensor([0.0, 1.0, 0.0])
+    right = torch.nn.functional.normalize(torch.linalg.cross(up, back), dim=0)
+    columns = torch.stack([right, torch.linalg.cross(back, right), back], 1)
+    return columns if float((place - target).norm()) > 0 else columns * math.nan
 
 
 def _xyz(v: Tensor) -> dict[str, float]:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import comfy.patcher_extension
 import torch
 from torch import Tensor
 
 from ...fourreal_core.errors import InputError
-from .two_streams import TwoStreams, no_grid
+from .two_streams import APPLY_MODEL, OUTER_SAMPLE, TwoStreams, no_grid
 
 KEY = "fourreal_parallel_sync"
 """Under which the wrappers stand; patching again replaces them."""
@@ -24,9 +23,8 @@ MEMORY_FACTOR = 1.5
 
 def patched(model: Any, streams: TwoStreams) -> Any:
     """A clone of a MODEL that runs two streams; the given one stays as it is."""
-    kinds = comfy.patcher_extension.WrappersMP
     clone = model.clone()
-    for kind, wrapper in ((kinds.APPLY_MODEL, streams), (kinds.OUTER_SAMPLE, _check_before_sampling)):
+    for kind, wrapper in ((APPLY_MODEL, streams), (OUTER_SAMPLE, _check_before_sampling)):
         clone.remove_wrappers_with_key(kind, KEY)
         clone.add_wrapper_with_key(kind, KEY, wrapper)
     clone.object_patches.pop(MEMORY, None)  # of an earlier patch like this one
@@ -36,8 +34,7 @@ def patched(model: Any, streams: TwoStreams) -> Any:
 
 def streams_of(model: Any) -> TwoStreams | None:
     """What a MODEL was patched with, or None."""
-    kind = comfy.patcher_extension.WrappersMP.APPLY_MODEL
-    found = model.get_wrappers(kind, KEY)
+    found = model.get_wrappers(APPLY_MODEL, KEY)
     return found[0] if found else None
 
 

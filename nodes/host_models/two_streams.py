@@ -9,7 +9,6 @@ from typing import Any
 
 import comfy.model_management
 import comfy.model_sampling
-import comfy.patcher_extension
 import torch
 from torch import Tensor
 
@@ -20,11 +19,15 @@ from .host_model import HostModel
 from .layout import GridShape
 from .lockstep import FIRST, LockStep
 
+APPLY_MODEL, DIFFUSION_MODEL, OUTER_SAMPLE = "apply_model", "diffusion_model", "outer_sample"
+"""The host's names of what wrappers can stand around."""
+
 APPLY_MODEL_INPUTS = ("c_concat", "c_crossattn", "control")
 """What the host gives ``apply_model`` by position after ``x`` and ``t``, up to the transformer options."""
 
 LEVEL_ROUNDING = 1e-6
 """A schedule's first level may lie this far above 1 in float32."""
+
 
 def mean_of(view: Tensor, time: Tensor) -> Tensor:
     """The one prediction of both streams."""
@@ -194,13 +197,24 @@ def noise_levels(sampling: Any, sigma: Tensor, mask: Tensor | None, shape: GridS
 
 
 def own_options(options: Mapping[str, Any], sigma: Tensor) -> dict[str, Any]:
-    """Transformer options for one stream: models write into theirs."""
-    own = comfy.patcher_extension.copy_nested_dicts(dict(options))
+    """Transformer options for one stream: models write into theirs.
+
+    Args:
+        options: The host's, for the whole call.
+        sigma: ``(N,)`` of this stream's videos.
+    """
+    own = _copied(options)
     if isinstance(own.get("sigmas"), Tensor):
-        own["sigmas"] = sigma[:1].expand(sigma.shape[0] // max(1, len(own.get("cond_or_uncond") or (0,))))
-    kind = comfy.patcher_extension.WrappersMP.DIFFUSION_MODEL
-    comfy.patcher_extension.add_wrapper_with_key(kind, "fourreal", _fetch_nothing_ahead, own)
+        own["sigmas"] = sigma[:1].expand(sigma.shape[0] // len(own.get("cond_or_uncond") or (0,)))
+    places = own.setdefault("wrappers", {})
+    places.setdefault(DIFFUSION_MODEL, {}).setdefault("fourreal_streams", []).append(_fetch_nothing_ahead)
     return own
+
+
+def _copied(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _copied(inner) for name, inner in value.items()}
+    return list(value) if isinstance(value, list) else value
 
 
 def _fetch_nothing_ahead(executor: Any, *args: Any, **kwargs: Any) -> Any:
@@ -215,6 +229,6 @@ def _check_options(options: Mapping[str, Any]) -> None:
     if options.get("patches_replace", {}).get("dit"):
         raise InputError("a model in which another node replaces blocks", "the model's own blocks",
                          "remove 'SkipLayerGuidanceDiT' and other nodes that skip or replace blocks")
-    wrappers = options.get("wrappers", {}).get(comfy.patcher_extension.WrappersMP.APPLY_MODEL, {})
+    wrappers = options.get("wrappers", {}).get(APPLY_MODEL, {})
     if wrappers.get("torch.compile"):
         raise InputError("a compiled model", "one that is not", "remove 'TorchCompileModel'")

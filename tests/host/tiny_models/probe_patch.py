@@ -234,6 +234,26 @@ def check_sync_weights_belong_to_one_base() -> None:
             apply_sync(model, sync_weights="gone.safetensors")
 
 
+def check_half_precision_runs() -> None:
+    core = {name: host_process.part(f"fourreal_core.model.{name}") for name in ("sync", "sync_file", "fingerprint")}
+    for dtype in (torch.bfloat16, torch.float16):
+        for name in ("wan22_5b", "ltxv", "hunyuan_1", "cosmos_predict2"):
+            model, videos = families.build(name, dtype), grid_videos(name)
+            family = host_process.part("nodes.host_models.registry").host_model(model)
+            spec = core["sync"].SyncSpec("hard_trained", len(family.layers()), width=24)
+            layers = core["sync"].build_sync(spec)
+            with tempfile.TemporaryDirectory() as folder:
+                folder_paths.folder_names_and_paths["fourreal"] = ([folder], {".safetensors"})
+                base = core["fingerprint"].fingerprint(model.model.diffusion_model.parameters())
+                core["sync_file"].save_sync(os.path.join(folder, "sync.safetensors"), layers, base)
+                folder_paths.filename_list_cache.pop("fourreal", None)
+                trained = apply_sync(model, variant="hard", sync_weights="sync.safetensors")
+            out = sampled(name, trained, videos, "one_call")
+            assert out.isfinite().all()
+            # weights that start at zero: the untrained rule, whatever type the model computes in
+            assert torch.equal(out, sampled(name, apply_sync(model, variant="hard"), videos, "one_call"))
+
+
 def check_weights_are_not_fetched_ahead() -> None:
     """Two runs of the host's prefetching would release each other's blocks."""
     two_streams = host_process.part("nodes.host_models.two_streams")

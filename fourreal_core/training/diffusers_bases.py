@@ -1,0 +1,249 @@
+"""Sync layers on video models of ``diffusers``: Wan and LTX-Video, frozen, run as two streams.
+
+Each grid cell is a latent frame. What is trained here loads where the same model's native form is patched: the layers
+mix the same tokens, and the two streams' predictions are averaged there as here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from ..errors import InputError
+from ..model.dit import GridInputs
+from ..model.fingerprint import Fingerprint, fingerprint
+from ..model.layout import from_videos, to_videos
+from ..model.sync import Sync, SyncSpec, build_sync
+
+_STEPS = 1000.0
+"""Both families count noise levels from 0 to 1000."""
+
+
+class BaseVideos(Protocol):
+    """A video model in the pieces that two streams run."""
+
+    width: int
+    layers: int
+
+    def start(self, latents: Tensor, level: Tensor, text: Tensor) -> tuple[Tensor, Any]:
+        """Tokens ``(N, F, S, D)`` of latents ``(N, C, F, h, w)`` at levels ``(N, F)`` with text ``(N, L, E)``; and what
+        blocks and head need beside them."""
+
+    def block(self, layer: int, tokens: Tensor, condition: Any) -> Tensor:
+        """Runs one block on tokens ``(N, F, S, D)``."""
+
+    def end(self, tokens: Tensor, condition: Any) -> Tensor:
+        """The velocity ``(N, C, F, h, w)``."""
+
+
+@dataclass(frozen=True)
+class _Condition:
+    text: Tensor
+    modulation: Tensor
+    embedded: Tensor
+    rope: Any
+    size: tuple[int, int]
+
+
+class WanVideos:
+    """``WanTransformer3DModel``; every token gets its own frame's level, as in Wan 2.2 5B."""
+
+    def __init__(self, model: nn.Module) -> None:
+        time, self.high, self.wide = model.config.patch_size
+        if time != 1:
+            raise InputError(f"a Wan model with {time} frames in a token", "1", "choose a model of Wan 2.1 or 2.2")
+        self.model, self.layers = model, len(model.blocks)
+        self.width = model.config.num_attention_heads * model.config.attention_head_dim
+
+    def start(self, latents: Tensor, level: Tensor, text: Tensor) -> tuple[Tensor, _Condition]:
+        """See BaseVideos."""
+        model = self.model
+        planes = model.patch_embedding(latents)
+        rows, columns = planes.shape[-2:]
+        each = (level * _STEPS).repeat_interleave(rows * columns, 1)
+        embedded, modulation, text, _ = model.condition_embedder(
+            each.flatten(), text, None, timestep_seq_len=each.shape[1]
+        )
+        condition = _Condition(text, modulation.unflatten(2, (6, -1)), embedded, model.rope(latents), (rows, columns))
+        return planes.permute(0, 2, 3, 4, 1).flatten(2, 3), condition
+
+    def block(self, layer: int, tokens: Tensor, condition: _Condition) -> Tensor:
+        """See BaseVideos."""
+        flat = self.model.blocks[layer](tokens.flatten(1, 2), condition.text, condition.modulation, condition.rope)
+        return flat.view(tokens.shape)
+
+    def end(self, tokens: Tensor, condition: _Condition) -> Tensor:
+        """See BaseVideos."""
+        model, (n, f) = self.model, tokens.shape[:2]
+        flat = tokens.flatten(1, 2)
+        shift, scale = (model.scale_shift_table[None] + condition.embedded[:, :, None]).unbind(2)
+        drawn = model.proj_out((model.norm_out(flat.float()) * (1 + scale) + shift).type_as(flat))
+        drawn = drawn.view(n, f, *condition.size, self.high, self.wide, -1).permute(0, 6, 1, 2, 4, 3, 5)
+        return drawn.flatten(5, 6).flatten(3, 4)
+
+
+class LTXVideos:
+    """``LTXVideoTransformer3DModel``; a latent pixel is a token, with its own level."""
+
+    def __init__(self, model: nn.Module, seconds_a_frame: float = 8 / 25, factor: int = 32) -> None:
+        if model.config.patch_size != 1 or model.config.patch_size_t != 1:
+            raise InputError(f"an LTX model with patches of {model.config.patch_size}", "1", "choose LTX-Video")
+        self.model, self.layers = model, len(model.transformer_blocks)
+        self.width = model.config.num_attention_heads * model.config.attention_head_dim
+        self.scale = (seconds_a_frame, factor, factor)
+
+    def start(self, latents: Tensor, level: Tensor, text: Tensor) -> tuple[Tensor, _Condition]:
+        """See BaseVideos."""
+        model, (n, _, frames, rows, columns) = self.model, latents.shape
+        tokens = model.proj_in(latents.permute(0, 2, 3, 4, 1).flatten(2, 3))
+        rope = model.rope(tokens.flatten(1, 2), frames, rows, columns, self.scale)
+        each = (level * _STEPS).repeat_interleave(rows * columns, 1)
+        modulation, embedded = model.time_embed(each.flatten(), batch_size=n, hidden_dtype=tokens.dtype)
+        text = model.caption_projection(text).view(n, -1, self.width)
+        return tokens, _Condition(
+            text, modulation.view(n, each.shape[1], -1), embedded.view(n, each.shape[1], -1), rope, (rows, columns)
+        )
+
+    def block(self, layer: int, tokens: Tensor, condition: _Condition) -> Tensor:
+        """See BaseVideos."""
+        flat = self.model.transformer_blocks[layer](
+            tokens.flatten(1, 2), condition.text, condition.modulation, condition.rope, None
+        )
+        return flat.view(tokens.shape)
+
+    def end(self, tokens: Tensor, condition: _Condition) -> Tensor:
+        """See BaseVideos."""
+        model, (n, f) = self.model, tokens.shape[:2]
+        shift, scale = (model.scale_shift_table[None, None] + condition.embedded[:, :, None]).unbind(2)
+        drawn = model.proj_out(model.norm_out(tokens.flatten(1, 2)) * (1 + scale) + shift)
+        return drawn.view(n, f, *condition.size, -1).permute(0, 4, 1, 2, 3)
+
+
+_FAMILIES = {"WanTransformer3DModel": WanVideos, "LTXVideoTransformer3DModel": LTXVideos}
+
+
+class SyncedVideos(nn.Module):
+    """A frozen video model of diffusers with sync layers between two streams of it.
+
+    Args:
+        model: ``WanTransformer3DModel`` or ``LTXVideoTransformer3DModel``.
+        variant: A sync rule.
+        generator: Source of the sync layers' first weights.
+
+    Raises:
+        InputError: Another kind of model.
+
+    Attributes:
+        recompute: Whether blocks are computed again in the backward pass.
+    """
+
+    def __init__(
+        self, model: nn.Module, variant: str = "soft_trained", generator: torch.Generator | None = None
+    ) -> None:
+        super().__init__()
+        kind = type(model).__name__
+        if kind not in _FAMILIES:
+            raise InputError(
+                f"a model of the kind {kind}", "one of " + ", ".join(_FAMILIES), "choose another base model"
+            )
+        self.base = model.requires_grad_(False)
+        self.videos: BaseVideos = _FAMILIES[kind](model)
+        self.sync: Sync = build_sync(SyncSpec(variant, self.videos.layers, self.videos.width), generator)
+        self.recompute = False
+
+    def forward(self, inputs: GridInputs) -> Tensor:
+        """The velocity ``(B, V, T, C, h, w)``; without text the model sees one empty token."""
+        batch, views, times = inputs.known.shape
+        text = inputs.text
+        if text is None:
+            width = getattr(self.base.config, "text_dim", None) or self.base.config.caption_channels
+            text = inputs.latents.new_zeros(batch, 1, width)
+        streams = {axis: self._start(inputs, text, axis) for axis in ("view", "time")}
+        if 1 in (views, times):
+            axis = "time" if views == 1 else "view"
+            tokens, condition = streams[axis]
+            for layer in range(self.videos.layers):
+                tokens = self._block(layer, tokens, condition)
+            return self._end(tokens, condition, axis, batch)
+        tokens = {axis: stream[0] for axis, stream in streams.items()}
+        for layer in range(self.videos.layers):
+            made = {
+                axis: from_videos(self._block(layer, tokens[axis], streams[axis][1]), axis, batch) for axis in tokens
+            }
+            mixed = self.sync(layer, made["view"], made["time"], inputs.noise_level)
+            tokens = {axis: to_videos(x, axis) for axis, x in zip(("view", "time"), mixed, strict=True)}
+        ends = [self._end(tokens[axis], streams[axis][1], axis, batch) for axis in ("view", "time")]
+        return (ends[0] + ends[1]) * 0.5
+
+    def trained_parts(self, part: str) -> dict[str, nn.Parameter]:
+        """The sync layers' parameters by name.
+
+        Raises:
+            InputError: Another part: the base model stays as it is.
+        """
+        if part != "sync" or not self.sync.spec.trained:
+            raise InputError(
+                f"{part} weights of a model of diffusers",
+                "trained sync layers",
+                'set train.trains to "sync" and a trained variant',
+            )
+        return {f"sync.{name}": p for name, p in self.sync.named_parameters()}
+
+    def base_fingerprint(self) -> Fingerprint:
+        """The print of the base model's weights."""
+        return fingerprint(self.base.parameters())
+
+    def _start(self, inputs: GridInputs, text: Tensor, axis: str) -> tuple[Tensor, Any]:
+        latents = inputs.latents if axis == "time" else inputs.latents.transpose(1, 2)
+        level = inputs.noise_level if axis == "time" else inputs.noise_level.transpose(1, 2)
+        videos = latents.flatten(0, 1).transpose(1, 2)
+        each = text.repeat_interleave(latents.shape[1], 0)
+        return self.videos.start(videos, level.flatten(0, 1), each)
+
+    def _block(self, layer: int, tokens: Tensor, condition: Any) -> Tensor:
+        if self.recompute and torch.is_grad_enabled():
+            return checkpoint(self.videos.block, layer, tokens, condition, use_reentrant=False)
+        return self.videos.block(layer, tokens, condition)
+
+    def _end(self, tokens: Tensor, condition: Any, axis: str, batch: int) -> Tensor:
+        drawn = self.videos.end(tokens, condition).transpose(1, 2)
+        drawn = drawn.unflatten(0, (batch, -1))
+        return drawn if axis == "time" else drawn.transpose(1, 2)
+
+
+def load_base(path: str, variant: str = "soft_trained", dtype: torch.dtype | None = None) -> SyncedVideos:
+    """Reads a base model that ``diffusers`` saved and gives it sync layers.
+
+    Args:
+        path: A folder with ``config.json`` and safetensors weights, or a name on the Hub.
+        variant: A sync rule.
+        dtype: Of the base model; float32 if None.
+
+    Raises:
+        InputError: No such model, or of a kind that has no adapter.
+    """
+    try:
+        import diffusers
+    except ImportError as err:
+        raise InputError(
+            "no package diffusers", "what this base model needs", "pip install comfyui-4real[train]"
+        ) from err
+    try:
+        kind = diffusers.WanTransformer3DModel.load_config(path).get("_class_name")
+        if kind not in _FAMILIES:
+            raise InputError(f"{path} holds a {kind}", "one of " + ", ".join(_FAMILIES), "choose another base model")
+        family = getattr(diffusers, str(kind))
+        model = family.from_pretrained(path, torch_dtype=dtype or torch.float32, use_safetensors=True)
+    except OSError as err:
+        raise InputError(f"{path} can't be read ({err})", "a model that diffusers saved", "check the path") from err
+    except RuntimeError as err:  # a torchvision or torchaudio that was built for another torch
+        raise InputError(
+            f"diffusers can't load its models ({str(err).splitlines()[-1]})",
+            "packages that fit this torch",
+            "reinstall torchvision and torchaudio for it, or remove them",
+        ) from err
+    return SyncedVideos(model, variant)

@@ -16,6 +16,7 @@ STAGES = ("base", "pseudo4d", "finetune4d", "mixed")
 TRAINS = {"base": "base", "sync": "sync", "cross_time": "attention", "temporal": "attention", "all": "all"}
 """What may be trained, and the model's own name for those parameters."""
 LEVELS = ("uniform", "logit_normal")
+_SECTIONS = ("model", "data", "train", "run", "base")
 PRECISIONS = ("float32", "bf16", "auto")
 
 
@@ -165,6 +166,25 @@ class RunOptions:
 
 
 @dataclass(frozen=True)
+class BaseOptions:
+    """A base model of diffusers to train sync layers on, in place of the project's own.
+
+    Attributes:
+        transformer: Folder or Hub name of a ``WanTransformer3DModel`` or ``LTXVideoTransformer3DModel``.
+        vae: Folder or Hub name of its VAE; pixels are moved into channels where there is none.
+        dtype: ``float32`` or ``bf16``, of the frozen weights.
+    """
+
+    transformer: str | None = None
+    vae: str | None = None
+    dtype: str = "float32"
+
+    def __post_init__(self) -> None:
+        if self.dtype not in PRECISIONS[:2]:
+            raise InputError(f"base.dtype = {self.dtype!r}", "float32 or bf16", "change it")
+
+
+@dataclass(frozen=True)
 class TrainingConfig:
     """One stage of a run.
 
@@ -174,6 +194,7 @@ class TrainingConfig:
         data: What on.
         train: How.
         run: Where to.
+        base: A base model of diffusers, if one is named.
     """
 
     stage: str
@@ -181,6 +202,7 @@ class TrainingConfig:
     data: DataOptions
     train: TrainOptions
     run: RunOptions
+    base: BaseOptions = field(default_factory=BaseOptions)
 
     def __post_init__(self) -> None:
         wanted = {"cross_time": "sequential_cross_time", "temporal": "sequential_temporal"}.get(self.train.trains)
@@ -210,7 +232,7 @@ class TrainingConfig:
 
 
 def read_config(path: Path | str, stage: str, changes: Mapping[str, Any] | None = None) -> TrainingConfig:
-    """Reads a TOML file with the sections ``model``, ``data``, ``train`` and ``run``.
+    """Reads a TOML file with the sections ``model``, ``data``, ``train``, ``run`` and ``base``.
 
     Keys of ``[train.STAGE]`` take the place of those of ``[train]``, and ``[data.STAGE]`` likewise. Relative paths
     are taken from the current folder.
@@ -241,7 +263,7 @@ def parse_config(
         sections = toml.loads(text)
     except toml.TOMLDecodeError as err:
         raise InputError(f"{name} is not TOML ({err})", "sections and key = value lines", "mend that line") from err
-    _only(sections, ("model", "data", "train", "run"), name)
+    _only(sections, _SECTIONS, name)
     for section in ("data", "train"):
         own = dict(sections.get(section, {}))
         stages = {s: own.pop(s, {}) for s in STAGES}
@@ -253,7 +275,7 @@ def parse_config(
                 )
     for dotted, value in (changes or {}).items():
         section, _, key = dotted.partition(".")
-        if section not in ("model", "data", "train", "run") or not key:
+        if section not in _SECTIONS or not key:
             raise InputError(f"the setting {dotted!r}", "section.key, such as train.steps", "check its name")
         sections.setdefault(section, {})[key] = value
     model, data = dict(sections.get("model", {})), dict(sections.get("data", {}))
@@ -268,6 +290,7 @@ def parse_config(
         _build(DataOptions, data, f"[data] of {name}"),
         _build(TrainOptions, defaults | sections.get("train", {}), f"[train] of {name}"),
         _build(RunOptions, sections.get("run", {}), f"[run] of {name}"),
+        _build(BaseOptions, sections.get("base", {}), f"[base] of {name}"),
     )
 
 

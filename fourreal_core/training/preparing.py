@@ -12,7 +12,6 @@ from torch import nn
 
 from ..errors import InputError
 from ..media.files import prepare_folder
-from ..model.codec import SpaceToDepth
 from ..model.model4d import Model4D
 from ..model.model_file import load_model
 from .batches import generator_for, make_batch, step_shape
@@ -23,11 +22,11 @@ from .data.rows import PseudoFromGrids
 from .data.sources import GridSource, Mixture
 from .objective import grid_loss, noisy_inputs
 from .options import TRAINS, TrainingConfig
+from .trainees import MODEL_FILE, Trainee, codec_of, foreign_model, prediction_of
 
 log = logging.getLogger(__name__)
 
 _EARLIER = {"base": (), "pseudo4d": ("base",), "finetune4d": ("pseudo4d", "base"), "mixed": ("pseudo4d", "base")}
-MODEL_FILE = "model.safetensors"
 
 
 def grid_source(config: TrainingConfig) -> GridSource:
@@ -84,7 +83,7 @@ def check_data(config: TrainingConfig, source: GridSource) -> None:
                 f"at least {window[0]} x {window[1]} cells of {config.data.size[1]} x {config.data.size[0]}",
                 "change train.windows, data.size or the data",
             )
-    patch = config.model.dit.patch
+    patch = 1 if config.base.transformer else config.model.dit.patch
     if any(side % patch for side in config.data.size):
         raise InputError(
             f"cells of {config.data.size[1]} x {config.data.size[0]} pixels",
@@ -93,12 +92,14 @@ def check_data(config: TrainingConfig, source: GridSource) -> None:
         )
 
 
-def starting_model(config: TrainingConfig) -> Model4D:
+def starting_model(config: TrainingConfig) -> Trainee:
     """A new model, or the one that the stage before left, run the way the configuration says.
 
     Raises:
         InputError: No model to start from, or one of another architecture.
     """
+    if config.base.transformer:
+        return foreign_model(config)
     path = _start_file(config)
     if path is None:
         if config.stage == "base" or config.train.trains == "all":
@@ -127,7 +128,7 @@ def starting_model(config: TrainingConfig) -> Model4D:
     return model
 
 
-def choose_trained(model: Model4D, config: TrainingConfig) -> dict[str, nn.Parameter]:
+def choose_trained(model: Trainee, config: TrainingConfig) -> dict[str, nn.Parameter]:
     """Lets only what the stage trains have gradients; returns those parameters by name."""
     trained = model.trained_parts(TRAINS[config.train.trains])
     for parameter in model.parameters():
@@ -138,7 +139,7 @@ def choose_trained(model: Model4D, config: TrainingConfig) -> dict[str, nn.Param
     return trained
 
 
-def choose_precision(config: TrainingConfig, model: Model4D, source: GridSource, device: torch.device) -> str:
+def choose_precision(config: TrainingConfig, model: Trainee, source: GridSource, device: torch.device) -> str:
     """``bf16`` or ``float32``; with ``auto`` whichever takes less time for a few forward and backward passes here."""
     if config.train.precision != "auto":
         return config.train.precision
@@ -146,13 +147,13 @@ def choose_precision(config: TrainingConfig, model: Model4D, source: GridSource,
         return "bf16" if torch.cuda.is_bf16_supported() else "float32"
     largest = max(range(64), key=lambda step: _cells(step_shape(config, step)[1]))
     batch = make_batch(config, source, largest, range(min(config.train.micro_batch, config.train.batch)))
-    inputs, clean, noise = noisy_inputs(batch, SpaceToDepth(config.model.dit.subpixel))
+    inputs, clean, noise = noisy_inputs(batch, codec_of(config))
     seconds = {}
     for name in ("float32", "bf16", "float32", "bf16"):  # each twice: the first one also warms up
         start = perf_counter()
         with torch.autocast(device.type, torch.bfloat16, enabled=name == "bf16"):
             drawn = model(inputs)
-        grid_loss(drawn, clean, noise, inputs.known, config.model.dit.prediction).mean().backward()
+        grid_loss(drawn, clean, noise, inputs.known, prediction_of(model)).mean().backward()
         seconds[name] = perf_counter() - start
         model.zero_grad(set_to_none=True)
     log.info("a pass takes %.2f s in float32 and %.2f s in bf16", seconds["float32"], seconds["bf16"])

@@ -13,11 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ..errors import InputError
-from ..model.checkpoints import load_strictly
-from ..model.codec import SpaceToDepth
 from ..model.model4d import Model4D
-from ..model.model_file import save_model
-from ..model.sync_file import save_sync
 from ..progress import OnStep, no_progress
 from .averaging import Average, learning_rate
 from .batches import Batch, make_batch
@@ -26,7 +22,6 @@ from .data.sources import GridSource
 from .objective import grid_loss, noisy_inputs
 from .options import TrainingConfig
 from .preparing import (
-    MODEL_FILE,
     check_data,
     check_space,
     choose_precision,
@@ -44,13 +39,14 @@ from .states import (
     whole_states,
     whole_weights,
 )
+from .trainees import Trainee, codec_of, kept, prediction_of, put_back, save_trained, with_weights
 from .validation import validate
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
 log = logging.getLogger(__name__)
-_MUST_AGREE = ("stage", "model", "data", "train")
+_MUST_AGREE = ("stage", "model", "data", "train", "base")
 _MAY_CHANGE = {
     "steps",
     "micro_batch",
@@ -106,7 +102,7 @@ class _Run:
         self.model = starting_model(config)
         self.trained = choose_trained(self.model, config)
         check_space(config.folder, self.model, config.run.keep)
-        self.codec = SpaceToDepth(config.model.dit.subpixel)
+        self.codec = codec_of(config)
         self.loss, self.figures, self.step, self.seconds, self.cells = math.nan, {}, 0, 0.0, 0
         if config.train.batch % self.accelerator.num_processes:
             raise InputError(
@@ -125,7 +121,7 @@ class _Run:
         train, accelerator = self.config.train, self.accelerator
         if state:
             self.precision = state.facts["precision"]
-            load_strictly(self.model, state.weights, "the checkpoint")
+            put_back(self.model, state.weights, "the checkpoint")
         else:
             self.precision = choose_precision(self.config, self.model, self.source, accelerator.device)
             self.precision = _of_the_main(self.precision, accelerator)
@@ -213,9 +209,7 @@ class _Run:
         inputs = type(inputs)(*(x.to(device) if isinstance(x, torch.Tensor) else x for x in inputs))
         with torch.autocast(device.type, torch.bfloat16, enabled=self.precision == "bf16"):
             drawn = self.wrapped(inputs)
-        return grid_loss(
-            drawn, clean.to(device), noise.to(device), inputs.known, self.config.model.dit.prediction
-        ).mean()
+        return grid_loss(drawn, clean.to(device), noise.to(device), inputs.known, prediction_of(self.model)).mean()
 
     def _after(self, rate: float, norm: float, cells: int) -> torch.Tensor | None:
         run, step, preview = self.config.run, self.step, None
@@ -233,7 +227,7 @@ class _Run:
         due = [bool(every) and (step % every == 0 or end) for every in (run.sample_every, run.validate_every)]
         if any(due) and self.held_out is not None:
             model = self.averaged()
-            if model is not None:
+            if isinstance(model, Model4D):
                 figures, sample = validate(self.config, model, self.held_out, run.validation if due[1] else 1)
                 if due[1]:
                     self.figures = figures
@@ -244,23 +238,21 @@ class _Run:
             self.save()
         return preview
 
-    def averaged(self) -> Model4D | None:
+    def averaged(self) -> Trainee | None:
         """A copy of the model with its averaged weights, in the main process; all have to ask."""
         weights = whole_weights(self.wrapped)
         average = {name: _whole(w) for name, w in self.average.weights.items()} if self.average else {}
         if not self.main:
             return None
         weights |= {name: w.to(weights[name].dtype) for name, w in average.items()}
-        model = Model4D(self.config.model)
-        load_strictly(model, weights, "the average")
-        return model.eval()
+        return with_weights(self.model, kept(self.model, weights))
 
     def save(self) -> None:
         """Writes a checkpoint; all processes take part, the main one writes."""
         average = {k: _whole(w) for k, w in self.average.weights.items()} if self.average else {}
         state = RunState(
             self.step,
-            whole_weights(self.wrapped),
+            kept(self.model, whole_weights(self.wrapped)),
             average,
             optimizer_tensors(self.wrapped, self.optimizer.optimizer),
             {"config": self.config.summary(), "precision": self.precision},
@@ -283,13 +275,10 @@ class _Run:
             **self.figures,
             "parameters": sum(p.numel() for p in self.model.parameters()),
             "trained": sum(p.numel() for p in self.trained.values()),
-            "model": str(config.folder / MODEL_FILE),
         }
         if model is not None:
             header = {"stage": config.stage, "steps": str(self.step)}
-            save_model(config.folder / MODEL_FILE, model, header)
-            if config.train.trains == "sync":
-                save_sync(config.folder / "sync.safetensors", model.sync, model.base_fingerprint(), header)
+            report["model"] = str(save_trained(config.folder, model, header, config.train.trains == "sync"))
             if steps or not (config.folder / "report.json").exists():
                 write_report(config.folder / "report.json", report)
         return report
@@ -306,7 +295,7 @@ class _Run:
         return None
 
     def _held_out(self) -> GridSource | None:
-        if not (self.config.data.cache and self.config.run.validation):
+        if not (self.config.data.cache and self.config.run.validation and isinstance(self.model, Model4D)):
             return None
         try:
             return CachedGrids(self.config.data.cache, "validation")

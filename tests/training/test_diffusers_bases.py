@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -9,6 +11,7 @@ from fourreal_core.errors import InputError
 from fourreal_core.model.dit import GridInputs
 from fourreal_core.model.sync_file import load_sync, save_sync
 from fourreal_core.training.diffusers_bases import SyncedVideos, load_base
+from fourreal_core.training.trainer import train_stage
 
 diffusers = pytest.importorskip("diffusers")
 try:
@@ -110,3 +113,20 @@ def test_a_saved_base_is_loaded_and_others_are_refused(tmp_path):
         load_base(str(tmp_path / "nothing"))
     with pytest.raises(InputError, match="trained sync layers"):
         loaded.trained_parts("all")
+
+
+def test_a_stage_trains_sync_layers_on_a_saved_base(tiny, tmp_path):
+    pytest.importorskip("accelerate")
+    torch.manual_seed(0)
+    model = diffusers.WanTransformer3DModel(
+        patch_size=(1, 2, 2), num_attention_heads=2, attention_head_dim=12, in_channels=12, out_channels=12, text_dim=8,
+        freq_dim=16, ffn_dim=32, num_layers=2)  # fmt: skip
+    model.save_pretrained(tmp_path / "wan")
+    config = tiny("finetune4d", base__transformer=str(tmp_path / "wan"), model__subpixel=2, train__steps=4)
+    report = train_stage(config)
+    base = SyncedVideos(model).base_fingerprint()
+    sync = load_sync(report["model"], base)
+    assert any(bool(p.any()) for name, p in sync.named_parameters() if "weight" in name)
+    assert train_stage(replace(config, train=replace(config.train, steps=6)))["steps_now"] == 2
+    with pytest.raises(InputError, match="sync layers, in a stage on grids"):
+        train_stage(tiny("base", base__transformer=str(tmp_path / "wan")))

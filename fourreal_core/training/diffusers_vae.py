@@ -1,0 +1,61 @@
+"""Latents of a video VAE of ``diffusers``, each frame encoded alone, so that a latent frame is a grid cell."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ..errors import InputError
+
+
+class FrameVAE:
+    """A codec around ``AutoencoderKLWan`` or ``AutoencoderKLLTXVideo``.
+
+    Args:
+        path: A folder with ``config.json`` and safetensors weights, or a name on the Hub.
+
+    Raises:
+        InputError: No such VAE.
+
+    Attributes:
+        channels: Channels of a latent frame.
+        factor: Pixels along a side of a latent pixel.
+    """
+
+    def __init__(self, path: str) -> None:
+        try:
+            import diffusers
+
+            self.vae = diffusers.AutoModel.from_pretrained(path, use_safetensors=True).requires_grad_(False).eval()
+            config = self.vae.config
+        except (ImportError, OSError, RuntimeError, ValueError) as err:
+            raise InputError(
+                f"the VAE {path} can't be read ({err})",
+                "a video VAE that diffusers saved",
+                "check the path, and that diffusers is installed",
+            ) from err
+        mean, std = (getattr(self.vae, name, None) for name in ("latents_mean", "latents_std"))
+        mean, std = (
+            getattr(config, name, None) if x is None else x
+            for name, x in (("latents_mean", mean), ("latents_std", std))
+        )
+        self.channels = int(getattr(config, "z_dim", None) or config.latent_channels)
+        self.factor = int(self.vae.spatial_compression_ratio)
+        like = torch.zeros(self.channels)
+        self.mean = (like if mean is None else torch.as_tensor(mean).float().cpu())[:, None, None]
+        self.std = (like + 1 if std is None else torch.as_tensor(std).float().cpu())[:, None, None]
+
+    @torch.no_grad()
+    def encode(self, frames: Tensor) -> Tensor:
+        """Latents ``(..., C, h, w)`` of frames ``(..., H, W, 3)`` in ``[0, 1]``."""
+        flat = (frames * 2 - 1).movedim(-1, -3).flatten(0, -4)
+        parts = [self.vae.encode(frame[None, :, None]).latent_dist.mode()[0, :, 0] for frame in flat]
+        latents = (torch.stack(parts) - self.mean) / self.std
+        return latents.unflatten(0, frames.shape[:-3])
+
+    @torch.no_grad()
+    def decode(self, latents: Tensor) -> Tensor:
+        """Frames ``(..., H, W, 3)`` in ``[0, 1]`` of latents ``(..., C, h, w)``."""
+        flat = (latents * self.std + self.mean).flatten(0, -4)
+        parts = [self.vae.decode(latent[None, :, None]).sample[0, :, 0] for latent in flat]
+        return ((torch.stack(parts).movedim(-3, -1) + 1) / 2).clamp(0, 1).unflatten(0, latents.shape[:-3])

@@ -16,6 +16,7 @@ from .splats.floaters import FloaterOptions, prune_floaters
 from .splats.placement import scene_to, tracks_to
 from .splats.proposal import ProposalOptions, complete_grid
 from .splats.scene import Scene4D
+from .tracking.clip_checks import report_clips, report_motion
 from .tracking.flow import FlowEngine
 from .tracking.geometry import Geometry
 from .tracking.geometry_sources import GeometrySource
@@ -98,7 +99,9 @@ def run_pipeline(grid: FrameGrid, options: PipelineOptions | None = None, stages
     engine = engine or FlowTracks(options.flow_engine)
     clock = StageClock()
     with clock("geometry"):
+        report_clips(grid.freeze_time, grid.fixed_view, grid.valid)
         geometry = source(grid.freeze_time, grid.valid, options.parallax, options.flow_engine, stages("geometry"))
+        report_motion(grid.freeze_time, geometry, grid.valid)
     with clock("tracks"):
         view_tracks = engine.track_views(grid.freeze_time, geometry, grid.valid, tracks, stages("tracks"))
     with clock("motion"):

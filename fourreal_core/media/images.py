@@ -129,7 +129,14 @@ def to_float(pictures: np.ndarray) -> Tensor:
 
 
 def to_uint8(frames: Tensor) -> np.ndarray:
-    """Frames in ``[0, 1]`` to uint8, rounded to nearest; the inverse of ``to_float``."""
+    """Frames in ``[0, 1]`` to uint8, rounded to nearest; the inverse of ``to_float``.
+
+    Raises:
+        InputError: NaN or infinite pixels, which no file can hold.
+    """
+    if not bool(torch.isfinite(frames).all()):
+        raise InputError("frames with NaN or infinite pixels", "finite values in [0, 1]",
+                         "find the step before this one that divides by zero")
     return (frames.detach().clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
 
 

@@ -38,6 +38,16 @@ def kernel(function: Callable[..., None]) -> Callable[..., None]:
     return njit(nogil=True, cache=True, error_model="numpy")(function)
 
 
+def has_code(compiled: Callable[..., None]) -> bool:
+    """Whether a kernel is loaded, or lies in the cache on disk."""
+    if compiled.signatures:
+        return True
+    try:
+        return Path(compiled._cache._cache_file._index_path).exists()
+    except AttributeError:  # numba's own affair; what isn't known isn't announced
+        return True
+
+
 def _digest() -> str:
     folder = Path(__file__).parent
     return hashlib.sha256(b"".join((folder / name).read_bytes() for name in _SOURCES)).hexdigest()

@@ -65,7 +65,7 @@ def open_transmittance(planes, height, width):
     """Starts a tile: transmittance 1 at its pixels, 0 where the tile hangs over the image."""
     for y in range(TILE + ROWS):
         for x in range(STRIDE):
-            planes[y * STRIDE + x] = np.float32(1.0 if y < height and x < width else 0.0)
+            put(planes, y * STRIDE + x, np.float32(1.0 if y < height and x < width else 0.0))
 
 
 @inlined
@@ -143,7 +143,7 @@ def _draw_tile(keys, origin, splats, raster, limits, planes, weights, stage):
         return 0
     groups = groups_of(raster.channels)
     lanes = limit_lanes(limits)
-    cells, drawn = ALL_CELLS, 0
+    cells, drawn = np.int64(ALL_CELLS), np.int64(0)  # not literals, for which all would be compiled once more
     _, nearest = splat_of(keys[0])
     while cells and drawn < keys.size:
         last = min(drawn + BATCH, keys.size)
@@ -151,7 +151,7 @@ def _draw_tile(keys, origin, splats, raster, limits, planes, weights, stage):
         if groups > 1:
             _draw_staged(count, stage, lanes, groups, True, planes, weights)
         else:
-            _draw_staged(count, stage, lanes, 1, False, planes, weights)
+            _draw_staged(count, stage, lanes, groups, False, planes, weights)
         drawn = last
         cells = open_cells(planes, limits.min_transmittance)
     return drawn
@@ -219,7 +219,8 @@ def composite_tiles(counter, pairs, starts, splats, raster, limits, background, 
             return
         origin = (tile % raster.columns * TILE, tile // raster.columns * TILE)
         open_transmittance(planes, raster.height - origin[1], raster.width - origin[0])
-        planes[PLANE:] = 0
+        for at in range(PLANE, planes.size, LANES):
+            store(planes, at, fill(np.float32(0)))
         keys = pairs[starts[tile] : starts[tile + 1]]
         sort_by_depth(keys, spare[: keys.size], counts)
         drawn[tile] = _draw_tile(keys, origin, splats, raster, limits, planes, weights, stage)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from .compiling import inlined, part
+from .simd import element, put
 
 MAX_DIGITS = 1 << 12  # counters that a sort needs
 _FEW, _SMALL = 24, 1024  # up to so many keys insertion sort is the fastest, and small digits are
@@ -28,11 +29,11 @@ def _bit_length(value):
 @inlined
 def _insertion_sort(keys):
     for j in range(1, keys.size):
-        key, place = keys[j], j
-        while place > 0 and keys[place - 1] > key:
-            keys[place] = keys[place - 1]
+        key, place = element(keys, j), j
+        while place > 0 and element(keys, place - 1) > key:
+            put(keys, place, element(keys, place - 1))
             place -= 1
-        keys[place] = key
+        put(keys, place, key)
 
 
 @part
@@ -40,17 +41,21 @@ def _sort_by_digit(keys, least, shift, digits, counts, out):
     """Deals keys out to ``out`` by one digit of their distance from the least, keeping the order of equal digits."""
     mask = np.uint64(digits - 1)
     for digit in range(digits):
-        counts[digit] = 0
+        put(counts, digit, np.uint32(0))
     for j in range(keys.size):
-        counts[((keys[j] - least) >> shift) & mask] += np.uint32(1)
+        digit = np.int64(((element(keys, j) - least) >> shift) & mask)
+        put(counts, digit, element(counts, digit) + np.uint32(1))
     place = np.uint32(0)
     for digit in range(digits):
-        place, counts[digit] = place + counts[digit], place
+        number = element(counts, digit)
+        put(counts, digit, place)
+        place += number
     for j in range(keys.size):
-        digit = ((keys[j] - least) >> shift) & mask
-        place = counts[digit]
-        out[place] = keys[j]
-        counts[digit] = place + np.uint32(1)
+        key = element(keys, j)
+        digit = np.int64(((key - least) >> shift) & mask)
+        place = element(counts, digit)
+        put(out, np.int64(place), key)
+        put(counts, digit, place + np.uint32(1))
 
 
 @part
@@ -65,9 +70,9 @@ def sort_by_depth(keys, spare, counts):
     if keys.size <= _FEW:
         _insertion_sort(keys)
         return
-    least, most = keys[0], keys[0]
+    least, most = element(keys, 0), element(keys, 0)
     for j in range(keys.size):
-        least, most = min(least, keys[j]), max(most, keys[j])
+        least, most = min(least, element(keys, j)), max(most, element(keys, j))
     least = least >> _LOW << _LOW
     bits = _bit_length((most - least) >> _LOW)
     widest = _SMALL_WIDTH if keys.size <= _SMALL else _WIDTH
@@ -80,4 +85,5 @@ def sort_by_depth(keys, spare, counts):
         _sort_by_digit(source, least, _LOW + np.uint64(k * width), 1 << width, counts, target)
         source, target = target, source
     if passes % 2 == 1:
-        keys[:] = spare
+        for j in range(keys.size):
+            put(keys, j, element(spare, j))

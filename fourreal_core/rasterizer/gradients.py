@@ -238,7 +238,7 @@ def _replay_tile(keys, drawn, tile, splats, first_slot, raster, limits, planes, 
     origin = (tile % raster.columns * TILE, tile // raster.columns * TILE)
     groups = groups_of(raster.channels)
     lanes = limit_lanes(limits)
-    cells = ALL_CELLS
+    cells = np.int64(ALL_CELLS)
     _, nearest = splat_of(keys[0])
     for first in range(0, drawn, BATCH):
         if first > 0:
@@ -249,7 +249,7 @@ def _replay_tile(keys, drawn, tile, splats, first_slot, raster, limits, planes, 
         if groups > 1:
             _replay_staged(count, stage, lanes, groups, True, planes, more, slots)
         else:
-            _replay_staged(count, stage, lanes, 1, False, planes, more, slots)
+            _replay_staged(count, stage, lanes, groups, False, planes, more, slots)
 
 
 @kernel

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,7 @@ from .inputs import Buffers, SplatView, non_finite
 from .options import RasterOptions, Rendered
 from .workers import run_on_workers, worker_count
 
+_log = logging.getLogger(__name__)
 _CHUNKS_PER_WORKER = 4  # splats are projected in chunks, so that a slow worker holds nobody up
 
 
@@ -53,11 +55,14 @@ class _Binned:
 class _Rasterize(torch.autograd.Function):
     @staticmethod
     def forward(ctx, means, scales, opacities, colors, view: SplatView, options: RasterOptions, buffers):
+        from .compositing import composite_tiles
+
         inputs = tuple(tensor.detach().contiguous() for tensor in (means, scales, opacities, colors))
         flat = tuple(tensor.view(-1).numpy() for tensor in inputs)
         height, width = view.size
         frame = (means.new_empty(height, width, colors.shape[1]), *means.new_empty(2, height, width).unbind(0))
         raster, lens, limits = _constants(view, options)
+        _announce_compilation(composite_tiles, "the rasterizer", 12)
         binned = _bin(flat, lens, raster, {} if buffers is None or any(ctx.needs_input_grad) else buffers)
         drawn = _composite(binned, flat[3], raster, limits, view.background, frame)
         if any(ctx.needs_input_grad):
@@ -74,6 +79,7 @@ class _Rasterize(torch.autograd.Function):
         binned: _Binned = ctx.binned
         means, scales, opacities, colors = (tensor.view(-1).numpy() for tensor in inputs)
         raster, lens, limits = _constants(ctx.view, ctx.options)
+        _announce_compilation(replay_tiles, "its backward pass", 6)
         slots = np.empty(len(binned.pairs) * slot_size.py_func(raster.channels), np.float32)
         used = np.zeros(len(binned.pairs), np.uint8)
         frame = tuple(part.view(-1).numpy() for part in (image, alpha, depth))
@@ -90,6 +96,14 @@ class _Rasterize(torch.autograd.Function):
             gather_gradients, chunks, means, scales, opacities, binned.first_slot, slots, used, lens, raster, out
         )
         return *gradients, None, None, None
+
+
+def _announce_compilation(kernel: Callable[..., None], what: str, seconds: int) -> None:
+    """Says in the log that the next call will take a while, where it will."""
+    from . import compiling
+
+    if not compiling.has_code(kernel):
+        _log.info("rasterizer: compiling %s once (about %d s); the code is kept on disk", what, seconds)
 
 
 def _constants(view: SplatView, options: RasterOptions):

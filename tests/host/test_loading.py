@@ -15,7 +15,8 @@ NODES = {"FourRealGridFromVideos", "FourRealGridToImages", "FourRealGeometryFrom
          "FourRealCanonicalSplats", "FourRealPruneFloaters", "FourRealFitDeformation", "FourRealRenderScene",
          "FourRealSceneToSplat", "FourRealSaveScene", "FourRealLoadScene", "FourRealApplyParallelSync",
          "FourRealFreezeTimeConditioning", "FourRealParallelSyncSampler", "FourRealDecode4DLatent",
-         "FourRealSyncStrength"}
+         "FourRealSyncStrength", "FourRealGeometryFromDepth", "FourRealGeometryFromDepthNetwork",
+         "FourRealExportScene"}
 
 
 @pytest.fixture(scope="module")

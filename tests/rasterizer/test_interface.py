@@ -181,6 +181,18 @@ def test_a_path_is_its_frames(backend: str) -> None:
         assert_close(frame.image, alone.image, 1e-5, lambda d: d.abs().max())
 
 
+@pytest.mark.parametrize("backend", ["torch", "numba"])
+def test_a_path_without_colours(backend: str) -> None:
+    _skip_unless(backend)
+    options = RasterOptions(backend=backend)
+    means, scales, opacities, colors = random_splats(30)
+    arguments = (torch.eye(4)[None], CAMERA, SIZE)
+    (plain,) = render_path(means, scales, opacities, None, *arguments, options=options)
+    (coloured,) = render_path(means, scales, opacities, colors, *arguments, options=options)
+    assert plain.image.shape == (*SIZE, 0) and plain.alpha.any()
+    assert torch.equal(plain.alpha, coloured.alpha) and torch.equal(plain.depth, coloured.depth)
+
+
 def test_a_path_of_moving_splats_and_cancelling() -> None:
     means, scales, opacities, colors = random_splats(10)
     poses = torch.eye(4).repeat(4, 1, 1)

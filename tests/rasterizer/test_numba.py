@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -10,11 +11,12 @@ import numpy as np
 import pytest
 import torch
 
-from fourreal_core.rasterizer import RasterOptions, rasterize
+from fourreal_core.rasterizer import RasterOptions, numba_backend, rasterize
+from fourreal_core.rasterizer.inputs import Buffers, split_views
 
 from .scenes import CAMERA, SIZE, Splats, assert_close, random_loss, random_splats, render_and_gradients
 
-pytest.importorskip("numba")
+numba = pytest.importorskip("numba")
 NEAR = 1 / 64  # float32 and float64 hold it exactly, so both draw what lies at it
 NUMBA = RasterOptions(backend="numba")
 IMAGE_TOLERANCE = 1e-4  # float32 positions of some 50 px are good to 4e-6 px, and alpha changes by at most 1 a pixel
@@ -209,6 +211,51 @@ def test_other_constants() -> None:
         for backend in ("torch", "numba")
     ]
     assert_close(*pictures, IMAGE_TOLERANCE, lambda d: d.abs().max())
+
+
+def test_a_compilation_is_announced_and_nothing_else(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from fourreal_core.rasterizer import compiling
+
+    splats = [tensor.requires_grad_() for tensor in random_splats(2)]
+    random_loss(rasterize(*splats, CAMERA, SIZE, options=NUMBA)).backward()  # from here on all the code is there
+    for missing in (False, True):
+        monkeypatch.setattr(compiling, "has_code", lambda kernel, missing=missing: not missing)
+        with caplog.at_level(logging.INFO, logger="fourreal_core.rasterizer.numba_backend"):
+            random_loss(rasterize(*splats, CAMERA, SIZE, options=NUMBA)).backward()
+        messages = [record.getMessage() for record in caplog.records]
+        assert [message.split(" (")[0] for message in messages] == (
+            ["rasterizer: compiling the rasterizer once", "rasterizer: compiling its backward pass once"]
+            if missing
+            else []
+        )
+
+
+def test_code_is_missed_only_where_there_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from fourreal_core.rasterizer import compiling
+
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
+
+    def nothing() -> None:
+        pass
+
+    fresh = compiling.kernel(nothing)
+    assert not compiling.has_code(fresh)
+    fresh()
+    assert compiling.has_code(fresh)
+    assert compiling.has_code(numba.njit(cache=True)(nothing))  # on disk, but not loaded
+
+
+def test_buffers_are_kept_from_view_to_view() -> None:
+    buffers: Buffers = {}
+    kept = []
+    for count in (200, 150, 200):
+        views, _ = split_views(*random_splats(count), CAMERA, SIZE, None)
+        numba_backend.render(views, NUMBA, buffers)
+        kept.append(dict(buffers))
+    assert {"geometry", "boxes", "first_slot", "pairs"} <= set(kept[0])
+    assert all(kept[0][name] is later[name] for later in kept[1:] for name in ("geometry", "boxes", "first_slot"))
 
 
 def test_cached_kernels_are_tied_to_all_sources() -> None:

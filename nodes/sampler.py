@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import comfy.sample
@@ -10,7 +9,6 @@ import comfy.samplers
 import comfy.utils
 import latent_preview
 from comfy_api.latest import io
-from torch import Tensor
 
 from ..fourreal_core.grid import FrameGrid
 from .compat import schema
@@ -69,24 +67,6 @@ class ParallelSyncSampler(io.ComfyNode):
         samples = comfy.sample.sample(
             model, comfy.sample.prepare_noise(start, seed), steps, cfg, sampler_name, scheduler, made.positive,
             made.negative, start, denoise=denoise, noise_mask=made.latent["noise_mask"], seed=seed,
-            callback=wall_callback(model, steps), disable_pbar=not comfy.utils.PROGRESS_BAR_ENABLED)
+            callback=latent_preview.prepare_callback(model, steps), disable_pbar=not comfy.utils.PROGRESS_BAR_ENABLED)
         latent = {**made.latent, "samples": samples}
         return io.NodeOutput(decoded(latent, vae, grid), latent)
-
-
-def wall_callback(model: Any, steps: int) -> Callable[[int, Tensor, Tensor, int], None]:
-    """The host's sampling callback, with previews of all cells: views downward, times to the right."""
-    previewer = latent_preview.get_previewer(model.load_device, model.model.latent_format)
-    bar = comfy.utils.ProgressBar(steps)
-
-    def callback(step: int, x0: Tensor, x: Tensor, total_steps: int) -> None:
-        picture = previewer.decode_latent_to_preview_image("JPEG", wall_of(x0)) if previewer else None
-        bar.update_absolute(step + 1, total_steps, picture)
-
-    return callback
-
-
-def wall_of(latents: Tensor) -> Tensor:
-    """``(V, C, T, h, w)`` as the latent of one picture ``(1, C, 1, V h, T w)``."""
-    views, channels, times, height, width = latents.shape
-    return latents.permute(1, 0, 3, 2, 4).reshape(1, channels, 1, views * height, times * width)

@@ -6,13 +6,12 @@ from dataclasses import replace
 from typing import Any
 
 import comfy.sample
-import comfy.samplers
+import latent_preview
 from comfy_api.latest import io
 
 from ..fourreal_core.errors import InputError
 from .compat import schema
 from .line_plot import line_plot
-from .sampler import wall_callback
 
 
 class SyncStrength(io.ComfyNode):
@@ -53,7 +52,7 @@ class SyncStrength(io.ComfyNode):
         start = latent["samples"]
         comfy.sample.sample(measured, comfy.sample.prepare_noise(start, seed), steps, 1.0, "euler", "simple", positive,
                             positive, start, noise_mask=latent.get("noise_mask"), seed=seed,
-                            callback=wall_callback(measured, steps), disable_pbar=True)
+                            callback=latent_preview.prepare_callback(measured, steps), disable_pbar=True)
         view, time = recorder.by_layer().tolist()
         title = f"sync strength of {streams.family.name}, {streams.sync.spec.variant}"
         return io.NodeOutput(line_plot({"view stream": view, "time stream": time}, title, "layer")[None])

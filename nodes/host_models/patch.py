@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ...fourreal_core.errors import InputError
 from .two_streams import APPLY_MODEL, OUTER_SAMPLE, TwoStreams, no_grid
+from .wall import with_wall
 
 KEY = "fourreal_parallel_sync"
 """Under which the wrappers stand; patching again replaces them."""
@@ -24,7 +25,7 @@ MEMORY_FACTOR = 1.5
 def patched(model: Any, streams: TwoStreams) -> Any:
     """A clone of a MODEL that runs two streams; the given one stays as it is."""
     clone = model.clone()
-    for kind, wrapper in ((APPLY_MODEL, streams), (OUTER_SAMPLE, _check_before_sampling)):
+    for kind, wrapper in ((APPLY_MODEL, streams), (OUTER_SAMPLE, _around_sampling)):
         clone.remove_wrappers_with_key(kind, KEY)
         clone.add_wrapper_with_key(kind, KEY, wrapper)
     clone.object_patches.pop(MEMORY, None)  # of an earlier patch like this one
@@ -53,14 +54,19 @@ def check_latent(samples: Tensor, mask: Tensor | None) -> None:
                          "give 'Frame Grid from Videos' more views or times than the known cells")
 
 
-def _check_before_sampling(executor: Any, noise: Tensor, latent_image: Tensor, *args: Any, **kwargs: Any) -> Any:
-    """Stands around a whole run of the sampler, where latent and conditioning are still as the user wired them."""
-    mask = args[2] if len(args) > 2 else kwargs.get("denoise_mask")
+def _around_sampling(executor: Any, noise: Tensor, latent_image: Tensor, *args: Any, **kwargs: Any) -> Any:
+    """Stands around a whole run of the sampler: checks latent and conditioning as they were wired, adds previews.
+
+    ``args`` begin with sampler, sigmas, noise mask and callback.
+    """
+    sampler, sigmas, mask, callback, *others = args
+    guider = executor.class_obj
     check_latent(latent_image, mask)
-    for conds in executor.class_obj.conds.values():
+    for conds in guider.conds.values():
         for cond in conds or ():
             _check_cond(cond, latent_image, mask)
-    return executor(noise, latent_image, *args, **kwargs)
+    callback = with_wall(callback, guider.model_patcher)
+    return executor(noise, latent_image, sampler, sigmas, mask, callback, *others, **kwargs)
 
 
 def _check_cond(cond: dict[str, Any], latent: Tensor, mask: Tensor | None) -> None:

@@ -55,13 +55,16 @@ class ComfyHost:
         checkout: The host's source folder.
         python: The interpreter of its environment.
         base: An empty folder for its models, inputs and outputs.
+        more_nodes: A package of further custom nodes.
     """
 
-    def __init__(self, checkout: Path, python: str, base: Path) -> None:
+    def __init__(self, checkout: Path, python: str, base: Path, more_nodes: Path | None = None) -> None:
         self.base = base
         for name in ("custom_nodes", "models", "input", "output", "temp", "user"):
             (base / name).mkdir(parents=True)
         _install(base / "custom_nodes" / "comfyui-4real")
+        if more_nodes is not None:
+            (base / "custom_nodes" / more_nodes.name).symlink_to(more_nodes, target_is_directory=True)
         self._port = _free_port()
         self.log = base / "log.txt"
         command = [python, "main.py", "--cpu", "--listen", "127.0.0.1", "--port", str(self._port), "--base-directory",

@@ -106,7 +106,7 @@ def test_decoding_keeps_known_cells_and_takes_each_alone(run: Node, fails: Node,
 
 def test_a_wall_shows_every_cell_once(part: Part) -> None:
     latents = torch.arange(3 * 2 * 4 * 5 * 6).reshape(3, 2, 4, 5, 6)
-    wall = part("nodes.sampler").wall_of(latents)
+    wall = part("nodes.host_models.wall").wall_of(latents)
     assert wall.shape == (1, 2, 1, 15, 24)
     assert torch.equal(wall[0, :, 0, 10:15, 6:12], latents[2, :, 1])
 

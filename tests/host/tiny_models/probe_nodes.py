@@ -11,6 +11,7 @@ host_process.enter_host()
 
 
 import comfy.sample  # noqa: E402
+import comfy.utils  # noqa: E402
 import families  # noqa: E402
 import torch  # noqa: E402
 from checks import PIXELS, FakeVae, apply_sync, grid, node, outputs, prepared, refused, run_checks, tiny_vae  # noqa: E402
@@ -159,17 +160,16 @@ def check_strength_is_plotted() -> None:
 def check_previews_are_walls() -> None:
     import latent_preview
 
-    sampler = host_process.part("nodes.sampler")
-    latents = torch.randn(VIEWS, 16, TIMES, 5, 6, generator=torch.Generator().manual_seed(4))
-    wall = sampler.wall_of(latents)
-    assert wall.shape == (1, 16, 1, VIEWS * 5, TIMES * 6)
-    assert torch.equal(wall[0, :, 0, 10:15, 18:24], latents[2, :, 3])
-    model = families.build("wan_t2v", torch.float32)
     latent_preview.args.preview_method = latent_preview.LatentPreviewMethod.Auto
-    previewer = latent_preview.get_previewer(model.load_device, model.model.latent_format)
-    picture = previewer.decode_latent_to_preview_image("JPEG", wall)[1]
-    assert picture.size == (TIMES * 6, VIEWS * 5)
-    sampler.wall_callback(model, 2)(0, latents, latents, 2)
+    latent_preview.default_preview_method = latent_preview.args.preview_method
+    model = apply_sync(families.build("wan_t2v", torch.float32))
+    positive, negative, latent = prepared("wan_t2v")
+    shown: list[tuple[int, int]] = []
+    comfy.utils.set_progress_bar_global_hook(
+        lambda value, total, picture, **rest: shown.append(picture[1].size) if picture else None)
+    nodes.KSampler().sample(model, positive=positive, negative=negative, latent_image=latent, denoise=1.0, **SETTINGS)
+    # after every step the host's own preview of one cell, and then the wall
+    assert shown == [(4, 4), (TIMES * 4, VIEWS * 4)] * 2
 
 
 run_checks(dict(globals()))

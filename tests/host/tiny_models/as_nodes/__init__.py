@@ -1,0 +1,97 @@
+"""Custom nodes for host tests: a tiny random model, prompts and a VAE without files, and the host's threads."""
+
+from __future__ import annotations
+
+import importlib.util
+import threading
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+
+
+def _families() -> ModuleType:
+    path = Path(__file__).resolve().parents[1] / "families.py"
+    spec = importlib.util.spec_from_file_location("tiny_families", path)
+    module = importlib.util.module_from_spec(spec)
+    import sys
+
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+class TinyModel:
+    """A family's tiny model; ``pause`` seconds a block make it as slow as a large one."""
+
+    CATEGORY, FUNCTION, RETURN_TYPES = "tests", "make", ("MODEL",)
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {"required": {"family": ("STRING", {"default": "wan_t2v"}), "pause": ("FLOAT", {"default": 0.0})}}
+
+    def make(self, family: str, pause: float) -> tuple[Any]:
+        import time
+
+        model = _families().build(family, torch.float32)
+        if pause:
+            for block in model.model.diffusion_model.blocks:
+                block.register_forward_pre_hook(lambda module, args: time.sleep(pause))
+        return (model,)
+
+
+class TinyText:
+    """A random prompt."""
+
+    CATEGORY, FUNCTION, RETURN_TYPES = "tests", "make", ("CONDITIONING",)
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {"required": {"family": ("STRING", {"default": "wan_t2v"}), "seed": ("INT", {"default": 0})}}
+
+    def make(self, family: str, seed: int) -> tuple[Any]:
+        return (_families().conditioning(family, seed),)
+
+
+class _Vae:
+    def spacial_compression_encode(self) -> int:
+        return 8
+
+    def encode(self, pixels: torch.Tensor) -> torch.Tensor:
+        small = torch.nn.functional.avg_pool2d(pixels.movedim(-1, 1), 8)
+        return small.repeat(1, 6, 1, 1)[:, :16, None]
+
+    def decode(self, latents: torch.Tensor) -> torch.Tensor:
+        large = latents[:, :3, 0].repeat_interleave(8, -1).repeat_interleave(8, -2)
+        return large.movedim(1, -1)[:, None]
+
+
+class TinyVae:
+    """16 channels of 8 x 8 means."""
+
+    CATEGORY, FUNCTION, RETURN_TYPES = "tests", "make", ("VAE",)
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {"required": {}}
+
+    def make(self) -> tuple[Any]:
+        return (_Vae(),)
+
+
+class RunningThreads:
+    """Names of the host's threads, as output."""
+
+    CATEGORY, FUNCTION, RETURN_TYPES, OUTPUT_NODE = "tests", "look", (), True
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {"required": {"nonce": ("INT", {"default": 0})}}
+
+    def look(self, nonce: int) -> dict[str, Any]:
+        return {"ui": {"threads": [thread.name for thread in threading.enumerate()]}}
+
+
+NODE_CLASS_MAPPINGS = {"TinyModel": TinyModel, "TinyText": TinyText, "TinyVae": TinyVae,
+                       "RunningThreads": RunningThreads}

@@ -154,6 +154,23 @@ def stages() -> Iterator[dict[str, float]]:
         numba_backend.run_on_workers = run_on_workers
 
 
+def gsplat_projection_ms(splats: Splats, repeats: int) -> float | str:
+    """Median milliseconds of gsplat's own torch projection, or why it doesn't run.
+
+    Of gsplat's torch code only this is run: its compositing asks a CUDA kernel for the pairs, and nerfacc for the sums.
+    """
+    try:
+        from gsplat.cuda._torch_impl import _fully_fused_projection
+    except Exception as error:  # not installed, or not for this torch
+        return f"{type(error).__name__}: {error}"
+    means, scales, _, _ = splats
+    covariances = scales.square()[:, None, None] * torch.eye(3)
+    world_to_camera, camera = torch.eye(4)[None], intrinsics()[None]
+    with torch.no_grad():
+        run = functools.partial(_fully_fused_projection, means, covariances, world_to_camera, camera, WIDTH, HEIGHT)
+        return median_ms(run, repeats)[0]
+
+
 def peak_mb(name: str) -> float | None:
     """How far a fit step raises the peak of a fresh process's memory, MiB; None where that can't be asked."""
     code = (
@@ -213,14 +230,24 @@ def measure(name: str, with_torch: bool) -> dict[str, float | None]:
         forward, forward_cpu = median_ms(lambda: render(splats, "numba"), repeats)
     binning = spent["project_splats"] + spent["place_pairs"]
     share = binning / (binning + spent["composite_tiles"])
-    both, both_cpu = median_ms(lambda: fit_step(splats), repeats)
+    with stages() as spent:
+        both, both_cpu = median_ms(lambda: fit_step(splats), repeats)
+    replaying = spent["replay_tiles"] / (spent["replay_tiles"] + spent["gather_gradients"])
+    projection = gsplat_projection_ms(splats, 3)
     host = host_ms(name, 2 if name == "C" else 5)
     by_torch = median_ms(lambda: render(splats, "torch"), 1)[0] if with_torch else None
     memory = peak_mb(name)
     shown = f"{name:6s} forward {forward:.1f} ms ({forward_cpu:.1f} ms processor), "
     shown += f"with backward {both:.1f} ms ({both_cpu:.1f} ms processor)\n"
     shown += f"       binning {share:.0%}, sorting and compositing {1 - share:.0%} of the forward pass"
-    shown += f"; torch {by_torch:.0f} ms ({by_torch / forward:.0f} x)" if by_torch else "; torch not run"
+    ratios = f"{both / forward - 1:.2f} ({both_cpu / forward_cpu - 1:.2f} in processor time)"
+    shown += f"\n       backward / forward {ratios}"
+    shown += f", replaying {replaying:.0%}, summing up {1 - replaying:.0%} of the backward pass\n       "
+    shown += f"torch {by_torch:.0f} ms ({by_torch / forward:.0f} x)" if by_torch else "torch not run"
+    if isinstance(projection, float):
+        shown += f"; gsplat's torch projection alone {projection:.0f} ms"
+    else:
+        shown += f"; gsplat's torch projection not run ({projection})"
     if host:
         shown += f"; host {host[0]:.0f} ms ({host[0] / forward:.1f} x; {host[1] / forward_cpu:.1f} x in processor time)"
     else:
@@ -238,7 +265,7 @@ def main() -> None:
     parser.add_argument("--no-torch", action="store_true", help="leave the torch definition out; it takes minutes")
     arguments = parser.parse_args()
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {WIDTH} x {HEIGHT}")
-    print("gsplat's own torch code isn't timed: its compositing needs CUDA and nerfacc")
+    print("of gsplat's own torch code the projection is timed; its compositing needs CUDA and nerfacc")
     scenes = {name: measure(name, not arguments.no_torch) for name in arguments.scenes}
     image, gradient = first_image_s()
     print(f"a fresh process: {image:.2f} s to its first image (torch loaded), {gradient:.2f} s more to a gradient")

@@ -62,10 +62,13 @@ class LockStep(Generic[Result]):
         """
         surroundings = Surroundings.here()
 
+        def in_surroundings() -> Result:
+            with surroundings.entered():
+                return second()
+
         def run_second() -> None:
             self._lanes[threading.get_ident()] = SECOND
-            with surroundings.entered():
-                self._run_lane(SECOND, second)
+            self._run_lane(SECOND, in_surroundings)
 
         worker = threading.Thread(target=contextvars.copy_context().run, args=(run_second,), name=THREAD_NAME,
                                   daemon=True)

@@ -134,6 +134,18 @@ def test_the_second_run_has_the_callers_surroundings(lockstep: ModuleType, infer
     assert torch.is_grad_enabled() and NAME.get() == "nobody"
 
 
+def test_surroundings_that_cannot_be_taken_over_end_both(lockstep: ModuleType,
+                                                         monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(self: Any) -> Any:
+        raise RuntimeError("the device is gone")
+
+    monkeypatch.setattr(lockstep.Surroundings, "entered", gone)
+    steps = lockstep.LockStep(swap)
+    with pytest.raises(RuntimeError, match="the device is gone"):
+        steps.run(lambda: steps.meet(0, torch.zeros(1)), lambda: steps.meet(0, torch.zeros(1)))
+    assert not left_over(lockstep)
+
+
 def test_other_threads_belong_to_neither(lockstep: ModuleType) -> None:
     steps = lockstep.LockStep(swap)
     assert steps.run(steps.lane, steps.lane) == (0, 1)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from .similarity import similarity
+
 
 def photometric_loss(image: Tensor, truth: Tensor, valid: Tensor, ssim_weight: float) -> Tensor:
     """L1 and structural dissimilarity, mixed.
@@ -18,7 +20,5 @@ def photometric_loss(image: Tensor, truth: Tensor, valid: Tensor, ssim_weight: f
     l1 = ((image - truth).abs().mean(-1) * valid).sum() / mass
     if ssim_weight == 0:
         return l1
-    from kornia.metrics import ssim
-
-    score = ssim(image.permute(2, 0, 1)[None], truth.permute(2, 0, 1)[None], 11)[0].mean(0)
+    score = similarity(image, truth).mean(-1)
     return (1 - ssim_weight) * l1 + ssim_weight * (((1 - score) / 2) * valid).sum() / mass

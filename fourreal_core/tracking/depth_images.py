@@ -23,7 +23,7 @@ from .bundle import Bundle, Observations
 from .flow import FlowEngine
 from .geometry import Geometry
 from .parallax import ParallaxOptions
-from .placing import adjust_clip, matched_points, only_turns
+from .placing import adjust_clip, matched_points, only_turns, turned
 
 log = logging.getLogger(__name__)
 Array = NDArray[np.float64]
@@ -67,6 +67,7 @@ class DepthPictures:
         if only_turns(state, obs):
             log.warning("the freeze-time clip has next to no parallax: scale and shift of the depth pictures are a "
                         "guess; a camera that moves sideways gives a better scene")
+            state = turned(state, obs)
             inverse = np.stack([_guess(picture, self.kind) for picture in pictures])
         else:
             inverse = align(pictures, state, obs, self.kind)

@@ -50,7 +50,13 @@ def place_views(frames: Tensor, geometry: Geometry, valid: Tensor | None = None,
     options = replace(options or ParallaxOptions(), focal_px=float(focal))
     state, obs = adjust_clip(frames, valid, options, engine, lambda done, n, preview=None: on_step(6 * done // n, 10))
     views, h, w = frames.shape[:3]
-    scales = frame_scales(state, obs, geometry)
+    if only_turns(state, obs):
+        log.warning("the freeze-time clip has next to no parallax: its cameras only turn, and the depth is as the "
+                    "geometry has it; a camera that moves sideways gives a better scene")
+        state = turned(state, obs)
+        scales = turning_scales(state, obs, geometry)
+    else:
+        scales = frame_scales(state, obs, geometry)
     log.info("placed %d frames of monocular geometry, scales %s", views, [round(float(s), 3) for s in scales])
     depth = geometry.depth * scales[:, None, None]
     farthest = torch.stack([d[m].max() if bool(m.any()) else d.new_tensor(1.0)
@@ -102,9 +108,37 @@ def only_turns(state: Bundle, obs: Observations) -> bool:
     """
     centres = -np.einsum("vji,vj->vi", state.rotations, state.translations)
     spread = float(np.linalg.norm(centres - centres.mean(0), axis=1).max())
+    return spread < 0.01 or median_error(turned(state, obs), obs) < 1.2 * median_error(state, obs) + 0.05
+
+
+def turned(state: Bundle, obs: Observations) -> Bundle:
+    """The same clip explained by a camera that stands and turns."""
     standing = replace(state, translations=np.zeros_like(state.translations))
-    standing = adjust(standing, obs, len(state.rotations) // 2, 10, delta=4.0, turn_only=True)
-    return spread < 0.01 or median_error(standing, obs) < 1.2 * median_error(state, obs) + 0.05
+    return adjust(standing, obs, len(state.rotations) // 2, 10, delta=4.0, turn_only=True)
+
+
+def turning_scales(state: Bundle, obs: Observations, geometry: Geometry) -> Tensor:
+    """What each frame's depths ``(F,)`` are multiplied by so that a camera that turns sees one scene.
+
+    The median depth of the central frame becomes 1. A point has the same distance from all its cameras, so every two frames that share points say one ratio.
+    """
+    frames, (h, w) = len(geometry.depth), geometry.size
+    depth, centre = geometry.depth.cpu().numpy(), np.array([(w - 1) / 2, (h - 1) / 2])
+    rows, ratios = [np.ones(frames)], [0.0]
+    for (i, j), (index, seen, _) in obs.pairs.items():
+        here, there = (np.round(at + centre).astype(int).clip(0, [w - 1, h - 1]) for at in (obs.pixels[index], seen))
+        rays = np.column_stack([obs.pixels[index] / state.focal_px, np.ones(len(index))])
+        along = (rays @ (state.rotations[j] @ state.rotations[i].T).T)[:, 2].clip(1e-3)
+        expected = (depth[i][here[:, 1], here[:, 0]] * along).clip(1e-6)
+        ratio = np.log(depth[j][there[:, 1], there[:, 0]].clip(1e-6) / expected)
+        row = np.zeros(frames)
+        row[i], row[j] = 1.0, -1.0
+        rows.append(row)
+        ratios.append(float(np.median(ratio)))
+    scales = np.exp(np.linalg.lstsq(np.stack(rows), np.array(ratios), rcond=None)[0])
+    middle = frames // 2
+    known = depth[middle][geometry.mask[middle].cpu().numpy()]
+    return torch.from_numpy(scales / (scales[middle] * float(np.median(known)) if known.size else 1.0)).float()
 
 
 def matched_points(obs: Observations, frame: int, size: tuple[int, int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

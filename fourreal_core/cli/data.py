@@ -40,6 +40,7 @@ def add_command(commands: argparse._SubParsersAction, parents: list[argparse.Arg
         help="cache: shards of 8-bit cells, fastest to "
         "train on; folders: one an asset, PNG cells and a JSON; webdataset: tar shards of the same",
     )
+    made.add_argument("--flows", action="store_true", help="keep true flows too, for train.flow_weight")
     made.add_argument("--workers", type=int, default=1, metavar="N", help="processes (default 1; 0: none beside this)")
     made.set_defaults(execute=execute)
 
@@ -55,7 +56,7 @@ def execute(args: argparse.Namespace) -> None:
     from .bars import StageBars
 
     sizes = GridOptions(args.views, args.times, parse_size(args.size) or (64, 64))
-    options = CacheOptions(args.split, args.grids, args.per_shard, sizes)
+    options = CacheOptions(args.split, args.grids, args.per_shard, sizes, args.flows)
     with StageBars(args.quiet) as bars:
         step = bars(f"render {args.split}")
         if args.format == "cache":

@@ -9,6 +9,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ..errors import InputError
+from .data.cache import CachedGrids
 from .data.sources import GridSource
 from .options import TrainingConfig
 
@@ -21,12 +23,15 @@ class Batch(NamedTuple):
         known: ``(B, V, T)`` bool.
         level: ``(B, V, T)`` noise levels, 0 where known.
         noise_seeds: One a grid.
+        flows: ``(B, V, T, 2, 2, H, W)`` true flows in pixels to the cell in column 0 of the same row and to the one in
+            row 0 of the same column, for steps that are told; or None.
     """
 
     frames: Tensor
     known: Tensor
     level: Tensor
     noise_seeds: list[int]
+    flows: Tensor | None = None
 
 
 def generator_for(*key: int | str) -> torch.Generator:
@@ -46,20 +51,63 @@ def make_batch(config: TrainingConfig, source: GridSource, step: int, places: ra
     """
     train = config.train
     window, shape = step_shape(config, step)
-    frames, known, levels, seeds = [], [], [], []
+    told = tells_flow(config, step)
+    frames, known, levels, seeds, flows = [], [], [], [], []
     for place in places:
         generator = generator_for(train.seed, config.stage, step, place)
-        grid = source.draw(step * train.batch + place, generator)
-        grid = cut(grid, window, generator)
-        if config.data.augment:
-            grid = augment(grid, generator)
-        grid = _video_of(grid, shape, generator)
+        if told:
+            grid, flow = _with_flow(source, window, config.data.augment, generator)
+            flows.append(flow)
+        else:
+            grid = source.draw(step * train.batch + place, generator)
+            grid = cut(grid, window, generator)
+            if config.data.augment:
+                grid = augment(grid, generator)
+            grid = _video_of(grid, shape, generator)
         frames.append(grid)
         mask = known_cells(config, shape, generator)
+        if told:  # the flows lead to these cells
+            mask = torch.zeros_like(mask)
+            mask[0] = mask[:, 0] = True
         known.append(mask)
         levels.append(torch.where(mask, 0.0, draw_level(config, generator)))
         seeds.append(int(torch.randint(2**31, (), generator=generator)))
-    return Batch(torch.stack(frames).float() / 255, torch.stack(known), torch.stack(levels), seeds)
+    return Batch(
+        torch.stack(frames).float() / 255,
+        torch.stack(known),
+        torch.stack(levels),
+        seeds,
+        torch.stack(flows) if told else None,
+    )
+
+
+def tells_flow(config: TrainingConfig, step: int) -> bool:
+    """Whether a step is told the true flows: those of the first ``flow_steps``, in stages on true grids."""
+    return config.train.flow_weight > 0 and step < config.train.flow_steps and config.stage == "finetune4d"
+
+
+def _with_flow(
+    source: GridSource, window: tuple[int, int], mirrored: bool, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """The first window of a grid, or of every second row or column of it, with its flows; sometimes mirrored."""
+    if not isinstance(source, CachedGrids):
+        raise InputError(
+            "flows asked of data that has none",
+            "a cache rendered with --flows alone",
+            "set train.flow_weight to 0, or name no other data",
+        )
+    cells, flows = source.read_flows(int(torch.randint(len(source), (), generator=generator)))
+    strides = [
+        1 + int(torch.randint(max(1, min(2, n // w)), (), generator=generator))
+        for n, w in zip(cells.shape[:2], window, strict=True)
+    ]
+    pick = (slice(None, window[0] * strides[0], strides[0]), slice(None, window[1] * strides[1], strides[1]))
+    cells, flows = cells[pick], flows[pick]
+    if mirrored and bool(torch.rand((), generator=generator) < 0.5):
+        cells, flows = cells.flip(3), flows.flip(-1) * torch.tensor([-1.0, 1.0])[:, None, None]
+    if mirrored and bool(torch.rand((), generator=generator) < 0.5):
+        cells = cells[..., torch.randperm(3, generator=generator)]
+    return cells, flows
 
 
 def step_shape(config: TrainingConfig, step: int) -> tuple[tuple[int, int], tuple[int, int]]:

@@ -46,3 +46,22 @@ def grid_loss(drawn: Tensor, clean: Tensor, noise: Tensor, known: Tensor, predic
     error = ((drawn.float() - target.float()) ** 2).flatten(3).mean(-1)
     wanted = (~known).float()
     return (error * wanted).flatten(1).sum(1) / wanted.flatten(1).sum(1).clamp_min(1)
+
+
+def flow_distance(offsets: Tensor, flows: Tensor, known: Tensor) -> Tensor:
+    """Mean distance ``(B,)`` in pixels between offsets and true flows, over unknown cells.
+
+    Points that lie outside of the other cell's picture don't count: nothing could be copied there.
+
+    Args:
+        offsets: ``(B, V, T, 2, 2, H, W)`` from a warp head, to the known cells of the row and of the column.
+        flows: The same, true.
+        known: ``(B, V, T)`` bool.
+    """
+    height, width = flows.shape[-2:]
+    x = torch.arange(width, device=flows.device) + 0.5 + flows[:, :, :, :, 0]
+    y = torch.arange(height, device=flows.device)[:, None] + 0.5 + flows[:, :, :, :, 1]
+    counts = ((x > 0) & (x < width) & (y > 0) & (y < height) & ~known[..., None, None, None]).float()
+    # the root has no slope at 0 without the small number
+    away = (((offsets.float() - flows) ** 2).sum(4) + 1e-4).sqrt()
+    return (away * counts).flatten(1).sum(1) / counts.flatten(1).sum(1).clamp_min(1)

@@ -77,6 +77,9 @@ class TrainOptions:
         precision: ``bf16`` autocast, ``float32``, or ``auto``: the faster of the two in a short trial.
         checkpointing: Compute blocks again in the backward pass, to save memory.
         trains: One of TRAINS.
+        flow_weight: Of the distance in pixels between a warp head's offsets and the true flows, beside the loss; 0 for
+            none. It falls to 0 over ``flow_steps``. Only ``finetune4d`` on a cache with flows.
+        flow_steps: First steps that are told the true flows.
         pseudo_share: Pseudo-4D grids to true ones in ``mixed``.
         seed: Of everything random.
         threads: Of torch; 0 leaves them.
@@ -101,6 +104,8 @@ class TrainOptions:
     precision: str = "auto"
     checkpointing: bool = False
     trains: str = "sync"
+    flow_weight: float = 0.0
+    flow_steps: int = 0
     pseudo_share: tuple[int, int] = (1, 2)
     seed: int = 0
     threads: int = 0
@@ -109,7 +114,10 @@ class TrainOptions:
         for name, allowed in (("trains", tuple(TRAINS)), ("levels", LEVELS), ("precision", PRECISIONS)):
             if getattr(self, name) not in allowed:
                 raise InputError(f"train.{name} = {getattr(self, name)!r}", "one of " + ", ".join(allowed), "change it")
-        if min(self.steps, self.batch, self.micro_batch) < 1 or min(self.warm_up, self.most_known, self.threads) < 0:
+        if (
+            min(self.steps, self.batch, self.micro_batch) < 1
+            or min(self.warm_up, self.most_known, self.threads, self.flow_weight, self.flow_steps) < 0
+        ):
             raise InputError(
                 f"{self.steps} steps of {self.batch} in parts of {self.micro_batch}, {self.warm_up} to warm up",
                 "at least 1 each, and no negative numbers",
@@ -213,6 +221,16 @@ class TrainingConfig:
                 f"train.trains = {self.train.trains!r} with the variant {self.model.variant!r}",
                 wanted,
                 "change model.variant",
+            )
+        if (
+            self.train.flow_weight
+            and self.stage == "finetune4d"
+            and (self.base.transformer or self.model.dit.head != "warp" or self.model.dit.proposal)
+        ):
+            raise InputError(
+                "train.flow_weight for a model without offsets to known cells alone",
+                'model.head = "warp" and no proposal',
+                "set train.flow_weight to 0",
             )
         if self.stage == "base" and self.train.trains not in ("base", "all"):
             raise InputError(

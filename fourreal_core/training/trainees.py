@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import torch
@@ -52,6 +53,17 @@ def codec_of(config: TrainingConfig) -> Codec:
 def prediction_of(model: Trainee) -> str:
     """What the network draws: ``velocity`` or ``clean``."""
     return model.spec.dit.prediction if isinstance(model, Model4D) else "velocity"
+
+
+@contextlib.contextmanager
+def offsets_of(model: Trainee) -> Iterator[list[Tensor]]:
+    """While it lasts, the list gets the offsets in pixels of every call of a warp head."""
+    found: list[Tensor] = []
+    handle = model.dit.head_out.register_forward_hook(lambda module, given, made: found.append(made[2]))
+    try:
+        yield found
+    finally:
+        handle.remove()
 
 
 def kept(model: Trainee, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

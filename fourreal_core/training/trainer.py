@@ -19,7 +19,7 @@ from .averaging import Average, learning_rate
 from .batches import Batch, make_batch
 from .data.cache import CachedGrids
 from .data.sources import GridSource
-from .objective import grid_loss, noisy_inputs
+from .objective import flow_distance, grid_loss, noisy_inputs
 from .options import TrainingConfig
 from .preparing import (
     check_data,
@@ -39,7 +39,7 @@ from .states import (
     whole_states,
     whole_weights,
 )
-from .trainees import Trainee, codec_of, kept, prediction_of, put_back, save_trained, with_weights
+from .trainees import Trainee, codec_of, kept, offsets_of, prediction_of, put_back, save_trained, with_weights
 from .validation import validate
 
 if TYPE_CHECKING:
@@ -182,10 +182,11 @@ class _Run:
         total = torch.zeros((), device=self.accelerator.device)
         for i, part in enumerate(parts):
             last = i + 1 == len(parts)
+            share = len(part.frames) / len(self.places)
             with contextlib.nullcontext() if last else self.accelerator.no_sync(self.wrapped):
-                loss = self._loss(part) * (len(part.frames) / len(self.places))
-                self.accelerator.backward(loss)
-            total += loss.detach()
+                loss, told = self._loss(part, step)
+                self.accelerator.backward((loss + told) * share)
+            total += loss.detach() * share
         self.loss = float(self.accelerator.reduce(total, "mean"))
         norm = float(self.accelerator.clip_grad_norm_(self.trained.values(), train.clip))
         if not (math.isfinite(self.loss) and math.isfinite(norm)):
@@ -203,13 +204,22 @@ class _Run:
         self.seconds += perf_counter() - start
         return self._after(rate, norm, sum(p.known.numel() for p in parts))
 
-    def _loss(self, part: Batch) -> torch.Tensor:
+    def _loss(self, part: Batch, step: int) -> tuple[torch.Tensor, torch.Tensor | float]:
+        """The objective, and what is added to it where the true flows are told."""
         inputs, clean, noise = noisy_inputs(part, self.codec)
         device = self.accelerator.device
         inputs = type(inputs)(*(x.to(device) if isinstance(x, torch.Tensor) else x for x in inputs))
-        with torch.autocast(device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+        with (
+            torch.autocast(device.type, torch.bfloat16, enabled=self.precision == "bf16"),
+            offsets_of(self.model) if part.flows is not None else contextlib.nullcontext([]) as offsets,
+        ):
             drawn = self.wrapped(inputs)
-        return grid_loss(drawn, clean.to(device), noise.to(device), inputs.known, prediction_of(self.model)).mean()
+        loss = grid_loss(drawn, clean.to(device), noise.to(device), inputs.known, prediction_of(self.model)).mean()
+        if part.flows is None:
+            return loss, 0.0
+        flows = part.flows.to(device)
+        away = flow_distance(offsets[0].view(flows.shape), flows, inputs.known).mean()
+        return loss, self.config.train.flow_weight * (1 - step / self.config.train.flow_steps) * away
 
     def _after(self, rate: float, norm: float, cells: int) -> torch.Tensor | None:
         run, step, preview = self.config.run, self.step, None

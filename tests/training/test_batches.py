@@ -5,10 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
+from fourreal_core.errors import InputError
 from fourreal_core.model.codec import SpaceToDepth
 from fourreal_core.training.batches import augment, cut, draw_level, generator_for, known_cells, make_batch, step_shape
-from fourreal_core.training.data.cache import CachedGrids
-from fourreal_core.training.objective import grid_loss, noisy_inputs
+from fourreal_core.training.data.cache import CachedGrids, CacheOptions, render_cache
+from fourreal_core.training.data.sources import Mixture
+from fourreal_core.training.objective import flow_distance, grid_loss, noisy_inputs
+from fourreal_core.training.scenes.grids import GridOptions, make_grid
 
 
 def test_a_batch_is_the_same_however_it_is_split(tiny, tiny_cache):
@@ -95,3 +98,32 @@ def test_the_loss_is_zero_for_the_truth_and_blind_to_known_cells(prediction):
     assert torch.equal(grid_loss(wrong_where_known, clean, noise, known, prediction), torch.zeros(2))
     off = grid_loss(truth + 0.5, clean, noise, known, prediction)
     torch.testing.assert_close(off, torch.full((2,), 0.25))
+
+
+def test_flows_come_with_their_window_also_mirrored_and_strided(tiny, tmp_path):
+    sizes = GridOptions(4, 4, (16, 16), window=4)
+    render_cache(tmp_path, CacheOptions("train", 2, 2, sizes, flows=True), 0)
+    config = tiny("finetune4d", train__windows=((2, 2),), train__flow_weight=0.1, train__flow_steps=9, train__batch=12)
+    batch, later = (make_batch(config, CachedGrids(tmp_path), step, range(12)) for step in (0, 9))
+    assert later.flows is None and batch.flows is not None and batch.flows.shape == (12, 2, 2, 2, 2, 16, 16)
+    assert float(batch.flows[:, :, 0, 0].abs().max()) == 0 and float(batch.flows[:, 0, :, 1].abs().max()) == 0
+    true = make_grid("train", 0, sizes).flows, make_grid("train", 1, sizes).flows
+    kept = [(f * 4).round() / 4 for f in true]
+    mirror = torch.tensor([-1.0, 1.0])[:, None, None]
+    allowed = [f[: 2 * a : a, : 2 * b : b] for f in kept for a in (1, 2) for b in (1, 2)]
+    allowed += [f.flip(-1) * mirror for f in allowed]
+    assert all(any(torch.equal(flow, other) for other in allowed) for flow in batch.flows)
+    with pytest.raises(InputError, match="flows asked of data that has none"):
+        make_batch(config, Mixture([CachedGrids(tmp_path)], [1]), 0, range(1))
+
+
+def test_flow_distance_counts_pixels_of_unknown_cells_that_can_be_copied():
+    flows = torch.zeros(1, 2, 2, 2, 2, 4, 4)
+    known = torch.tensor([[[True, True], [True, False]]])
+    offsets = flows.clone()
+    offsets[:, 0] = 50  # known
+    offsets[:, 1, 1, :, 0] = 3
+    offsets[:, 1, 1, :, 1] = 4
+    torch.testing.assert_close(flow_distance(offsets, flows, known), torch.tensor([5.0]), rtol=1e-4, atol=0)
+    flows[:, 1, 1, :, 0, :, :2] = -9  # these lie outside; the other half still is 5 away
+    torch.testing.assert_close(flow_distance(offsets, flows, known), torch.tensor([5.0]), rtol=1e-4, atol=0)

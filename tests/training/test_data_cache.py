@@ -117,3 +117,14 @@ def test_a_mixture_takes_turns_in_its_shares():
     assert pseudo.asked == [0, 1, 2] and true.asked == [0, 1, 2, 3, 4, 5]
     with pytest.raises(InputError, match="one positive share"):
         Mixture([pseudo], [0])
+
+
+def test_flows_are_kept_when_asked(rendered, tmp_path):
+    render_cache(tmp_path, CacheOptions("train", 1, 2, SIZES, flows=True), 0)
+    cells, flows = CachedGrids(tmp_path).read_flows(0)
+    made = make_grid("train", 0, SIZES)
+    assert torch.equal(cells, made.cells)
+    # kept in quarter pixels, up to 31 of them
+    torch.testing.assert_close(flows, made.flows.clamp(-31.75, 31.75), rtol=0, atol=0.126)
+    with pytest.raises(InputError, match="without flows.*--flows"):
+        CachedGrids(rendered).read_flows(0)

@@ -62,8 +62,8 @@ def test_every_family_fills_its_frames_and_moves(family):
     assert float(made.depth.min()) > 0  # something is seen in every pixel of every cell
     assert 0.02 < float(made.masks.float().mean()) < 0.9
     assert float(cells.std((2, 3)).mean()) > 0.05  # texture, not flat colour
-    # half a grey level of 255 is what rounding does; a subject that moves changes far more
-    assert float((cells[:, 0] - cells[:, -1]).abs()[made.masks[:, 0]].mean()) > 0.02
+    # half a grey level of 255 is what rounding does; a subject that moves changes more, also one with parts that stand
+    assert float((cells[:, 0] - cells[:, -1]).abs()[made.masks[:, 0]].mean()) > 0.01
     assert float((cells[0] - cells[1]).abs().mean()) > 0.005
 
 
@@ -151,3 +151,17 @@ def test_limbs_stay_attached():
 def test_options_that_make_no_grid_are_refused(changes):
     with pytest.raises(InputError, match="expected"):
         GridOptions(**changes)
+
+
+def test_flows_lead_to_the_same_surface(grid):
+    """A pixel's colour is found in the cell of the first time and of the first view where the flow says."""
+    cells, pixels = to_float(grid.cells), pixel_grid((48, 64))
+    assert float(grid.flows[:, 0, 0].abs().max()) < 1e-3 and float(grid.flows[0, :, 1].abs().max()) < 1e-3
+    for source, there in ((0, cells[2, 0]), (1, cells[0, 3])):
+        at = pixels + grid.flows[2, 3, source].permute(1, 2, 0)
+        inside = ((at > 0) & (at < torch.tensor([64.0, 48.0]))).all(-1)
+        still = (there - cells[2, 3])[inside].abs().mean(-1)
+        moved = (sample(there, at[inside]) - cells[2, 3][inside]).abs().mean(-1)[still > 0.02]
+        # the median passes over what is hidden there; nearest pixels of fine textures are not exact
+        assert float(inside.float().mean()) > 0.6 and len(moved) > 200
+        assert float(moved.median()) < 0.8 * float(still[still > 0.02].median())

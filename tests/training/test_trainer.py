@@ -21,9 +21,11 @@ from fourreal_core.model.model_file import load_model
 from fourreal_core.model.sync_file import load_sync
 from fourreal_core.training import states, trainer
 from fourreal_core.training.batches import make_batch
-from fourreal_core.training.data.cache import CachedGrids
-from fourreal_core.training.objective import grid_loss, noisy_inputs
+from fourreal_core.training.data.cache import CachedGrids, CacheOptions, render_cache
+from fourreal_core.training.objective import flow_distance, grid_loss, noisy_inputs
+from fourreal_core.training.scenes.grids import GridOptions
 from fourreal_core.training.states import whole_states
+from fourreal_core.training.trainees import offsets_of
 
 pytest.importorskip("accelerate")
 ROOT = Path(__file__).resolve().parents[2]
@@ -106,6 +108,33 @@ def test_other_parts_are_trained_when_asked(base, tiny, kept, tmp_path, trains, 
     fresh = load_model(start).with_variant(variant)
     changed = {n for n, w in trained.state_dict().items() if not torch.equal(w, fresh.state_dict()[n])}
     assert changed and all(name.startswith(prefix) and "mlp" not in name or trains == "all" for name in changed)
+
+
+def test_true_flows_are_told_at_first(tiny, tmp_path):
+    render_cache(tmp_path / "flows", CacheOptions("train", 2, 2, GridOptions(3, 3, (16, 16)), flows=True), 0)
+    config = tiny(
+        "finetune4d",
+        data__cache=str(tmp_path / "flows"),
+        train__trains="all",
+        data__augment=False,
+        train__windows=((3, 3),),
+        train__flow_weight=1.0,
+        train__flow_steps=60,
+        train__steps=60,
+        train__ema=0.0,
+        run__validation=0,
+    )
+    trainer.train_stage(config)
+    batch = make_batch(config, CachedGrids(tmp_path / "flows"), 0, range(2))
+    inputs = noisy_inputs(batch, SpaceToDepth(1))[0]
+    away = []
+    for model in (load_model(config.folder / "model.safetensors"), Model4D(config.model)):
+        with torch.no_grad(), offsets_of(model) as offsets:
+            model(inputs)
+        away.append(float(flow_distance(offsets[0].view(batch.flows.shape), batch.flows, batch.known).mean()))
+    assert away[0] < 0.95 * away[1]
+    with pytest.raises(InputError, match="offsets to known cells"):
+        tiny("finetune4d", train__flow_weight=0.1, model__head="conv")
 
 
 def test_pseudo4d_runs_on_the_rows_of_grids(base, tiny, kept):

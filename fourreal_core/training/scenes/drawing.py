@@ -81,6 +81,8 @@ class Drawn:
         depth: ``(V, T, H, W)`` float32 z-depth of the nearest surface in the pixel.
         tracks: ``(T, N, 3)`` world positions of surface points, the first half on the subject; N is 0 if not asked for.
         seen: ``(V, T, N)`` bool, whether a cell sees the point.
+        flows: ``(V, T, 2, 2, H, W)`` float32, how far away in pixels (x, y) the point that a pixel shows is in the cell
+            of the same view at the first time, and in the cell of the first view at the same time; seen there or not.
     """
 
     cells: Tensor
@@ -88,6 +90,7 @@ class Drawn:
     depth: Tensor
     tracks: Tensor
     seen: Tensor
+    flows: Tensor
 
 
 def assemble(subject: list[Piece], paints: list[Picture], standing: list[Standing]) -> MovingMeshes:
@@ -158,12 +161,14 @@ def draw(scene: MovingMeshes, cameras: Cameras, light: Light, tracked: int = 0, 
     screen = np.zeros((scene.points.shape[1], 3), np.float32)
     nearness, owner = np.empty((2 * height, 2 * width), np.float32), np.empty((2 * height, 2 * width), np.int32)
     constants = np.float32([light.ambient, _SHADOW_BIAS, light.haze, light.haze_grey])
+    flows = np.empty((views, times, 2, 2, height, width), np.float32)
+    poses = cameras.world_to_cam[:, :3].numpy()
+    k = 2 * cameras.intrinsics.numpy()
+    lenses = np.stack([k[:, 0, 0], k[:, 1, 1], k[:, 0, 2], k[:, 1, 2]], -1).astype(np.float32)
     for v in range(views):
-        pose = cameras.world_to_cam[v, :3].numpy()
-        k = 2 * cameras.intrinsics[v].numpy()
-        lens = np.float32([k[0, 0], k[1, 1], k[0, 2], k[1, 2]])
         for t in range(times):
-            kernels.draw_faces(scene.points[t], pose, lens, scene.faces, scene.flags, screen, nearness, owner)
+            seen_by = (poses[v], lenses[v])
+            kernels.draw_faces(scene.points[t], *seen_by, scene.faces, scene.flags, screen, nearness, owner)
             kernels.shade_cell(
                 screen,
                 nearness,
@@ -182,14 +187,13 @@ def draw(scene: MovingMeshes, cameras: Cameras, light: Light, tracked: int = 0, 
                 masks[v, t],
                 depth[v, t],
             )
-            kernels.see_points(tracks[t], pose, lens, nearness, np.float32(0.02), seen[v, t])
-    return Drawn(
-        torch.from_numpy(cells),
-        torch.from_numpy(masks).bool(),
-        torch.from_numpy(depth),
-        torch.from_numpy(tracks),
-        torch.from_numpy(seen).bool(),
-    )
+            kernels.see_points(tracks[t], *seen_by, nearness, np.float32(0.02), seen[v, t])
+            corners = (scene.points[0], scene.points[t])
+            kernels.trace_cell(
+                screen, nearness, owner, scene.faces, *corners, *seen_by, poses[0], lenses[0], flows[v, t]
+            )
+    truth = (torch.from_numpy(masks).bool(), torch.from_numpy(depth), torch.from_numpy(tracks))
+    return Drawn(torch.from_numpy(cells), *truth, torch.from_numpy(seen).bool(), torch.from_numpy(flows))
 
 
 def _pyramid(pictures: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:

@@ -88,6 +88,7 @@ class MadeGrid:
         cameras: The V cameras.
         tracks: ``(T, N, 3)`` world positions of surface points; the first half lies on the subject.
         seen: ``(V, T, N)`` bool, whether a cell sees the point.
+        flows: ``(V, T, 2, 2, H, W)`` float32 pixels, see Drawn.
         family: Kind of the subject.
         seed: What made it.
     """
@@ -98,6 +99,7 @@ class MadeGrid:
     cameras: Cameras
     tracks: Tensor
     seen: Tensor
+    flows: Tensor
     family: str
     seed: int
 
@@ -130,7 +132,7 @@ def make_grid(split: str, index: int, options: GridOptions | None = None) -> Mad
     standing = surround(dice, ground, side)
     cameras = camera_path(dice, np.arange(options.views, dtype=np.float32) / (options.window - 1), options.size, ground)
     drawn = draw(assemble(subject, paints, standing), cameras, Light.any(dice), options.tracked, dice)
-    return MadeGrid(drawn.cells, drawn.masks, drawn.depth, cameras, drawn.tracks, drawn.seen, family, seed)
+    return MadeGrid(drawn.cells, drawn.masks, drawn.depth, cameras, drawn.tracks, drawn.seen, drawn.flows, family, seed)
 
 
 def to_float(cells: Tensor) -> Tensor:

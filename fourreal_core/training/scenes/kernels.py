@@ -286,6 +286,48 @@ def shade_cell(
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
+def trace_cell(screen, nearness, owner, faces, first, now, pose, lens, first_pose, first_lens, out):
+    """Where the surface points that one cell shows lie in two other cells.
+
+    Args:
+        screen, nearness, owner: The cell's, from ``draw_faces``.
+        faces: ``(F, 3)``.
+        first: ``(N, 3)`` corners at the first time.
+        now: ``(N, 3)`` corners at the cell's time.
+        pose, lens: The cell's view.
+        first_pose, first_lens: The first view.
+        out: ``(2, 2, H, W)`` float32, filled with how far away in pixels (x, y) the point is at the first time in the
+            cell's view, and at the cell's time in the first view.
+    """
+    at = np.empty(3, np.float32)
+    for row in range(out.shape[2]):
+        for column in range(out.shape[3]):
+            y, x = 2 * row, 2 * column
+            for sub in range(1, 4):  # the nearest of the pixel's samples
+                if nearness[2 * row + sub // 2, 2 * column + sub % 2] > nearness[y, x]:
+                    y, x = 2 * row + sub // 2, 2 * column + sub % 2
+            i = owner[y, x]
+            out[:, :, row, column] = 0
+            if i < 0:
+                continue
+            a, b, c = faces[i, 0], faces[i, 1], faces[i, 2]
+            x0, y0, x1, y1, x2, y2 = screen[a, 0], screen[a, 1], screen[b, 0], screen[b, 1], screen[c, 0], screen[c, 1]
+            area = (x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0)
+            px, py = x + 0.5, y + 0.5
+            w1 = ((px - x0) * (y2 - y0) - (x2 - x0) * (py - y0)) / area * screen[b, 2] / nearness[y, x]
+            w2 = ((x1 - x0) * (py - y0) - (px - x0) * (y1 - y0)) / area * screen[c, 2] / nearness[y, x]
+            for k in range(2):
+                where, matrix, glass = (first, pose, lens) if k == 0 else (now, first_pose, first_lens)
+                for j in range(3):
+                    at[j] = (1 - w1 - w2) * where[a, j] + w1 * where[b, j] + w2 * where[c, j]
+                z = max(matrix[2, 0] * at[0] + matrix[2, 1] * at[1] + matrix[2, 2] * at[2] + matrix[2, 3], _NEAR)
+                u = matrix[0, 0] * at[0] + matrix[0, 1] * at[1] + matrix[0, 2] * at[2] + matrix[0, 3]
+                v = matrix[1, 0] * at[0] + matrix[1, 1] * at[1] + matrix[1, 2] * at[2] + matrix[1, 3]
+                out[k, 0, row, column] = (u / z * glass[0] + glass[2] - px) * 0.5
+                out[k, 1, row, column] = (v / z * glass[1] + glass[3] - py) * 0.5
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
 def see_points(points, pose, lens, nearness, tolerance, out):
     """Which of ``points (N, 3)`` a cell sees: in its picture and not behind what its z-buffer holds."""
     height, width = nearness.shape

@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 _WIDTH = 160  # checks look at small pictures: what they ask needs no detail
 _BLANK = 2.0  # grey levels of 255 that a picture's middle half must span
 _AGREE = 25.0  # grey levels between a pixel and what flow says it is in the next frame
-_CUT = 0.2  # share of pixels in common below which two neighbouring frames are of two takes
+_CUT = 0.3  # share of pixels in common below which two neighbouring frames are of two takes
 _MOVING = 0.1  # share of surely matched pixels that no camera explains; generated views reach 0.08
 
 

@@ -120,7 +120,8 @@ def turned(state: Bundle, obs: Observations) -> Bundle:
 def turning_scales(state: Bundle, obs: Observations, geometry: Geometry) -> Tensor:
     """What each frame's depths ``(F,)`` are multiplied by so that a camera that turns sees one scene.
 
-    The median depth of the central frame becomes 1. A point has the same distance from all its cameras, so every two frames that share points say one ratio.
+    The median depth of the central frame becomes 1. A point has the same distance from all its cameras, so every two
+    frames that share points say one ratio.
     """
     frames, (h, w) = len(geometry.depth), geometry.size
     depth, centre = geometry.depth.cpu().numpy(), np.array([(w - 1) / 2, (h - 1) / 2])

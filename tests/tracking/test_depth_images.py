@@ -14,19 +14,22 @@ from fourreal_core.tracking.bundle import Bundle, Observations
 from fourreal_core.tracking.depth_images import DepthPictures, align
 from fourreal_core.tracking.geometry import Geometry
 from fourreal_core.tracking.geometry_sources import GivenGeometry
+from fourreal_core.tracking.parallax import ParallaxOptions
 from fourreal_core.tracking.placing import adjust_clip, matched_points
 
-from .worlds import SIZE, World, look, path
+from .worlds import FOCAL_PX, SIZE, World, look, path
 
 GAIN = torch.tensor([1.0, 1.3, 0.8, 1.1, 0.7])[:, None, None]
 SHIFT = torch.tensor([0.0, 0.2, -0.1, 0.3, 0.1])[:, None, None]
 Solved = tuple[Bundle, Observations]
+KNOWN = ParallaxOptions(focal_px=FOCAL_PX)
+"""The focal length is not what is tested here."""
 
 
 @pytest.fixture(scope="module")
 def solved(walk: World) -> Solved:
     """Cameras and matched points, found once."""
-    return adjust_clip(walk.frames)
+    return adjust_clip(walk.frames, options=KNOWN)
 
 
 def drawn(walk: World, kind: str) -> torch.Tensor:
@@ -87,8 +90,8 @@ def test_the_source_is_one_call(walk: World) -> None:
     """Small pictures are enlarged, and the cameras come along."""
     small = torch.nn.functional.interpolate(drawn(walk, "inverse")[:, None], scale_factor=0.5, mode="area")[:, 0]
     seen: list[tuple[int, int]] = []
-    found = DepthPictures(small, "inverse")(walk.frames, on_step=lambda done, total, preview=None: seen.append(
-        (done, total)))
+    found = DepthPictures(small, "inverse")(walk.frames, options=KNOWN, on_step=lambda done, total, preview=None:
+                                            seen.append((done, total)))
     assert found.size == SIZE and depth_error(found.depth, walk)[0] < 0.03
     assert found.cameras.world_to_cam.shape == (5, 4, 4) and seen == sorted(seen) and seen[-1] == (10, 10)
 
@@ -98,7 +101,7 @@ def test_a_camera_that_only_turns_is_reported_and_gives_a_plain_guess(caplog: py
     cameras.world_to_cam[:, :3, 3] = 0
     turning = look(cameras)
     with caplog.at_level(logging.WARNING, "fourreal_core"):
-        found = DepthPictures(1 / turning.depth, "inverse")(turning.frames)
+        found = DepthPictures(1 / turning.depth, "inverse")(turning.frames, options=KNOWN)
     assert "next to no parallax: scale and shift of the depth pictures are a guess" in caplog.text
     assert 0.6 < float(found.depth.min()) < float(found.depth.max()) < 2.1  # inverse depth from 0.5 to 1.5
     nearer = turning.depth < turning.depth.mean()

@@ -28,8 +28,7 @@ def bench() -> ModuleType:
         sys.path.remove(str(BENCHMARKS))
 
 
-@pytest.mark.parametrize("kind", ["rigid", "articulated", "soft"])
-@pytest.mark.parametrize("off", [0.0, 2.0])
+@pytest.mark.parametrize(("kind", "off"), [("rigid", 0.0), ("articulated", 2.0), ("soft", 0.0)])
 def test_worlds_are_what_they_say(bench: ModuleType, kind: str, off: float) -> None:
     world = bench.make_world(kind, VIEWS, SIZE, off)
     torch.testing.assert_close(world.at(0.0), world.points, rtol=0, atol=1e-6)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from fourreal_core.errors import InputError
 from fourreal_core.model.codec import SpaceToDepth
@@ -21,7 +22,7 @@ from fourreal_core.model.model_file import load_model
 from fourreal_core.model.sync_file import load_sync
 from fourreal_core.training import states, trainer
 from fourreal_core.training.batches import make_batch
-from fourreal_core.training.data.cache import CachedGrids, CacheOptions, render_cache
+from fourreal_core.training.data.cache import FORMAT, CachedGrids, CacheOptions, render_cache, shard_path
 from fourreal_core.training.objective import flow_distance, grid_loss, noisy_inputs
 from fourreal_core.training.scenes.grids import GridOptions
 from fourreal_core.training.states import whole_states
@@ -111,28 +112,22 @@ def test_other_parts_are_trained_when_asked(base, tiny, kept, tmp_path, trains, 
 
 
 def test_true_flows_are_told_at_first(tiny, tmp_path):
-    render_cache(tmp_path / "flows", CacheOptions("train", 2, 2, GridOptions(3, 3, (16, 16)), flows=True), 0)
-    config = tiny(
-        "finetune4d",
-        data__cache=str(tmp_path / "flows"),
-        train__trains="all",
-        data__augment=False,
-        train__windows=((3, 3),),
-        train__flow_weight=1.0,
-        train__flow_steps=60,
-        train__steps=60,
-        train__ema=0.0,
-        run__validation=0,
-    )
+    """A flow that is the same everywhere is learned within a few steps."""
+    folder = tmp_path / "flows"
+    render_cache(folder, CacheOptions("train", 2, 2, GridOptions(3, 3, (16, 16)), flows=True), 0)
+    shard = shard_path(folder, "train", 0)
+    save_file(load_file(shard) | {"flows": torch.full((2, 3, 3, 2, 2, 16, 16), 12, dtype=torch.int8)}, shard,
+              {"format": FORMAT})  # fmt: skip
+    told = {"train__flow_weight": 1.0, "train__flow_steps": 100, "train__steps": 12, "train__learning_rate": 1e-2}
+    config = tiny("finetune4d", data__cache=str(folder), data__augment=False, train__trains="all", train__ema=0.0,
+                  run__validation=0, train__windows=((3, 3),), **told)  # fmt: skip
     trainer.train_stage(config)
-    batch = make_batch(config, CachedGrids(tmp_path / "flows"), 0, range(2))
-    inputs = noisy_inputs(batch, SpaceToDepth(1))[0]
-    away = []
-    for model in (load_model(config.folder / "model.safetensors"), Model4D(config.model)):
-        with torch.no_grad(), offsets_of(model) as offsets:
-            model(inputs)
-        away.append(float(flow_distance(offsets[0].view(batch.flows.shape), batch.flows, batch.known).mean()))
-    assert away[0] < 0.95 * away[1]
+    batch = make_batch(config, CachedGrids(folder), 0, range(2))
+    inputs, model = noisy_inputs(batch, SpaceToDepth(1))[0], load_model(config.folder / "model.safetensors")
+    with torch.no_grad(), offsets_of(model) as offsets:
+        model(inputs)
+    away = flow_distance(offsets[0].view(batch.flows.shape), batch.flows, batch.known)
+    assert float(away.mean()) < 0.5 * 18**0.5  # 3 pixels in x and in y: untrained offsets are 0
     with pytest.raises(InputError, match="offsets to known cells"):
         tiny("finetune4d", train__flow_weight=0.1, model__head="conv")
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from ..errors import InputError
 from .data.cache import CachedGrids
 from .data.sources import GridSource
+from .floors import flow_proposal
 from .options import TrainingConfig
 
 
@@ -25,6 +26,7 @@ class Batch(NamedTuple):
         noise_seeds: One a grid.
         flows: ``(B, V, T, 2, 2, H, W)`` true flows in pixels to the cell in column 0 of the same row and to the one in
             row 0 of the same column, for steps that are told; or None.
+        proposal: ``(B, V, T, H, W, 3)`` a first completion, given frames where known; or None.
     """
 
     frames: Tensor
@@ -32,6 +34,7 @@ class Batch(NamedTuple):
     level: Tensor
     noise_seeds: list[int]
     flows: Tensor | None = None
+    proposal: Tensor | None = None
 
 
 def generator_for(*key: int | str) -> torch.Generator:
@@ -72,13 +75,13 @@ def make_batch(config: TrainingConfig, source: GridSource, step: int, places: ra
         known.append(mask)
         levels.append(torch.where(mask, 0.0, draw_level(config, generator)))
         seeds.append(int(torch.randint(2**31, (), generator=generator)))
-    return Batch(
-        torch.stack(frames).float() / 255,
-        torch.stack(known),
-        torch.stack(levels),
-        seeds,
-        torch.stack(flows) if told else None,
-    )
+    videos, mask = torch.stack(frames).float() / 255, torch.stack(known)
+    proposal = None
+    if train.proposal == "flow" and min(shape) > 1:
+        proposal = torch.stack([flow_proposal(grid) for grid in videos])
+        proposal = torch.where(mask[..., None, None, None], videos, proposal)
+    told_flows = torch.stack(flows) if told else None
+    return Batch(videos, mask, torch.stack(levels), seeds, told_flows, proposal)
 
 
 def tells_flow(config: TrainingConfig, step: int) -> bool:

@@ -29,7 +29,8 @@ def noisy_inputs(batch: Batch, codec: Codec) -> tuple[GridInputs, Tensor, Tensor
     ).to(clean)
     level = batch.level[..., None, None, None].to(clean)
     mixed = (1 - level) * clean + level * noise
-    return GridInputs(mixed, batch.level.to(clean), batch.known), clean, noise
+    proposal = None if batch.proposal is None else codec.encode(batch.proposal)
+    return GridInputs(mixed, batch.level.to(clean), batch.known, proposal), clean, noise
 
 
 def grid_loss(drawn: Tensor, clean: Tensor, noise: Tensor, known: Tensor, prediction: str) -> Tensor:

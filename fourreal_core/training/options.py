@@ -16,6 +16,7 @@ STAGES = ("base", "pseudo4d", "finetune4d", "mixed")
 TRAINS = {"base": "base", "sync": "sync", "cross_time": "attention", "temporal": "attention", "all": "all"}
 """What may be trained, and the model's own name for those parameters."""
 LEVELS = ("uniform", "logit_normal")
+PROPOSALS = ("none", "flow")
 _SECTIONS = ("model", "data", "train", "run", "base")
 PRECISIONS = ("float32", "bf16", "auto")
 
@@ -80,6 +81,7 @@ class TrainOptions:
         flow_weight: Of the distance in pixels between a warp head's offsets and the true flows, beside the loss; 0 for
             none. It falls to 0 over ``flow_steps``. Only ``finetune4d`` on a cache with flows.
         flow_steps: First steps that are told the true flows.
+        proposal: What a model that takes proposals is shown: ``flow``, the mean of both clips' flows; or ``none``.
         pseudo_share: Pseudo-4D grids to true ones in ``mixed``.
         seed: Of everything random.
         threads: Of torch; 0 leaves them.
@@ -106,12 +108,14 @@ class TrainOptions:
     trains: str = "sync"
     flow_weight: float = 0.0
     flow_steps: int = 0
+    proposal: str = "none"
     pseudo_share: tuple[int, int] = (1, 2)
     seed: int = 0
     threads: int = 0
 
     def __post_init__(self) -> None:
-        for name, allowed in (("trains", tuple(TRAINS)), ("levels", LEVELS), ("precision", PRECISIONS)):
+        names = (("trains", tuple(TRAINS)), ("levels", LEVELS), ("precision", PRECISIONS), ("proposal", PROPOSALS))
+        for name, allowed in names:
             if getattr(self, name) not in allowed:
                 raise InputError(f"train.{name} = {getattr(self, name)!r}", "one of " + ", ".join(allowed), "change it")
         if (
@@ -221,6 +225,12 @@ class TrainingConfig:
                 f"train.trains = {self.train.trains!r} with the variant {self.model.variant!r}",
                 wanted,
                 "change model.variant",
+            )
+        if (self.train.proposal != "none") != self.model.dit.proposal:
+            raise InputError(
+                f"train.proposal = {self.train.proposal!r} with model.proposal = {self.model.dit.proposal}",
+                "a model that takes proposals, and proposals for it",
+                "change one of them",
             )
         if (
             self.train.flow_weight

@@ -10,12 +10,13 @@ from ..model.dit import GridInputs
 from ..model.model4d import Model4D
 from .batches import generator_for
 from .data.cache import CachedGrids
+from .floors import flow_proposal
 from .options import TrainingConfig
 from .scenes.grids import to_float
 
 
 @torch.no_grad()
-def first_guess(model: Model4D, frames: Tensor, known: Tensor, seed: int = 0) -> Tensor:
+def first_guess(model: Model4D, frames: Tensor, known: Tensor, seed: int = 0, proposal: Tensor | None = None) -> Tensor:
     """The mean of what the model holds for possible: its clean frames ``(V, T, H, W, 3)`` at noise level 1.
 
     Args:
@@ -23,12 +24,18 @@ def first_guess(model: Model4D, frames: Tensor, known: Tensor, seed: int = 0) ->
         frames: ``(V, T, H, W, 3)`` in ``[0, 1]``; only known cells are looked at.
         known: ``(V, T)`` bool.
         seed: Of the noise.
+        proposal: ``(V, T, H, W, 3)`` for a model that takes one.
     """
     codec = SpaceToDepth(model.spec.dit.subpixel)
     clean = codec.encode(frames)
     noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(seed))
     given = known[..., None, None, None]
-    inputs = GridInputs(torch.where(given, clean, noise)[None], (~known).float()[None], known[None])
+    inputs = GridInputs(
+        torch.where(given, clean, noise)[None],
+        (~known).float()[None],
+        known[None],
+        None if proposal is None else codec.encode(proposal)[None],
+    )
     return codec.decode(model.predict(inputs).clean[0])
 
 
@@ -56,7 +63,8 @@ def validate(
         if config.stage == "base":
             made, mine = _videos(model, truth, i)
         else:
-            made, mine = first_guess(model, truth, known, i), known
+            proposal = flow_proposal(truth) if model.spec.dit.proposal else None
+            made, mine = first_guess(model, truth, known, i, proposal), known
         wrong = (made - truth) ** 2
         everything.append(_decibels(wrong[~mine].flatten(1).mean(1)))
         subject = (wrong.mean(-1) * masks)[~mine].flatten(1).sum(1) / masks[~mine].flatten(1).sum(1).clamp_min(1)

@@ -10,6 +10,7 @@ from fourreal_core.model.codec import SpaceToDepth
 from fourreal_core.training.batches import augment, cut, draw_level, generator_for, known_cells, make_batch, step_shape
 from fourreal_core.training.data.cache import CachedGrids, CacheOptions, render_cache
 from fourreal_core.training.data.sources import Mixture
+from fourreal_core.training.floors import flow_proposal
 from fourreal_core.training.objective import flow_distance, grid_loss, noisy_inputs
 from fourreal_core.training.scenes.grids import GridOptions, make_grid
 
@@ -127,3 +128,15 @@ def test_flow_distance_counts_pixels_of_unknown_cells_that_can_be_copied():
     torch.testing.assert_close(flow_distance(offsets, flows, known), torch.tensor([5.0]), rtol=1e-4, atol=0)
     flows[:, 1, 1, :, 0, :, :2] = -9  # these lie outside; the other half still is 5 away
     torch.testing.assert_close(flow_distance(offsets, flows, known), torch.tensor([5.0]), rtol=1e-4, atol=0)
+
+
+def test_refiners_are_shown_what_flow_proposes(tiny, tiny_cache):
+    config = tiny("finetune4d", model__proposal=True, train__proposal="flow", train__windows=((3, 3),))
+    batch = make_batch(config, CachedGrids(tiny_cache), 0, range(2))
+    assert torch.equal(batch.proposal[batch.known], batch.frames[batch.known])
+    hidden = torch.where(batch.known[..., None, None, None], batch.frames, 0.0)
+    shown = torch.stack([flow_proposal(grid) for grid in hidden])
+    assert torch.equal(batch.proposal, shown)  # nothing of the unknown cells is in it
+    assert noisy_inputs(batch, SpaceToDepth(1))[0].proposal.shape == (2, 3, 3, 3, 16, 16)
+    with pytest.raises(InputError, match="proposals for it"):
+        tiny("finetune4d", train__proposal="flow")

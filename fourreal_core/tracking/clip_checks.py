@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 _WIDTH = 160  # checks look at small pictures: what they ask needs no detail
 _BLANK = 2.0  # grey levels of 255 that a picture's middle half must span
 _AGREE = 25.0  # grey levels between a pixel and what flow says it is in the next frame
-_CUT = 0.3  # share of pixels in common below which two neighbouring frames are of two takes
+_CUT = 0.2  # share of pixels in common below which two neighbouring frames are of two takes
 _MOVING = 0.1  # share of surely matched pixels that no camera explains; generated views reach 0.08
 
 
@@ -93,7 +93,7 @@ def report_clips(freeze_time: Tensor, fixed_view: Tensor, valid: Tensor | None =
             log.warning("frames of one colour in the %s clip: %s of %d; nothing can be followed through them", name,
                         _listed(found.blank), len(frames))
         if found.cuts:
-            log.warning("the %s clip seems to cut after frame %s: no more than %.0f %% of the picture goes on there; "
+            log.warning("the %s clip seems to cut or jump after frame %s: no more than %.0f %% of the picture goes on there; "
                         "give a clip of one take", name, _listed(found.cuts),
                         100 * max(found.common[k] for k in found.cuts))
 

@@ -93,8 +93,8 @@ def report_clips(freeze_time: Tensor, fixed_view: Tensor, valid: Tensor | None =
             log.warning("frames of one colour in the %s clip: %s of %d; nothing can be followed through them", name,
                         _listed(found.blank), len(frames))
         if found.cuts:
-            log.warning("the %s clip seems to cut or jump after frame %s: no more than %.0f %% of the picture goes on there; "
-                        "give a clip of one take", name, _listed(found.cuts),
+            log.warning("the %s clip seems to cut or jump after frame %s: no more than %.0f %% of the picture goes on "
+                        "there; give a clip of one take", name, _listed(found.cuts),
                         100 * max(found.common[k] for k in found.cuts))
 
 

@@ -16,11 +16,12 @@ from ..rasterizer import RasterOptions
 from ..tracking.tracks import Tracks
 from .deformation import Deformation, DeformationSpec, TrackFitOptions, ray_coordinates, solve_from_tracks
 from .gaussians import Splats
-from .lattice import view_points
 from .losses import photometric_loss
-from .motion import motion_weights, world_motion
+from .motion import world_motion
+from .motion_maps import MotionMapOptions, motion_maps, splat_motion
 from .render import render_cell
 from .scene import Scene4D
+from .track_residual import residual_maps
 
 log = logging.getLogger(__name__)
 
@@ -35,12 +36,12 @@ class FitOptions:
         color_rate: Of colours.
         scale_rate: Of log scales and opacity logits.
         ssim_weight: Share of structural dissimilarity in the rendering loss.
-        still_px: Travel in pixels up to which a point counts as standing.
-        margin_px: Pixels by which moving regions are widened.
         features: Hidden units of the deformation.
         frequencies: Their lowest and highest frequency in radians over the radius of what moves.
         max_knots: Most times at which the deformation has offsets of its own.
+        maps: How moving regions are outlined.
         track_fit: How tracks start the deformation.
+        keep_residual: Keep what tracks found beyond the deformation as a fixed correction.
         seed: Of the waves, the draws and the order of cells.
     """
 
@@ -49,19 +50,18 @@ class FitOptions:
     color_rate: float = 5e-3
     scale_rate: float = 1e-2
     ssim_weight: float = 0.2
-    still_px: float = 0.7
-    margin_px: int = 1
     features: int = 512
     frequencies: tuple[float, float] = (2.0, 32.0)
     max_knots: int = 24
+    maps: MotionMapOptions = field(default_factory=MotionMapOptions)
     track_fit: TrackFitOptions = field(default_factory=TrackFitOptions)
+    keep_residual: bool = True
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if min(self.steps, self.margin_px) < 0 or min(self.features, self.max_knots) < 1:
-            raise InputError(f"{self.steps} steps, a margin of {self.margin_px} pixels, {self.features} features and "
-                             f"{self.max_knots} knots", "no negative steps or margin, at least 1 of the others",
-                             "leave them at their defaults")
+        if self.steps < 0 or min(self.features, self.max_knots) < 1:
+            raise InputError(f"{self.steps} steps, {self.features} features and {self.max_knots} knots",
+                             "no negative steps, at least 1 of the others", "leave them at their defaults")
         if not 0 <= self.ssim_weight <= 1:
             raise InputError(f"an SSIM weight of {self.ssim_weight}", "a share between 0 and 1", "use 0.2")
 
@@ -89,13 +89,14 @@ def fit_deformation(scene: Scene4D, grid: FrameGrid, time_tracks: Tracks | None,
         raise InputError("a scene without splats", "at least one", "prune fewer floaters, or check the clip")
     scene = replace(scene, times=grid.times)
     generator = torch.Generator().manual_seed(options.seed)
-    start, total = scene.views + 2, scene.views + 2 + options.steps
+    start = 2 * scene.views + 1
+    total = start + options.steps
     if grid.times == 1:
         scene = replace(scene, deformation=None)
     elif time_tracks is None:
         scene = start_standing(scene, options, generator)
     else:
-        scene = start_from_tracks(scene, time_tracks, options, generator,
+        scene = start_from_tracks(scene, time_tracks, grid.freeze_time, options, generator,
                                   lambda done, n, preview=None: on_step(done, total))
     on_step(start, total)
     with torch.enable_grad():
@@ -112,30 +113,37 @@ def motion_spec(points: Tensor, times: int, options: FitOptions) -> DeformationS
     return replace(spec, centre=tuple(centre.tolist()), extent=float(radius.clamp_min(1e-3)))
 
 
-def start_from_tracks(scene: Scene4D, tracks: Tracks, options: FitOptions, generator: torch.Generator,
+def start_from_tracks(scene: Scene4D, tracks: Tracks, frames: Tensor, options: FitOptions, generator: torch.Generator,
                       on_step: OnStep = no_progress) -> Scene4D:
-    """Decides what moves and solves the deformation from the fixed-view clip's tracks; a step a view and one more."""
+    """Decides what moves and solves the deformation from the fixed-view clip's tracks; two steps a view and one more.
+
+    Args:
+        scene: Canonical splats that stand.
+        tracks: Of the fixed-view clip.
+        frames: The freeze-time clip ``(V, H, W, 3)`` in ``[0, 1]``, whose outlines moving regions follow.
+        options: See FitOptions.
+        generator: Of the waves and draws.
+        on_step: Progress.
+    """
     motion = world_motion(scene, tracks)
-    moving = motion.travel_px > options.still_px
+    moving = motion.travel_px > options.maps.still_px
     if not bool(moving.any()):
         log.info("motion: the fixed-view clip stands still")
         return replace(scene, deformation=None)
-
-    def weights(points: Tensor) -> Tensor:
-        return motion_weights(scene, motion, points, options.still_px, options.margin_px)
-
-    maps = []
-    for v in range(scene.views):
-        maps.append(weights(view_points(scene, v)))
-        on_step(v + 1, scene.views + 1)
+    total = 2 * scene.views + 1
+    maps = motion_maps(scene, motion, frames, options.maps, lambda done, n, preview=None: on_step(done, total))
     points = motion.points[moving]
     deformation = Deformation(motion_spec(points, scene.times, options), generator).to(points.device)
     px_per_unit = scene.cameras.intrinsics[0, 0, 0] / tracks.positions[0, moving, 2].clamp_min(1e-3)
     error = solve_from_tracks(deformation, points, motion.offsets[:, moving], motion.visible[:, moving], px_per_unit,
                               options.track_fit, generator)
-    on_step(scene.views + 1, scene.views + 1)
-    scene = replace(scene, motion_weight=weights(scene.splats.means), deformation=deformation,
-                    view_motion=torch.stack(maps).view_as(scene.view_motion))
+    on_step(scene.views + 1, total)
+    residual = None
+    if options.keep_residual:
+        residual = residual_maps(scene, deformation, motion, maps, frames, options.maps,
+                                 on_step=lambda done, n, preview=None: on_step(scene.views + 1 + done, total))
+    scene = replace(scene, motion_weight=splat_motion(scene, maps), view_motion=maps, deformation=deformation,
+                    motion_residual=residual)
     log.info("motion: %.1f %% of the splats move; the field follows the tracks to %.2f px",
              100 * float(scene.motion_weight.mean()), error)
     return scene

@@ -25,7 +25,11 @@ def view_points(scene: Scene4D, view: int) -> Tensor:
 
 def view_lattice(scene: Scene4D, view: int) -> MovingPoints:
     """The same points, ready for many times."""
-    return moving_points(scene, view_points(scene, view), scene.view_motion[view].reshape(-1))
+    points = view_points(scene, view)
+    h, w = scene.cameras.size
+    places = pixel_grid(scene.cameras.size, points.device).reshape(-1, 2) / points.new_tensor([w, h]) * 2 - 1
+    own = torch.full((len(points),), view, dtype=torch.long, device=points.device)
+    return moving_points(scene, points, scene.view_motion[view].reshape(-1), own, places)
 
 
 def render_source_map(lattice: MovingPoints, view: int, time: float, source: float,

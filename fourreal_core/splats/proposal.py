@@ -18,7 +18,7 @@ from ..grid import FrameGrid
 from ..progress import OnStep, no_progress
 from ..rasterizer import RasterOptions
 from .lattice import render_source_map, view_lattice
-from .moving import MovingPoints, moving_points
+from .moving import MovingPoints, moving_splats
 from .render import render_cell
 from .scene import Scene4D
 
@@ -30,11 +30,13 @@ class ProposalOptions:
     Attributes:
         colors: ``"source"`` reads known frames of the same view; ``"splats"`` shows the splats' own colours.
         covered: Alpha below which the scene says nothing about a pixel.
+        gap_px: Gaps between the moved pixels of a view that are narrower than this are no holes.
         sources: At most this many known frames of the view are blended, by nearness in time.
     """
 
     colors: Literal["source", "splats"] = "source"
     covered: float = 0.3
+    gap_px: int = 4
     sources: int = 2
 
     def __post_init__(self) -> None:
@@ -61,7 +63,7 @@ def complete_grid(scene: Scene4D, grid: FrameGrid, options: ProposalOptions | No
     frames = grid.frames.clone()
     done, total = 0, int((~grid.known).sum())
     with torch.no_grad():
-        splats = moving_points(scene, scene.splats.means, scene.motion_weight)
+        splats = moving_splats(scene)
         for view in range(grid.views):
             lattice = None if bool(grid.known[view].all()) else view_lattice(scene, view)
             for time in (~grid.known[view]).nonzero()[:, 0].tolist():
@@ -126,11 +128,17 @@ def read_source(lattice: MovingPoints, grid: FrameGrid, cell: tuple[int, int], s
     """
     view, time = cell
     flow, alpha = render_source_map(lattice, view, time, source, raster)
-    covered = alpha > options.covered
+    covered = _closed(alpha > options.covered, options.gap_px)  # between points that spread apart there is no hole
     at = pixel_grid(grid.size, flow.device) + fill_holes(flow, covered)
     inside = (at[..., 0] >= 0) & (at[..., 0] < grid.size[1]) & (at[..., 1] >= 0) & (at[..., 1] < grid.size[0])
     shows = _sample(grid.valid.to(flow), at) > 0.99  # a caption in the source is not the scene's colour
     return _sample(grid.frames[view, source].to(flow), at), covered & inside & shows
+
+
+def _closed(mask: Tensor, gap: int) -> Tensor:
+    """A mask ``(H, W)`` with gaps of up to ``gap`` pixels closed; the picture's rim counts as set."""
+    grown = torch.nn.functional.max_pool2d(mask[None].float(), gap + 1 - gap % 2, 1, gap // 2)
+    return 1 - torch.nn.functional.max_pool2d(1 - grown, gap + 1 - gap % 2, 1, gap // 2)[0] > 0.5
 
 
 def fill_holes(values: Tensor, known: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from torch import Tensor
 
@@ -10,6 +11,7 @@ from ..cameras import Cameras
 from ..errors import InputError
 from .deformation import Deformation
 from .gaussians import Splats
+from .residual_lookup import places_in_views, residual_offsets
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class Scene4D:
         times: Number of time steps T of the grid the scene belongs to.
         deformation: ``dp_time``, or None for a scene that does not move (yet).
         background: ``(3,)`` colour behind everything.
+        motion_residual: ``(V, T, 3, h, w)`` what tracks in time found beyond ``dp_time``, see residual_maps; or None.
     """
 
     splats: Splats
@@ -43,6 +46,7 @@ class Scene4D:
     times: int
     deformation: Deformation | None
     background: Tensor
+    motion_residual: Tensor | None = None
 
     def __post_init__(self) -> None:
         v, n = len(self.cameras), len(self.splats)
@@ -54,6 +58,11 @@ class Scene4D:
             raise InputError(f"a scene of shapes {got} with {self.times} times", f"{expected} with at least 1 time",
                              "build the scene from tracks of the same clip")
 
+        residual = self.motion_residual
+        if residual is not None and (residual.ndim != 5 or residual.shape[:3] != (v, self.times, 3)):
+            raise InputError(f"a motion residual of shape {tuple(residual.shape)} for {v} views and {self.times} times",
+                             f"({v}, {self.times}, 3, h, w)", "leave it out, or measure it on the same clips")
+
     @property
     def views(self) -> int:
         """Number of viewpoints V."""
@@ -64,17 +73,25 @@ class Scene4D:
         return min(max(float(time) / max(self.times - 1, 1), 0.0), 1.0)
 
     def deformed(self, time: int | float) -> Tensor:
-        """World positions ``(N, 3)`` of the splats at a time step, ``p + dp_time(p, t)``."""
-        return self.deform(self.splats.means, self.motion_weight, time)
+        """World positions ``(N, 3)`` of the splats at a time step: ``p + dp_time(p, t)``, and what tracks found beyond.
 
-    def deform(self, points: Tensor, motion_weight: Tensor, time: int | float) -> Tensor:
-        """World points ``(N, 3)`` moved by ``dp_time`` times their weights ``(N,)``; the MLP sees only what moves."""
-        index = motion_weight.nonzero()[:, 0]
+        The MLP sees only what moves.
+        """
+        means = self.splats.means
+        index = self.motion_weight.nonzero()[:, 0]
         if self.deformation is None or time == 0 or not len(index):
-            return points
-        moving = points[index]
+            return means
+        moving = means[index]
         offset = self.deformation(moving, self.clip_time(time))
-        return points.index_put((index,), moving + motion_weight[index, None] * offset)
+        if self.motion_residual is not None:
+            view, places = self.residual_places
+            offset = offset + residual_offsets(self.motion_residual, view[index], places[index], moving[:, 2], time)
+        return means.index_put((index,), moving + self.motion_weight[index, None] * offset)
+
+    @cached_property
+    def residual_places(self) -> tuple[Tensor, Tensor]:
+        """Which view's residual every splat reads ``(N,)``, and where ``(N, 2)``; see places_in_views."""
+        return places_in_views(self.splats.means, self.cameras, self.view_offsets, self.visible)
 
     def in_view(self, view: int, time: int | float, deformed: Tensor | None = None) -> Tensor:
         """Camera-space positions ``(N, 3)`` in cell ``[view, time]``, view-dependent offsets included (eq. 3).

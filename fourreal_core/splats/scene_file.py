@@ -19,8 +19,9 @@ from .gaussians import Splats
 from .scene import Scene4D
 
 FORMAT = "fourreal-scene"
-VERSION = 1
+VERSION = 2  # 2 added motion_residual
 _DEFORMATION = "deformation."
+_OPTIONAL = {"motion_residual"}
 _NAMES = {"means", "log_scales", "colors", "opacity_logits", "world_to_cam", "intrinsics", "view_offsets", "visible",
           "motion_weight", "view_depth", "view_motion", "background"}
 
@@ -34,6 +35,8 @@ def scene_tensors(scene: Scene4D) -> dict[str, torch.Tensor]:
         "motion_weight": scene.motion_weight, "view_depth": scene.view_depth, "view_motion": scene.view_motion,
         "background": scene.background,
     }
+    if scene.motion_residual is not None:
+        tensors["motion_residual"] = scene.motion_residual
     if scene.deformation is not None:
         tensors |= {_DEFORMATION + k: v for k, v in scene.deformation.state_dict().items()}
     return {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
@@ -100,7 +103,7 @@ def _assemble(name: str, tensors: dict[str, torch.Tensor], spec: DeformationSpec
     deformation = None if spec is None else Deformation(spec)
     state = {} if deformation is None else {_DEFORMATION + k: v for k, v in deformation.state_dict().items()}
     expected = _NAMES | set(state)
-    missing, unexpected = sorted(expected - set(tensors)), sorted(set(tensors) - expected)
+    missing, unexpected = sorted(expected - set(tensors)), sorted(set(tensors) - expected - _OPTIONAL)
     if missing or unexpected:
         raise InputError(f"{name} lacks {missing or 'nothing'} and has {unexpected or 'nothing'} beyond a scene",
                          "exactly a scene's tensors", "save the scene again")
@@ -117,4 +120,5 @@ def _assemble(name: str, tensors: dict[str, torch.Tensor], spec: DeformationSpec
     cameras = Cameras(tensors["world_to_cam"], tensors["intrinsics"], size)
     splats = Splats(tensors["means"], tensors["log_scales"], tensors["opacity_logits"], tensors["colors"])
     return Scene4D(splats, cameras, tensors["view_offsets"], tensors["visible"], tensors["motion_weight"],
-                   tensors["view_depth"], tensors["view_motion"], times, deformation, tensors["background"])
+                   tensors["view_depth"], tensors["view_motion"], times, deformation, tensors["background"],
+                   tensors.get("motion_residual"))

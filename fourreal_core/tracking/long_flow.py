@@ -1,8 +1,9 @@
-"""Flow from one frame to all frames of a clip, chosen per pixel among several ways of measuring it.
+"""Flow from one frame to all frames of a clip.
 
 A fixed-view clip's motion grows with time, and no single way of measuring it wins everywhere: direct flow loses fast
-limbs, chained flow drifts. Each pixel takes the candidate that best explains the picture and returns to where it began;
-and where standing still explains the picture as well as moving does, it stands still.
+limbs, chained flow drifts. Each pixel takes the candidate that best explains the picture and returns to where it began.
+The outcome is smoothed along the picture's regions, most where it does not return; and regions that standing still
+explains at every time stand still exactly.
 """
 
 from __future__ import annotations
@@ -12,28 +13,45 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import InputError
 from ..progress import OnStep, no_progress
+from .edge_aware import smooth
 from .flow import Flow, FlowEngine, Gray, chain, forward_backward_error, warp
 
 
 @dataclass(frozen=True)
 class LongFlowOptions:
-    """How candidates are weighed.
+    """How candidates are weighed and smoothed, and what stands.
 
     Attributes:
         window_px: Standard deviation of the window over which errors are averaged.
-        still_ratio: A pixel stands still when doing so costs at most this multiple of the moving candidate's error ...
-        still_margin: ... plus this much, in grey levels of 255.
+        still_ratio: A pixel stands still when doing so costs at most this multiple of the moving flow's error ...
+        still_margin: ... plus this much, in grey levels of 255, at every time.
+        still_px: Side of the smallest region that stands; smaller ones are holes in what moves.
         return_weight: Grey levels of 255 that one pixel of forward-backward error counts for.
+        smooth_px: Reach of the smoothing in pixels; 0 leaves the flow as it was measured.
+        edge: Colour difference, summed over RGB, at which the smoothing has fallen to 1/e.
+        trust_falls: How fast a flow loses its say with every pixel by which it misses its start.
     """
 
     window_px: float = 2.0
     still_ratio: float = 1.1
     still_margin: float = 1.0
+    still_px: int = 5
     return_weight: float = 1.5
+    smooth_px: float = 3.0
+    edge: float = 0.1
+    trust_falls: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not (self.window_px > 0 and self.edge > 0 and self.smooth_px >= 0 and self.still_px >= 1):
+            raise InputError(f"a window of {self.window_px} px, smoothing over {self.smooth_px} px, edges of "
+                             f"{self.edge} and regions of {self.still_px} px", "positive numbers",
+                             "leave them at their defaults")
 
 
-def _appearance_error(a: NDArray, b: NDArray, flow: Flow, window_px: float) -> NDArray[np.float32]:
+def appearance_error(a: NDArray, b: NDArray, flow: Flow, window_px: float) -> NDArray[np.float32]:
+    """Mean colour difference ``(H, W)`` between frame a and frame b read at ``x + flow``, over a Gaussian window."""
     import cv2
 
     difference = np.abs(a - warp(b, flow)).mean(-1)
@@ -59,35 +77,67 @@ def long_flow(frames: NDArray[np.float32], grays: list[Gray], engine: FlowEngine
     count, (h, w) = len(grays), grays[0].shape
     flows = np.zeros((count, h, w, 2), np.float32)
     errors = np.zeros((count, h, w), np.float32)
-    forth = np.zeros((h, w, 2), np.float32)
-    back = np.zeros((h, w, 2), np.float32)
+    forth, back = flows[0], np.zeros((h, w, 2), np.float32)
+    stands = np.ones((h, w), bool)
     for t in range(1, count):
         step, step_back = engine(grays[t - 1], grays[t]), engine(grays[t], grays[t - 1])
         chained, chained_back = chain(forth, step), chain(step_back, back)
         pairs = [(engine(grays[0], grays[t]), engine(grays[t], grays[0])),
                  (engine(grays[0], grays[t], chained), engine(grays[t], grays[0], chained_back)),
                  (chained, chained_back)]
-        flows[t], errors[t], picked = _choose(frames[0], frames[t], pairs, options)
-        forth = flows[t]
+        forth, errors[t], picked = choose_flow(frames[0], frames[t], pairs, options)
         back = pairs[picked][1]
+        stands &= still_explains(frames[0], frames[t], forth, options)
+        flows[t] = smooth_flow(frames[0], forth, errors[t], options)
         on_step(t, max(count - 1, 1))
+    stands = _without_specks(stands, options.still_px)
+    flows[:, stands], errors[:, stands] = 0, 0
     return flows, errors
 
 
-def _choose(first: NDArray, now: NDArray, pairs: list[tuple[Flow, Flow]], options: LongFlowOptions
-            ) -> tuple[Flow, NDArray[np.float32], int]:
+def choose_flow(first: NDArray, now: NDArray, pairs: list[tuple[Flow, Flow]], options: LongFlowOptions
+                ) -> tuple[Flow, NDArray[np.float32], int]:
     """Best flow a pixel, its forward-backward error, and the candidate that won most pixels."""
-    costs, returns = [], []
-    for forward, backward in pairs:
-        fb = np.minimum(forward_backward_error(forward, backward), 20.0)
-        appearance = 255 * _appearance_error(first, now, forward, options.window_px)
-        costs.append(appearance + options.return_weight * fb)
-        returns.append(fb)
+    costs, returns = zip(*(candidate_cost(first, now, forth, back, options) for forth, back in pairs), strict=True)
     best = np.argmin(costs, 0)
     flow = np.take_along_axis(np.stack([p[0] for p in pairs]), best[None, ..., None], 0)[0]
     error = np.take_along_axis(np.stack(returns), best[None], 0)[0]
-    still = 255 * _appearance_error(first, now, np.zeros_like(flow), options.window_px)
-    moving = 255 * _appearance_error(first, now, flow, options.window_px)
-    stands = still < moving * options.still_ratio + options.still_margin
-    flow = np.where(stands[..., None], 0, flow).astype(np.float32)
-    return flow, np.where(stands, 0, error).astype(np.float32), int(np.bincount(best.ravel()).argmax())
+    return flow, error, int(np.bincount(best.ravel()).argmax())
+
+
+def still_explains(first: NDArray, now: NDArray, flow: Flow, options: LongFlowOptions) -> NDArray[np.bool_]:
+    """Where ``(H, W)`` frame 0 standing still explains a frame about as well as frame 0 under a flow."""
+    still = 255 * appearance_error(first, now, np.zeros_like(flow), options.window_px)
+    moving = 255 * appearance_error(first, now, flow, options.window_px)
+    return still < moving * options.still_ratio + options.still_margin
+
+
+def smooth_flow(frame: NDArray[np.float32], flow: Flow, error: NDArray[np.float32], options: LongFlowOptions) -> Flow:
+    """A flow smoothed along the regions of its frame; what returns to where it began counts for more.
+
+    Args:
+        frame: ``(H, W, 3)`` in ``[0, 1]``, the frame that the flow starts in.
+        flow: ``(H, W, 2)`` in pixels.
+        error: ``(H, W)`` forward-backward error in pixels.
+        options: See LongFlowOptions.
+    """
+    if options.smooth_px == 0:
+        return flow
+    trust = (1 / (1 + options.trust_falls * np.minimum(error, 20.0)))[..., None]
+    spread = smooth(np.concatenate([flow * trust, trust], -1).astype(np.float32), frame, options.smooth_px**2,
+                    options.edge)
+    return spread[..., :2] / np.maximum(spread[..., 2:], 1e-9)
+
+
+def _without_specks(mask: NDArray[np.bool_], side: int) -> NDArray[np.bool_]:
+    import cv2
+
+    return cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, np.ones((side, side), np.uint8)) > 0
+
+
+def candidate_cost(first: NDArray, now: NDArray, forward: Flow, backward: Flow, options: LongFlowOptions
+                   ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """How badly a flow explains a frame ``(H, W)`` in grey levels of 255, and its forward-backward error in pixels."""
+    returns = np.minimum(forward_backward_error(forward, backward), 20.0)
+    appearance = 255 * appearance_error(first, now, forward, options.window_px)
+    return appearance + options.return_weight * returns, returns

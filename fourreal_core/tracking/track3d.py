@@ -19,6 +19,7 @@ from ..progress import OnStep, no_progress
 from .flow import DisFlow, Flow, FlowEngine, chain, forward_backward_error, to_gray
 from .geometry import Geometry
 from .long_flow import LongFlowOptions, long_flow
+from .rigid_parts import RigidOptions, follow_parts
 from .tracks import Tracks
 
 
@@ -34,6 +35,7 @@ class TrackOptions:
         reach: Largest distance between views whose flow is measured directly.
         seed: Of the random subset.
         long_flow: Options of the tracking in time.
+        rigid: Parts that move as rigid bodies, or None to keep every point at its depth.
     """
 
     max_points: int = 200_000
@@ -43,6 +45,7 @@ class TrackOptions:
     reach: int = 3
     seed: int = 0
     long_flow: LongFlowOptions = field(default_factory=LongFlowOptions)
+    rigid: RigidOptions | None = field(default_factory=RigidOptions)
 
     def __post_init__(self) -> None:
         if self.max_points < 1 or self.reach < 1:
@@ -217,8 +220,8 @@ def track_times(frames: Tensor, geometry: Geometry, valid: Tensor | None = None,
                 engine: FlowEngine | None = None, on_step: OnStep = no_progress) -> Tracks:
     """Follows every pixel of the fixed-view clip's first frame through time, in view 0's camera space.
 
-    One camera that stands gives no parallax, so a point keeps its depth: motion parallel to the image is exact, motion
-    towards the camera shows as what the later fit by rendering has to add.
+    One camera that stands gives no parallax. Parts that move as rigid bodies show how their depth changes (see
+    follow_parts); any other point keeps its depth, and what it moves towards the camera is left to the later fit.
 
     Args:
         frames: ``(T, H, W, 3)`` in ``[0, 1]``; the first frame is view 0 of the geometry.
@@ -233,13 +236,24 @@ def track_times(frames: Tensor, geometry: Geometry, valid: Tensor | None = None,
         raise InputError(f"a fixed-view clip of {frames.shape[2]} x {frames.shape[1]} pixels",
                          f"{geometry.size[1]} x {geometry.size[0]} as the geometry", "resize the clip first")
     valid = torch.ones(geometry.size, dtype=torch.bool) if valid is None else valid
-    flows, errors = long_flow(frames.cpu().numpy(), to_gray(frames), engine or DisFlow(), options.long_flow, on_step)
+    pictures, grays, engine = frames.cpu().numpy(), to_gray(frames), engine or DisFlow()
+    total = 2 * len(frames)
+    flows, errors = long_flow(pictures, grays, engine, options.long_flow,
+                              lambda done, n, preview=None: on_step(done, total))
+    depths = geometry.depth[0].expand(len(frames), -1, -1)
+    if options.rigid is not None:
+        scene = (geometry.depth[0].cpu().numpy(), geometry.intrinsics[0].double().cpu().numpy(), valid.cpu().numpy())
+        motion = follow_parts(pictures, grays, flows, errors, scene, engine, options.rigid, options.long_flow,
+                              lambda done, n, preview=None: on_step(len(frames) + done * len(frames) // max(n, 1),
+                                                                    total))
+        flows, errors, depths = motion.flows, motion.errors, torch.from_numpy(motion.depth)
+    on_step(total, total)
     ys, xs = (geometry.mask[0] & valid).nonzero(as_tuple=True)
     pixels = torch.stack([xs, ys], -1) + 0.5
     moved = pixels + torch.from_numpy(flows)[:, ys, xs]
     depth = geometry.depth[0, ys, xs]
     intrinsics = geometry.intrinsics[0]
-    positions = lift(moved, depth.expand(len(frames), -1), intrinsics)
+    positions = lift(moved, depths[:, ys, xs], intrinsics)
     visible = (torch.from_numpy(errors)[:, ys, xs] < options.return_px) & inside_image(moved, geometry.size)
     return Tracks(positions, visible, frames[0, ys, xs].float(), torch.zeros(len(ys), dtype=torch.long),
                   depth / intrinsics[0, 0], intrinsics.expand(len(frames), 3, 3), geometry.size)

@@ -8,7 +8,7 @@ import torch
 from fourreal_core.cameras import pixel_grid, project
 from fourreal_core.rasterizer import RasterOptions
 from fourreal_core.splats.lattice import render_source_map, view_lattice, view_points
-from fourreal_core.splats.motion import WorldMotion, motion_weights, world_motion
+from fourreal_core.splats.motion import world_motion
 from fourreal_core.tracking.tracks import Tracks
 
 from .scenes import DISTANCE, FOCAL, PIXEL, SIZE, sliding, true_time_tracks, wall_scene
@@ -35,41 +35,6 @@ def test_motion_of_a_turned_view_is_turned_back() -> None:
     tracks = true_time_tracks(wall_scene())
     motion = world_motion(scene, tracks)
     torch.testing.assert_close(scene.cameras[0].to_camera(motion.points)[0], tracks.positions[0], rtol=0, atol=1e-5)
-
-
-def half_moving() -> tuple[WorldMotion, torch.Tensor]:
-    """View 0's pixels as world points, of which the right half travels far."""
-    scene = wall_scene()
-    points = view_points(scene, 0)
-    travel = torch.where(pixel_grid(SIZE)[..., 0].reshape(-1) > SIZE[1] / 2, 5.0, 0.1)
-    seen = torch.ones(2, len(points), dtype=torch.bool)
-    motion = WorldMotion(points, torch.zeros(2, *points.shape), seen, pixel_grid(SIZE).reshape(-1, 2), travel)
-    return motion, travel > 1
-
-
-@pytest.mark.parametrize("margin", [0, 1, 3])
-def test_seen_points_take_the_answer_of_their_pixel_widened(margin: int) -> None:
-    motion, moves = half_moving()
-    weights = motion_weights(wall_scene(), motion, motion.points, 0.7, margin).view(SIZE)
-    assert set(weights.unique().tolist()) == {0.0, 1.0}
-    assert bool((weights[:, SIZE[1] // 2 - margin:] == 1).all())
-    assert not weights[:, :SIZE[1] // 2 - margin].any()
-    assert moves.view(SIZE)[:, SIZE[1] // 2:].all()
-
-
-def test_hidden_points_take_the_answer_of_the_nearest_track(generator: torch.Generator) -> None:
-    motion, moves = half_moving()
-    behind = motion.points[torch.randperm(len(moves), generator=generator)[:60]] * 1.5  # another surface, not seen
-    got = motion_weights(wall_scene(), motion, behind, 0.7, 0)
-    for n in range(60):
-        nearest = (motion.points - behind[n]).norm(dim=-1).argmin()
-        assert got[n] == moves[nearest].float()
-
-
-def test_nothing_moves_where_no_track_does() -> None:
-    motion, _ = half_moving()
-    still = WorldMotion(motion.points, motion.offsets, motion.visible, motion.pixels, torch.zeros(len(motion.points)))
-    assert not motion_weights(wall_scene(), still, torch.cat([motion.points, motion.points * 2]), 0.7, 2).any()
 
 
 @pytest.mark.parametrize("view", [0, 1, 2])

@@ -11,7 +11,7 @@ from fourreal_core.errors import InputError
 from fourreal_core.progress import Cancelled
 from fourreal_core.rasterizer import rasterize
 from fourreal_core.splats.gaussians import Splats
-from fourreal_core.splats.moving import moving_points
+from fourreal_core.splats.moving import moving_splats
 from fourreal_core.splats.placement import scene_to, tracks_to
 from fourreal_core.splats.render import (
     bullet_time,
@@ -106,9 +106,11 @@ def test_a_cell_is_its_splats_rasterized(scene: Scene4D) -> None:
 def test_points_prepared_for_many_times_are_the_deformed_ones(time: float) -> None:
     scene = wall_scene(deformation=sliding(4, (3.0, -1.5)))
     weight = torch.linspace(0, 1, len(scene.splats))
-    prepared = moving_points(scene, scene.splats.means, weight).at(time)
+    residual = torch.randn(3, 4, 3, *SIZE, generator=torch.Generator().manual_seed(1)) * 0.1
+    scene = replace(scene, motion_weight=weight, motion_residual=residual)
+    prepared = moving_splats(scene).at(time)
     with torch.no_grad():
-        expected = scene.deform(scene.splats.means, weight, time)
+        expected = scene.deformed(time)
     torch.testing.assert_close(prepared, expected, rtol=0, atol=1e-5)  # the same sum in another order, in float32
     assert torch.equal(prepared[0], scene.splats.means[0])  # its weight is 0
 

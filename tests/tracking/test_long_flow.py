@@ -8,7 +8,7 @@ import torch
 
 from fourreal_core.progress import Cancelled
 from fourreal_core.tracking.flow import DisFlow, to_gray
-from fourreal_core.tracking.long_flow import LongFlowOptions, _choose, long_flow
+from fourreal_core.tracking.long_flow import LongFlowOptions, choose_flow, long_flow, smooth_flow, still_explains
 
 from .worlds import SIZE, World
 
@@ -40,7 +40,7 @@ def test_what_stands_has_exactly_no_flow(walk: World) -> None:
 def test_the_candidate_that_explains_the_picture_wins(walk: World) -> None:
     first, now = walk.frames[0].numpy(), slide(walk, [5])[0].numpy()
     right, wrong = (np.tile(np.float32([x, 0]), (*SIZE, 1)) for x in (5.0, -4.0))
-    flow, error, picked = _choose(first, now, [(wrong, -wrong), (right, -right)], LongFlowOptions())
+    flow, error, picked = choose_flow(first, now, [(wrong, -wrong), (right, -right)], LongFlowOptions())
     inner = (slice(10, -10), slice(10, -15))
     assert picked == 1
     assert (flow[inner] == [5.0, 0.0]).mean() > 0.98  # flat spots may take the other
@@ -50,7 +50,7 @@ def test_the_candidate_that_explains_the_picture_wins(walk: World) -> None:
 def test_a_flow_that_does_not_return_loses_to_one_that_does(walk: World) -> None:
     first, now = walk.frames[0].numpy(), slide(walk, [5])[0].numpy()
     right = np.tile(np.float32([5.0, 0]), (*SIZE, 1))
-    flow, error, picked = _choose(first, now, [(right, -right + 3), (right, -right)], LongFlowOptions())
+    flow, error, picked = choose_flow(first, now, [(right, -right + 3), (right, -right)], LongFlowOptions())
     assert picked == 1 and np.median(error) == 0 and np.median(flow[..., 0]) == 5
 
 
@@ -58,8 +58,20 @@ def test_a_flow_that_does_not_return_loses_to_one_that_does(walk: World) -> None
 def test_standing_is_preferred_by_the_margin_given(walk: World, margin: float, stands: bool) -> None:
     first, now = walk.frames[0].numpy(), slide(walk, [2])[0].numpy()
     right = np.tile(np.float32([2.0, 0]), (*SIZE, 1))
-    flow, _, _ = _choose(first, now, [(right, -right)], LongFlowOptions(still_margin=margin))
-    assert (not flow.any()) == stands
+    still = still_explains(first, now, right, LongFlowOptions(still_margin=margin))[10:-10, 10:-12]
+    assert still.all() if stands else still.mean() < 0.02  # flat spots may stand
+
+
+def test_smoothing_keeps_even_flow_and_mends_what_does_not_return(walk: World) -> None:
+    frame = walk.frames[0].numpy()
+    even = np.tile(np.float32([3.0, -1.0]), (*SIZE, 1))
+    none = np.zeros(SIZE, np.float32)
+    np.testing.assert_allclose(smooth_flow(frame, even, none, LongFlowOptions()), even, atol=1e-4)  # float32 solves
+    torn, error = even.copy(), none.copy()
+    torn[20:23, 30:33], error[20:23, 30:33] = 40.0, 20.0
+    mended = smooth_flow(frame, torn, error, LongFlowOptions(smooth_px=8.0, edge=10.0))
+    assert np.abs(mended[21, 31] - even[21, 31]).max() < 0.1 * np.abs(torn[21, 31] - even[21, 31]).max()
+    assert smooth_flow(frame, torn, error, LongFlowOptions(smooth_px=0.0)) is torn
 
 
 def test_clips_are_not_written_to_and_answers_repeat(moving: World) -> None:

@@ -1,0 +1,101 @@
+"""What tracks measured and the deformation field does not follow: a fixed correction, one map a view and time.
+
+The field is smooth and falls to nothing where it was not fitted; hands and wheels are not smooth, and half of a body
+is hidden from the view that was tracked. As ``dp_view`` keeps what tracks found beyond the rigid cameras (supplement
+eq. 3), these maps keep what the fixed-view clip's tracks found beyond ``dp_time``: measured where view 0 sees a point,
+carried on along the regions of every other view's own picture where it does not. The paper leaves this out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..cameras import project
+from ..progress import OnStep, no_progress
+from ..tracking.edge_aware import smooth
+from .deformation import Deformation
+from .lattice import view_points
+from .motion import WorldMotion
+from .motion_maps import MotionMapOptions, region_guide
+from .scene import Scene4D
+
+
+@dataclass(frozen=True)
+class _TrackedImage:
+    """Tracks as pictures of view 0: offsets ``(H, W, T * 3)`` in units of depth, and trust ``(H, W)``."""
+
+    offsets: np.ndarray
+    trust: np.ndarray
+
+
+def residual_maps(scene: Scene4D, deformation: Deformation, motion: WorldMotion, maps: Tensor, frames: Tensor,
+                  options: MotionMapOptions | None = None, cell: int = 2, on_step: OnStep = no_progress) -> Tensor:
+    """Displacement beyond the field for what every view sees.
+
+    Args:
+        scene: Its cameras and the depth that every view sees.
+        deformation: Solved from the same tracks.
+        motion: Tracks in the world, T times.
+        maps: ``(V, H, W)`` what moves in every view, from motion_maps.
+        frames: The freeze-time clip ``(V, H, W, 3)`` in ``[0, 1]``.
+        options: How far answers spread.
+        cell: Pixels a side that share one value, their mean.
+        on_step: Progress, one step a view.
+
+    Returns:
+        ``(V, T, 3, H / cell, W / cell)`` in units of the point's depth, so that it means the same at any depth.
+    """
+    options = options or MotionMapOptions()
+    times = motion.offsets.shape[0]
+    tracked = _tracked_image(scene, motion, options)
+    out = []
+    for v in range(scene.views):
+        points = view_points(scene, v)
+        value, trust = _carried(scene, points, tracked, options)
+        guide = region_guide(frames[v], scene.view_depth[v], options)
+        trust = trust * maps[v].cpu().numpy() + 1e-6
+        spread = smooth(np.concatenate([value * trust[..., None], trust[..., None]], -1), guide, options.reach_px**2,
+                        options.edge)
+        whole = torch.from_numpy(spread[..., :-1] / np.maximum(spread[..., -1:], 1e-12)).to(points)
+        whole = whole.view(-1, times, 3)
+        with torch.no_grad():
+            by_knot = deformation.at_knots(points)
+        unit = points[:, 2:].clamp_min(1e-2)
+        maps_v = [torch.zeros_like(points)]
+        for t in range(1, times):
+            field = torch.einsum("k,mkc->mc", deformation.knot_weights(t / (times - 1)), by_knot)
+            maps_v.append(whole[:, t] - field / unit)
+        planes = torch.stack(maps_v).permute(0, 2, 1).reshape(times, 3, *scene.cameras.size)
+        out.append(torch.nn.functional.avg_pool2d(planes, cell, cell, ceil_mode=True, count_include_pad=False))
+        on_step(v + 1, scene.views)
+    return torch.stack(out)
+
+
+def _tracked_image(scene: Scene4D, motion: WorldMotion, options: MotionMapOptions) -> _TrackedImage:
+    h, w = scene.cameras.size
+    times = motion.offsets.shape[0]
+    moves = motion.travel_px > options.still_px
+    column, row = motion.pixels[:, 0].long().clamp(0, w - 1), motion.pixels[:, 1].long().clamp(0, h - 1)
+    unit = motion.points[:, 2:].clamp_min(1e-2)
+    offsets = torch.zeros(h, w, times, 3, device=unit.device)
+    offsets[row, column] = (motion.offsets / unit).permute(1, 0, 2)
+    trust = torch.zeros(h, w, device=unit.device)
+    trust[row, column] = moves * motion.visible.float().mean(0).clamp_min(0.05)
+    return _TrackedImage(offsets.view(h, w, -1).cpu().numpy(), trust.cpu().numpy())
+
+
+def _carried(scene: Scene4D, points: Tensor, tracked: _TrackedImage, options: MotionMapOptions
+             ) -> tuple[np.ndarray, np.ndarray]:
+    """What view 0's tracks say of points ``(H W, 3)``: offsets ``(H, W, T * 3)`` and trust, zero where it is hidden."""
+    h, w = scene.cameras.size
+    here = scene.cameras[0].to_camera(points)[0]
+    at = project(here, scene.cameras.intrinsics[0])
+    inside = (at[:, 0] >= 0) & (at[:, 0] < w) & (at[:, 1] >= 0) & (at[:, 1] < h) & (here[:, 2] > 0)
+    ix, iy = at[:, 0].long().clamp(0, w - 1), at[:, 1].long().clamp(0, h - 1)
+    near = (here[:, 2] - scene.view_depth[0, iy, ix]).abs() < options.same_surface * here[:, 2]
+    ix, iy, seen = ix.cpu().numpy(), iy.cpu().numpy(), (inside & near).cpu().numpy()
+    return tracked.offsets[iy, ix].reshape(h, w, -1), (tracked.trust[iy, ix] * seen).reshape(h, w)

@@ -17,6 +17,7 @@ from ..cameras import lift
 from ..errors import InputError
 from ..progress import OnStep, no_progress
 from .flow import DisFlow, FlowEngine, to_gray, warp
+from .foreign_weights import read_weights
 from .geometry import Geometry
 from .track3d import TrackOptions, choose_points, inside_image, keyframe_order
 from .tracks import Tracks
@@ -146,13 +147,10 @@ def _load(checkpoint: Path) -> nn.Module:
         raise InputError(f"no file {checkpoint}", "DELTA's checkpoint", "check the name; it is not downloaded here")
     model = DenseTrack3D(**MODEL)
     try:
-        if checkpoint.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            state = load_file(checkpoint)
-        else:
-            state = torch.load(checkpoint, map_location="cpu", weights_only=True)  # tensors: nothing in it can run
+        state = read_weights(checkpoint)
         missing = model.load_state_dict(state.get("model", state), strict=False).missing_keys
+    except InputError:
+        raise
     except Exception as err:  # whatever a file of another kind fails with
         why = (str(err).splitlines() or [type(err).__name__])[0].rstrip(".")
         raise InputError(f"{checkpoint.name} can't be read as DELTA's checkpoint ({why})", "the dense 3D one",

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..errors import InputError
 from .flow import Flow, Gray
+from .foreign_weights import read_weights
 
 if TYPE_CHECKING:
     from torch import nn
@@ -76,15 +77,12 @@ def _load(path: Path) -> nn.Module:
     if not path.is_file():
         raise InputError(f"no file {path}", "RAFT weights of torchvision", "check the name")
     try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            state = load_file(path)
-        else:
-            state = torch.load(path, map_location="cpu", weights_only=True)  # tensors alone: nothing in it can run
+        state = read_weights(path)
         small = state["feature_encoder.convnormrelu.0.weight"].shape[0] == 32
         model = (optical_flow.raft_small if small else optical_flow.raft_large)(weights=None)
         model.load_state_dict(state)
+    except InputError:
+        raise
     except Exception as err:  # whatever a file of another kind fails with
         why = (str(err).splitlines() or [type(err).__name__])[0].rstrip(".")
         raise InputError(f"{path.name} holds no RAFT weights ({why})", "those of torchvision's RAFT, large or small",

@@ -44,7 +44,7 @@ class LockStep(Generic[Result]):
         self._mix = mix
         self._baton = threading.Condition()
         self._holder = FIRST
-        self._lanes: dict[int, int] = {}
+        self._of_thread = threading.local()  # not by identifier: a new thread may get that of one that has ended
         self._waiting: list[tuple[int, Tensor] | None] = [None, None]
         self._mixed: list[Tensor | None] = [None, None]
         self._results: list[Result | None] = [None, None]
@@ -67,12 +67,12 @@ class LockStep(Generic[Result]):
                 return second()
 
         def run_second() -> None:
-            self._lanes[threading.get_ident()] = SECOND
+            self._of_thread.lane = SECOND
             self._run_lane(SECOND, in_surroundings)
 
         worker = threading.Thread(target=contextvars.copy_context().run, args=(run_second,), name=THREAD_NAME,
                                   daemon=True)
-        self._lanes[threading.get_ident()] = FIRST
+        self._of_thread.lane = FIRST
         worker.start()
         try:
             self._run_lane(FIRST, first)
@@ -90,14 +90,14 @@ class LockStep(Generic[Result]):
 
     def lane(self) -> int | None:
         """Which of the two runs the calling thread belongs to; None for any other thread."""
-        return self._lanes.get(threading.get_ident())
+        return getattr(self._of_thread, "lane", None)
 
     def meet(self, layer: int, tokens: Tensor) -> Tensor:
         """Hands over what this run computed in a layer; returns what it goes on with.
 
         The run that arrives first waits for the other one; the second to arrive mixes and goes straight on.
         """
-        lane = self._lanes[threading.get_ident()]
+        lane = self._of_thread.lane
         other = 1 - lane
         partner = self._waiting[other]
         if partner is None:

@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from fourreal_core.errors import InputError
 from fourreal_core.tracking.flow import DisFlow, to_gray
 from fourreal_core.tracking.flow_engines import flow_engine
+from fourreal_core.tracking.foreign_weights import read_weights
 from fourreal_core.tracking.given_flow import GivenFlow, neighbour_flows
 from fourreal_core.tracking.raft_flow import RaftFlow
 
@@ -153,3 +155,16 @@ def test_wrong_flows_are_refused(moving: World, flows: dict, says: str) -> None:
         GivenFlow(moving.frames, flows)
     with pytest.raises(InputError, match="measure the clip in both directions"):
         neighbour_flows(torch.zeros(3, 4, 4, 2), torch.zeros(2, 4, 4, 2))
+
+
+@pytest.mark.parametrize(("release", "reads"), [("2.4.1", False), ("2.5.0", False), ("2.6.0", True),
+                                               ("2.13.0+cpu", True)])
+def test_pytorchs_format_is_read_only_where_that_is_safe(tmp_path: Path, release: str, reads: bool) -> None:
+    torch.save({"a": torch.ones(2)}, tmp_path / "w.pth")
+    if reads:
+        assert torch.equal(read_weights(tmp_path / "w.pth", release)["a"], torch.ones(2))
+    else:
+        with pytest.raises(InputError, match="safetensors"):
+            read_weights(tmp_path / "w.pth", release)
+    save_file({"a": torch.ones(2)}, tmp_path / "w.safetensors")
+    assert torch.equal(read_weights(tmp_path / "w.safetensors", release)["a"], torch.ones(2))

@@ -181,7 +181,8 @@ def fit_by_rendering(scene: Scene4D, grid: FrameGrid, options: FitOptions, raste
         order = order[1:]
         trial = replace(scene, splats=Splats(scene.splats.means, leaves["log_scales"], leaves["opacity_logits"],
                                              leaves["colors"]))
-        image = render_cell(trial, view, time, raster).image
+        # deformed by the scene, which looks up once what its splats read of the motion residual
+        image = render_cell(trial, view, time, raster, scene.deformed(time)).image
         loss = photometric_loss(image, frames[view, time].to(device), valid, options.ssim_weight)
         adam.zero_grad(set_to_none=True)
         loss.backward()

@@ -23,6 +23,27 @@ def view_points(scene: Scene4D, view: int) -> Tensor:
     return (points.reshape(-1, 3) - trans) @ rot
 
 
+def look_up(scene: Scene4D, view: int, points: Tensor, same_surface: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Where a view shows world points at time 0.
+
+    Args:
+        scene: Its cameras, and the depth that every view sees.
+        view: Which view.
+        points: ``(N, 3)`` world points.
+        same_surface: Relative depth difference up to which the view sees a point.
+
+    Returns:
+        Column and row ``(N,)`` long, on the picture always, and whether the view sees the point there ``(N,)`` bool.
+    """
+    h, w = scene.cameras.size
+    here = scene.cameras[view].to_camera(points)[0]
+    at = project(here, scene.cameras.intrinsics[view])
+    inside = (at[:, 0] >= 0) & (at[:, 0] < w) & (at[:, 1] >= 0) & (at[:, 1] < h) & (here[:, 2] > 0)
+    column, row = at[:, 0].long().clamp(0, w - 1), at[:, 1].long().clamp(0, h - 1)
+    near = (here[:, 2] - scene.view_depth[view, row, column]).abs() < same_surface * here[:, 2]
+    return column, row, inside & near
+
+
 def view_lattice(scene: Scene4D, view: int) -> MovingPoints:
     """The same points, ready for many times."""
     points = view_points(scene, view)

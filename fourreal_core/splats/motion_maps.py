@@ -16,7 +16,7 @@ from ..cameras import project
 from ..errors import InputError
 from ..progress import OnStep, no_progress
 from ..tracking.edge_aware import complete
-from .lattice import view_points
+from .lattice import look_up, view_points
 from .motion import WorldMotion
 from .scene import Scene4D
 
@@ -63,7 +63,6 @@ def motion_maps(scene: Scene4D, motion: WorldMotion, frames: Tensor, options: Mo
         on_step: Progress, one step a view.
     """
     options = options or MotionMapOptions()
-    device = scene.view_depth.device
     first = _first_view(scene, motion, frames[0], options)
     maps = [first]
     rim = 2 * options.rim_px + 1
@@ -72,16 +71,11 @@ def motion_maps(scene: Scene4D, motion: WorldMotion, frames: Tensor, options: Mo
     on_step(1, scene.views)
     h, w = scene.cameras.size
     for v in range(1, scene.views):
-        points = view_points(scene, v)
-        here = scene.cameras[0].to_camera(points)[0]
-        at = project(here, scene.cameras.intrinsics[0])
-        inside = (at[:, 0] >= 0) & (at[:, 0] < w) & (at[:, 1] >= 0) & (at[:, 1] < h) & (here[:, 2] > 0)
-        ix, iy = at[:, 0].long().clamp(0, w - 1), at[:, 1].long().clamp(0, h - 1)
-        near = (here[:, 2] - scene.view_depth[0, iy, ix]).abs() < options.same_surface * here[:, 2]
-        trust = (inside & near) * sure[iy, ix]
-        maps.append(_outlined(first[iy, ix].view(h, w), trust.view(h, w), frames[v], scene.view_depth[v], options))
+        column, row, seen = look_up(scene, 0, view_points(scene, v), options.same_surface)
+        trust = seen * sure[row, column]
+        maps.append(_outlined(first[row, column].view(h, w), trust.view(h, w), frames[v], scene.view_depth[v], options))
         on_step(v + 1, scene.views)
-    return torch.stack(maps).to(device)
+    return torch.stack(maps)
 
 
 def splat_motion(scene: Scene4D, maps: Tensor) -> Tensor:
@@ -109,8 +103,8 @@ def _first_view(scene: Scene4D, motion: WorldMotion, frame: Tensor, options: Mot
     h, w = scene.cameras.size
     answer, trust = torch.zeros(h, w, device=motion.points.device), torch.zeros(h, w, device=motion.points.device)
     column, row = motion.pixels[:, 0].long().clamp(0, w - 1), motion.pixels[:, 1].long().clamp(0, h - 1)
-    answer[row, column] = (motion.travel_px > options.still_px).float()
     moves = motion.travel_px > options.still_px
+    answer[row, column] = moves.float()
     texture = _texture(frame)[row, column] / options.plain  # a plain region explains standing and moving alike
     trust[row, column] = torch.where(moves, motion.visible.float().mean(0).clamp_min(0.05), texture.clamp(1e-2, 1))
     return _outlined(answer, trust, frame, scene.view_depth[0], options)

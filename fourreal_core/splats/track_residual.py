@@ -14,11 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..cameras import project
 from ..progress import OnStep, no_progress
 from ..tracking.edge_aware import smooth
 from .deformation import Deformation
-from .lattice import view_points
+from .lattice import look_up, view_points
 from .motion import WorldMotion
 from .motion_maps import MotionMapOptions, region_guide
 from .scene import Scene4D
@@ -62,14 +61,15 @@ def residual_maps(scene: Scene4D, deformation: Deformation, motion: WorldMotion,
                         options.edge)
         whole = torch.from_numpy(spread[..., :-1] / np.maximum(spread[..., -1:], 1e-12)).to(points)
         whole = whole.view(-1, times, 3)
+        whole[:, 0] = 0
+        # the field is asked where the map is read: at what moves, and as far around it as means and bilinear reading go
+        read = torch.nn.functional.max_pool2d(maps[v][None], 4 * cell + 1, 1, 2 * cell)[0].reshape(-1).nonzero()[:, 0]
+        moving = points[read]
         with torch.no_grad():
-            by_knot = deformation.at_knots(points)
-        unit = points[:, 2:].clamp_min(1e-2)
-        maps_v = [torch.zeros_like(points)]
+            by_knot = deformation.at_knots(moving) / moving[:, 2:, None].clamp_min(1e-2)
         for t in range(1, times):
-            field = torch.einsum("k,mkc->mc", deformation.knot_weights(t / (times - 1)), by_knot)
-            maps_v.append(whole[:, t] - field / unit)
-        planes = torch.stack(maps_v).permute(0, 2, 1).reshape(times, 3, *scene.cameras.size)
+            whole[read, t] -= torch.einsum("k,mkc->mc", deformation.knot_weights(t / (times - 1)), by_knot)
+        planes = whole.permute(1, 2, 0).reshape(times, 3, *scene.cameras.size)
         out.append(torch.nn.functional.avg_pool2d(planes, cell, cell, ceil_mode=True, count_include_pad=False))
         on_step(v + 1, scene.views)
     return torch.stack(out)
@@ -91,11 +91,6 @@ def _tracked_image(scene: Scene4D, motion: WorldMotion, options: MotionMapOption
 def _carried(scene: Scene4D, points: Tensor, tracked: _TrackedImage, options: MotionMapOptions
              ) -> tuple[np.ndarray, np.ndarray]:
     """What view 0's tracks say of points ``(H W, 3)``: offsets ``(H, W, T * 3)`` and trust, zero where it is hidden."""
+    column, row, seen = (x.cpu().numpy() for x in look_up(scene, 0, points, options.same_surface))
     h, w = scene.cameras.size
-    here = scene.cameras[0].to_camera(points)[0]
-    at = project(here, scene.cameras.intrinsics[0])
-    inside = (at[:, 0] >= 0) & (at[:, 0] < w) & (at[:, 1] >= 0) & (at[:, 1] < h) & (here[:, 2] > 0)
-    ix, iy = at[:, 0].long().clamp(0, w - 1), at[:, 1].long().clamp(0, h - 1)
-    near = (here[:, 2] - scene.view_depth[0, iy, ix]).abs() < options.same_surface * here[:, 2]
-    ix, iy, seen = ix.cpu().numpy(), iy.cpu().numpy(), (inside & near).cpu().numpy()
-    return tracked.offsets[iy, ix].reshape(h, w, -1), (tracked.trust[iy, ix] * seen).reshape(h, w)
+    return tracked.offsets[row, column].reshape(h, w, -1), (tracked.trust[row, column] * seen).reshape(h, w)

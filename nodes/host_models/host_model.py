@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -51,7 +52,7 @@ class KnownCells:
         return self.latents * (1 - self.mask) + filling * self.mask
 
 
-class HostModel:
+class HostModel(ABC):
     """A native video model seen as layers over the tokens of a grid.
 
     Args:
@@ -71,13 +72,13 @@ class HostModel:
         """Why this very model can't be patched although its family can."""
         return None
 
+    @abstractmethod
     def layers(self) -> list[nn.Module]:
         """The blocks after which the streams meet, in the order in which they run."""
-        raise NotImplementedError
 
+    @abstractmethod
     def patch_size(self) -> tuple[int, int]:
         """Latent rows and columns of one token."""
-        raise NotImplementedError
 
     def image_tokens(self, output: Any, count: int, options: Mapping[str, Any]) -> Tensor:
         """The image's tokens ``(N, count, D)`` in what a block returned.

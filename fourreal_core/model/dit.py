@@ -24,7 +24,8 @@ class GridInputs(NamedTuple):
         latents: ``(B, V, T, C, h, w)``: clean where known, noisy elsewhere.
         noise_level: ``(B, V, T)`` in ``[0, 1]``, 0 where known.
         known: ``(B, V, T)`` bool.
-        proposal: ``(B, V, T, C, h, w)`` for models that take one; or None.
+        proposal: ``(B, V, T, P * C, h, w)``, up to as many proposals as the model takes, one behind the other in the
+            channels; a cell for which one is all zeros has none. Or None.
         text: ``(B, L, text_width)`` text tokens; or None.
         text_mask: ``(B, L)`` bool, true where there is text; or None.
         view_positions: ``(V,)`` positions along the view axis, 0 to V - 1 if None.
@@ -162,9 +163,10 @@ class VideoDiT(nn.Module):
             sources, present = gather_sources(latents, nearest)
             found += sources.unbind(3)
             there += present.unbind(3)
-        if self.spec.proposal:
-            found.append(torch.zeros_like(latents) if inputs.proposal is None else inputs.proposal)
-            there.append(torch.full_like(inputs.known, inputs.proposal is not None))
+        given = () if inputs.proposal is None else inputs.proposal.split(self.spec.latent_channels, 3)
+        for k in range(self.spec.proposals):
+            found.append(given[k] if k < len(given) else torch.zeros_like(latents))
+            there.append(found[-1].flatten(3).any(-1))
         if not found:
             height, width = (n * self.spec.subpixel for n in latents.shape[-2:])
             return latents.new_zeros(cells, 0, self.spec.channels, height, width), inputs.known.new_zeros(cells, 0)
@@ -188,17 +190,25 @@ def check_inputs(spec: DiTSpec, inputs: GridInputs) -> None:
     if inputs.noise_level.shape != cells:
         raise InputError(f"noise levels of shape {tuple(inputs.noise_level.shape)}", f"{cells}, one a cell",
                          "give every cell its level")
-    if inputs.proposal is not None and (not spec.proposal or inputs.proposal.shape != x.shape):
-        got = f"a proposal of shape {tuple(inputs.proposal.shape)}"
-        if not spec.proposal:
-            raise InputError(got + " for a model that takes none", "none",
-                             "start the sampling from it instead, or load a refiner")
-        raise InputError(got, str(tuple(x.shape)), "encode it like the grid")
+    if inputs.proposal is not None:
+        _check_proposal(spec, inputs.proposal, x)
     if inputs.text is not None and not spec.text_width:
         raise InputError("text for a model without text", "none", "leave the prompt empty")
     for name, given, count in (("view", inputs.view_positions, cells[1]), ("time", inputs.time_positions, cells[2])):
         if given is not None and given.shape != (count,):
             raise InputError(f"{name} positions of shape {tuple(given.shape)}", f"({count},)", "give one a frame")
+
+
+def _check_proposal(spec: DiTSpec, proposal: Tensor, latents: Tensor) -> None:
+    got = f"a proposal of shape {tuple(proposal.shape)}"
+    if not spec.proposals:
+        raise InputError(got + " for a model that takes none", "none",
+                         "start the sampling from it instead, or load a refiner")
+    shapes = [(*latents.shape[:3], count * spec.latent_channels, *latents.shape[-2:])
+              for count in range(1, spec.proposals + 1)]
+    if tuple(proposal.shape) not in shapes:
+        raise InputError(got, " or ".join(map(str, shapes)),
+                         "encode it like the grid, several one behind the other in the channels")
 
 
 def _to_fine(latents: Tensor, subpixel: int) -> Tensor:

@@ -39,7 +39,7 @@ class DiTSpec:
             offsets at which the known cells are sampled.
         conv_width: Channels of the convolutions, each of which spans 2 x 2 fine pixels.
         sources: Whether each cell sees the nearest known cell of its row and of its column, and may copy from them.
-        proposal: Whether each cell sees a proposal of itself, and may copy from it.
+        proposals: Proposals of itself that each cell sees and may copy from.
         prediction: What comes out: the ``velocity``, or the ``clean`` latents, from which the velocity follows.
         text_width: Width of text tokens; 0 for a model without text.
         axis_embedding: Whether blocks are told along which axis they run.
@@ -56,7 +56,7 @@ class DiTSpec:
     head: str = "warp"
     conv_width: int = 32
     sources: bool = True
-    proposal: bool = False
+    proposals: int = 0
     prediction: str = "clean"
     text_width: int = 0
     axis_embedding: bool = True
@@ -68,7 +68,7 @@ class DiTSpec:
                                  "choose one of them")
         sizes = (self.channels, self.subpixel, self.width, self.layers, self.heads, self.patch, self.mlp_ratio,
                  self.conv_width)
-        if min(sizes) < 1 or self.text_width < 0 or self.width % self.heads or self.head_width % 2:
+        if min(sizes) < 1 or min(self.text_width, self.proposals) < 0 or self.width % self.heads or self.head_width % 2:
             raise InputError(f"a DiT of {self.layers} layers, width {self.width}, {self.heads} heads, patch "
                              f"{self.patch}", "positive sizes, and a width that heads divide into even parts",
                              "choose other sizes")
@@ -95,7 +95,7 @@ class DiTSpec:
     @property
     def copies(self) -> int:
         """Pictures that a cell may copy from."""
-        return 2 * self.sources + self.proposal
+        return 2 * self.sources + self.proposals
 
     @property
     def input_channels(self) -> int:

@@ -21,7 +21,8 @@ class Condition4D:
     """What a grid is drawn after, beside its known cells.
 
     Attributes:
-        proposal: ``(B, V, T, C, h, w)``; refiners see it, and a sampling that starts below level 1 starts from it.
+        proposal: ``(B, V, T, P * C, h, w)``, one or several behind each other; refiners see as many as they take, and a
+            sampling that starts below level 1 starts from the first.
         text: ``(B, L, text_width)`` text tokens.
         text_mask: ``(B, L)`` bool, true where there is text.
         view_positions: ``(V,)`` positions along the view axis, where they leave gaps.
@@ -53,7 +54,9 @@ def model_velocity(model: Model4D, mask: Tensor, condition: Condition4D = NO_CON
         mask: ``(B, V, T)`` bool, the known cells.
         condition: A proposal is handed to models that take one.
     """
-    proposal = condition.proposal if model.spec.dit.proposal else None
+    dit, proposal = model.spec.dit, condition.proposal
+    if proposal is not None:
+        proposal = proposal[:, :, :, :dit.proposals * dit.latent_channels] if dit.proposals else None
 
     def velocity(latents: Tensor, level: Tensor) -> Tensor:
         inputs = GridInputs(latents, level, mask, proposal, condition.text, condition.text_mask,
@@ -87,7 +90,8 @@ def complete_grid(model: Model4D, known: KnownCells, options: FlowOptions, gener
     """
     check_completable(known.mask)
     noise = draw_noise(tuple(known.latents.shape), generator, known.latents)
-    start = start_latents(noise, options.start, condition.proposal)
+    first = None if condition.proposal is None else condition.proposal[:, :, :, :noise.shape[3]]
+    start = start_latents(noise, options.start, first)
     without = replace(condition, text=None, text_mask=None)
 
     def on(window: Window) -> Velocity:

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
+from ..tracking.flow_proposals import flow_proposals
 from .data.cache import CachedGrids
 from .data.sources import GridSource
-from .floors import flow_proposal
 from .options import TrainingConfig
 
 
@@ -26,7 +26,8 @@ class Batch(NamedTuple):
         noise_seeds: One a grid.
         flows: ``(B, V, T, 2, 2, H, W)`` true flows in pixels to the cell in column 0 of the same row and to the one in
             row 0 of the same column, for steps that are told; or None.
-        proposal: ``(B, V, T, H, W, 3)`` a first completion, given frames where known; or None.
+        proposals: ``(B, V, T, P, H, W, 3)`` first completions, given frames where known; or None.
+        shown: ``(B, P)`` bool, which of them the model sees; or None.
     """
 
     frames: Tensor
@@ -34,7 +35,8 @@ class Batch(NamedTuple):
     level: Tensor
     noise_seeds: list[int]
     flows: Tensor | None = None
-    proposal: Tensor | None = None
+    proposals: Tensor | None = None
+    shown: Tensor | None = None
 
 
 def generator_for(*key: int | str) -> torch.Generator:
@@ -76,12 +78,21 @@ def make_batch(config: TrainingConfig, source: GridSource, step: int, places: ra
         levels.append(torch.where(mask, 0.0, draw_level(config, generator)))
         seeds.append(int(torch.randint(2**31, (), generator=generator)))
     videos, mask = torch.stack(frames).float() / 255, torch.stack(known)
-    proposal = None
+    proposals = shown = None
     if train.proposal == "flow" and min(shape) > 1:
-        proposal = torch.stack([flow_proposal(grid) for grid in videos])
-        proposal = torch.where(mask[..., None, None, None], videos, proposal)
+        proposals = torch.stack([flow_proposals(grid[:, 0], grid[0]).movedim(0, 2) for grid in videos])
+        proposals = torch.where(mask[..., None, None, None, None], videos[:, :, :, None], proposals)
+        shown = torch.stack([_shown(config, proposals.shape[3], seed) for seed in seeds])
     told_flows = torch.stack(flows) if told else None
-    return Batch(videos, mask, torch.stack(levels), seeds, told_flows, proposal)
+    return Batch(videos, mask, torch.stack(levels), seeds, told_flows, proposals, shown)
+
+
+def _shown(config: TrainingConfig, count: int, seed: int) -> Tensor:
+    """Which of some proposals ``(P,)`` a model sees: all, or now and then a single one."""
+    generator, shown = generator_for("shown", seed), torch.ones(count, dtype=torch.bool)
+    if count > 1 and float(torch.rand((), generator=generator)) < config.train.no_proposal:
+        shown = torch.arange(count) == torch.randint(count, (), generator=generator)
+    return shown
 
 
 def tells_flow(config: TrainingConfig, step: int) -> bool:

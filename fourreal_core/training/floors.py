@@ -32,18 +32,6 @@ def floors(frames: Tensor) -> dict[str, Tensor]:
     }
 
 
-def flow_proposal(frames: Tensor) -> Tensor:
-    """The mean of both flows' completions, ``(V, T, H, W, 3)``: a proposal that a refiner starts from.
-
-    Args:
-        frames: ``(V, T, H, W, 3)`` in ``[0, 1]``; only row 0 and column 0 are looked at, and kept.
-    """
-    in_time, in_view = _moved(frames[:, 0], frames[0]), _moved(frames[0], frames[:, 0]).transpose(0, 1)
-    proposal = (in_time + in_view) / 2
-    proposal[0], proposal[:, 0] = frames[0], frames[:, 0]
-    return proposal
-
-
 def _moved(still: Tensor, moving: Tensor) -> Tensor:
     """Pictures ``still (A, H, W, 3)`` moved as ``moving (B, H, W, 3)`` moves from its first frame, ``(A, B, ...)``."""
     engine, grays = DisFlow(), to_gray(moving)

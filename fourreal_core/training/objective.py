@@ -29,7 +29,12 @@ def noisy_inputs(batch: Batch, codec: Codec) -> tuple[GridInputs, Tensor, Tensor
     ).to(clean)
     level = batch.level[..., None, None, None].to(clean)
     mixed = (1 - level) * clean + level * noise
-    proposal = None if batch.proposal is None else codec.encode(batch.proposal)
+    proposal = None
+    if batch.proposals is not None:
+        proposal = codec.encode(batch.proposals)
+        if batch.shown is not None:
+            proposal = torch.where(batch.shown[:, None, None, :, None, None, None].to(proposal.device), proposal, 0)
+        proposal = proposal.flatten(3, 4)
     return GridInputs(mixed, batch.level.to(clean), batch.known, proposal), clean, noise
 
 

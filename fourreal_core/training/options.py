@@ -16,7 +16,8 @@ STAGES = ("base", "pseudo4d", "finetune4d", "mixed")
 TRAINS = {"base": "base", "sync": "sync", "cross_time": "attention", "temporal": "attention", "all": "all"}
 """What may be trained, and the model's own name for those parameters."""
 LEVELS = ("uniform", "logit_normal")
-PROPOSALS = ("none", "flow")
+PROPOSALS = {"none": 0, "flow": 2}
+"""What a model may be shown, and how many proposals that is."""
 _SECTIONS = ("model", "data", "train", "run", "base")
 PRECISIONS = ("float32", "bf16", "auto")
 
@@ -81,7 +82,9 @@ class TrainOptions:
         flow_weight: Of the distance in pixels between a warp head's offsets and the true flows, beside the loss; 0 for
             none. It falls to 0 over ``flow_steps``. Only ``finetune4d`` on a cache with flows.
         flow_steps: First steps that are told the true flows.
-        proposal: What a model that takes proposals is shown: ``flow``, the mean of both clips' flows; or ``none``.
+        proposal: What a model that takes proposals is shown: ``flow``, what the two clips' flows say (see
+            tracking.flow_proposals); or ``none``.
+        no_proposal: Share of grids from which one of several proposals is kept, so that a model does with fewer.
         pseudo_share: Pseudo-4D grids to true ones in ``mixed``.
         seed: Of everything random.
         threads: Of torch; 0 leaves them.
@@ -109,12 +112,18 @@ class TrainOptions:
     flow_weight: float = 0.0
     flow_steps: int = 0
     proposal: str = "none"
+    no_proposal: float = 0.1
     pseudo_share: tuple[int, int] = (1, 2)
     seed: int = 0
     threads: int = 0
 
     def __post_init__(self) -> None:
-        names = (("trains", tuple(TRAINS)), ("levels", LEVELS), ("precision", PRECISIONS), ("proposal", PROPOSALS))
+        names = (
+            ("trains", tuple(TRAINS)),
+            ("levels", LEVELS),
+            ("precision", PRECISIONS),
+            ("proposal", tuple(PROPOSALS)),
+        )
         for name, allowed in names:
             if getattr(self, name) not in allowed:
                 raise InputError(f"train.{name} = {getattr(self, name)!r}", "one of " + ", ".join(allowed), "change it")
@@ -129,7 +138,7 @@ class TrainOptions:
             )
         if not self.windows or any(len(w) != 2 or min(w) < 1 for w in self.windows):
             raise InputError(f"windows {self.windows}", "[[V, T], ...] with positive sizes", "change train.windows")
-        shares = (self.image_share, self.chunk_share, self.full_noise, self.last_rate, self.ema)
+        shares = (self.image_share, self.chunk_share, self.full_noise, self.no_proposal, self.last_rate, self.ema)
         if not all(0 <= share <= 1 for share in shares) or self.ema >= 1 or self.learning_rate <= 0 or self.clip <= 0:
             raise InputError(
                 f"shares {shares}, learning rate {self.learning_rate}, clip {self.clip}",
@@ -226,20 +235,20 @@ class TrainingConfig:
                 wanted,
                 "change model.variant",
             )
-        if (self.train.proposal != "none") != self.model.dit.proposal:
+        if PROPOSALS[self.train.proposal] != self.model.dit.proposals:
             raise InputError(
-                f"train.proposal = {self.train.proposal!r} with model.proposal = {self.model.dit.proposal}",
-                "a model that takes proposals, and proposals for it",
+                f"train.proposal = {self.train.proposal!r} with model.proposals = {self.model.dit.proposals}",
+                f"a model that takes as many proposals as there are, {PROPOSALS[self.train.proposal]}",
                 "change one of them",
             )
         if (
             self.train.flow_weight
             and self.stage == "finetune4d"
-            and (self.base.transformer or self.model.dit.head != "warp" or self.model.dit.proposal)
+            and (self.base.transformer or self.model.dit.head != "warp" or self.model.dit.proposals)
         ):
             raise InputError(
                 "train.flow_weight for a model without offsets to known cells alone",
-                'model.head = "warp" and no proposal',
+                'model.head = "warp" and no proposals',
                 "set train.flow_weight to 0",
             )
         if self.stage == "base" and self.train.trains not in ("base", "all"):

@@ -8,15 +8,17 @@ from torch import Tensor
 from ..model.codec import SpaceToDepth
 from ..model.dit import GridInputs
 from ..model.model4d import Model4D
+from ..tracking.flow_proposals import flow_proposals
 from .batches import generator_for
 from .data.cache import CachedGrids
-from .floors import flow_proposal
 from .options import TrainingConfig
 from .scenes.grids import to_float
 
 
 @torch.no_grad()
-def first_guess(model: Model4D, frames: Tensor, known: Tensor, seed: int = 0, proposal: Tensor | None = None) -> Tensor:
+def first_guess(
+    model: Model4D, frames: Tensor, known: Tensor, seed: int = 0, proposals: Tensor | None = None
+) -> Tensor:
     """The mean of what the model holds for possible: its clean frames ``(V, T, H, W, 3)`` at noise level 1.
 
     Args:
@@ -24,7 +26,7 @@ def first_guess(model: Model4D, frames: Tensor, known: Tensor, seed: int = 0, pr
         frames: ``(V, T, H, W, 3)`` in ``[0, 1]``; only known cells are looked at.
         known: ``(V, T)`` bool.
         seed: Of the noise.
-        proposal: ``(V, T, H, W, 3)`` for a model that takes one.
+        proposals: ``(P, V, T, H, W, 3)`` for a model that takes them.
     """
     codec = SpaceToDepth(model.spec.dit.subpixel)
     clean = codec.encode(frames)
@@ -34,7 +36,7 @@ def first_guess(model: Model4D, frames: Tensor, known: Tensor, seed: int = 0, pr
         torch.where(given, clean, noise)[None],
         (~known).float()[None],
         known[None],
-        None if proposal is None else codec.encode(proposal)[None],
+        None if proposals is None else codec.encode(proposals).movedim(0, 2).flatten(2, 3)[None],
     )
     return codec.decode(model.predict(inputs).clean[0])
 
@@ -63,8 +65,8 @@ def validate(
         if config.stage == "base":
             made, mine = _videos(model, truth, i)
         else:
-            proposal = flow_proposal(truth) if model.spec.dit.proposal else None
-            made, mine = first_guess(model, truth, known, i, proposal), known
+            proposals = flow_proposals(truth[:, 0], truth[0]) if model.spec.dit.proposals else None
+            made, mine = first_guess(model, truth, known, i, proposals), known
         wrong = (made - truth) ** 2
         everything.append(_decibels(wrong[~mine].flatten(1).mean(1)))
         subject = (wrong.mean(-1) * masks)[~mine].flatten(1).sum(1) / masks[~mine].flatten(1).sum(1).clamp_min(1)

@@ -14,7 +14,7 @@ from fourreal_core.model.spec import DiTSpec, Model4DSpec
 
 from .small import TINY, grid_inputs, rng, start_mask, tiny_model
 
-REFINER = replace(TINY, proposal=True, text_width=5)
+REFINER = replace(TINY, proposals=2, text_width=5)
 
 
 def test_a_new_model_draws_the_blend_of_the_known_cells() -> None:
@@ -55,7 +55,7 @@ def test_the_codec_factor_makes_no_difference() -> None:
 @pytest.mark.parametrize("change", ["noise_level", "known", "proposal", "text", "view_positions", "time_positions"])
 def test_every_input_counts(change: str) -> None:
     model = tiny_model(spec=REFINER)
-    inputs = grid_inputs(spec=REFINER, proposal=torch.randn(2, 3, 4, 3, 8, 8, generator=rng(1)),
+    inputs = grid_inputs(spec=REFINER, proposal=torch.randn(2, 3, 4, 6, 8, 8, generator=rng(1)),
                          text=torch.randn(2, 6, 5, generator=rng(2)))
     known = inputs.known.clone()
     known[0, 2, 2] = True
@@ -131,6 +131,20 @@ def test_inputs_that_do_not_fit_are_refused(change: dict, message: str) -> None:
         tiny_model()(grid_inputs()._replace(**change))
 
 
-def test_a_proposal_of_another_size_is_refused() -> None:
+@pytest.mark.parametrize("shape", [(2, 3, 4, 3, 4, 4), (2, 3, 4, 9, 8, 8), (2, 3, 4, 4, 8, 8)])
+def test_a_proposal_of_another_size_is_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(InputError, match="encode it like the grid"):
-        tiny_model(spec=REFINER)(grid_inputs(spec=REFINER, proposal=torch.zeros(2, 3, 4, 3, 4, 4)))
+        tiny_model(spec=REFINER)(grid_inputs(spec=REFINER, proposal=torch.zeros(shape)))
+
+
+def test_a_proposal_that_is_not_given_counts_like_one_of_zeros() -> None:
+    model, one = tiny_model(spec=REFINER), torch.randn(2, 3, 4, 3, 8, 8, generator=rng(1))
+    both = torch.cat([one, torch.zeros_like(one)], 3)
+    assert torch.equal(model(grid_inputs(spec=REFINER, proposal=one)), model(grid_inputs(spec=REFINER, proposal=both)))
+    gates = _gates(model, grid_inputs(spec=REFINER, proposal=both))
+    assert gates[..., -1].eq(False).all() and gates[..., -2].all()
+
+
+def _gates(model, inputs) -> torch.Tensor:
+    """Which pictures a cell may copy from."""
+    return model.dit.embed(inputs)[1].present

@@ -70,7 +70,7 @@ def test_a_start_near_zero_stays_at_the_proposal() -> None:
 
 
 def test_a_refiner_sees_its_proposal_at_any_start() -> None:
-    model, known = tiny_model(proposal=True), start(3, 4)
+    model, known = tiny_model(proposals=1), start(3, 4)
     outs = [complete_grid(model, known, FAST, rng(7), Condition4D(proposal=torch.full_like(known.latents, value)))
             for value in (0.0, 0.5)]
     assert (outs[0] - outs[1]).abs().max() > 1e-2
@@ -145,7 +145,7 @@ def test_one_window_over_all_is_the_model_itself() -> None:
 def test_a_large_grid_is_completed_in_windows() -> None:
     known = start(5, 9)
     condition = Condition4D(proposal=torch.zeros_like(known.latents), time_positions=torch.arange(9))
-    out = complete_grid(tiny_model(proposal=True), known, FAST, rng(7), condition, WindowOptions(4, 4, 2))
+    out = complete_grid(tiny_model(proposals=1), known, FAST, rng(7), condition, WindowOptions(4, 4, 2))
     assert bool(torch.isfinite(out).all())
     assert torch.equal(out[known.mask], known.latents[known.mask])
 

@@ -170,7 +170,7 @@ def test_a_proposal_is_asked_for_each_chunk() -> None:
         asked.append(chunk)
         return torch.zeros(1, len(chunk.window.views), len(chunk.window.times), 3, 8, 8)
 
-    complete = model_completer(tiny_model(proposal=True), FlowOptions(steps=1), proposal=proposal)
+    complete = model_completer(tiny_model(proposals=1), FlowOptions(steps=1), proposal=proposal)
     extend(PLAN, clips(V, T), complete, MemoryStore(PLAN))
     assert asked == list(PLAN.chunks)
 

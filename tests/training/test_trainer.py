@@ -278,7 +278,7 @@ def test_longer_training_goes_on(base, tiny, kept, tmp_path):
 
 
 def test_a_refiner_is_trained_and_figured(tiny):
-    config = tiny("finetune4d", model__proposal=True, train__proposal="flow", train__trains="all", train__steps=2,
+    config = tiny("finetune4d", model__proposals=2, train__proposal="flow", train__trains="all", train__steps=2,
                   train__windows=((3, 3),), run__validate_every=2)  # fmt: skip
     report = trainer.train_stage(config)
-    assert 5 < report["psnr"] < 60 and load_model(config.folder / "model.safetensors").spec.dit.proposal
+    assert 5 < report["psnr"] < 60 and load_model(config.folder / "model.safetensors").spec.dit.proposals == 2

@@ -68,6 +68,15 @@ def write_checkpoint(path: str | os.PathLike[str], kind: str, spec: Mapping, ten
     write_bytes(path, save(kept, header))
 
 
+def checkpoint_kind(path: str | os.PathLike[str]) -> str | None:
+    """What a file's header says that it holds; None for any other file. The weights are not read."""
+    try:
+        with safe_open(Path(path), framework="pt") as file:
+            return dict(file.metadata() or {}).get("format")
+    except (SafetensorError, OSError):
+        return None
+
+
 def read_checkpoint(path: str | os.PathLike[str], kind: str) -> Checkpoint:
     """Reads a file that write_checkpoint wrote.
 

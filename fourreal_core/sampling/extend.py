@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -54,6 +54,28 @@ class StartClips:
     def read(self, view: int, time: int) -> Tensor:
         """The latents ``(C, h, w)`` of a given cell."""
         return self.fixed_view[time] if view == 0 else self.freeze_time[view]
+
+
+@dataclass(frozen=True)
+class GivenFrames:
+    """Any given cells, in memory.
+
+    Attributes:
+        mask: ``(V, T)`` bool.
+        latents: ``(view, time)`` to ``(C, h, w)`` of every given cell.
+    """
+
+    mask: Tensor
+    latents: Mapping[tuple[int, int], Tensor]
+
+    def __post_init__(self) -> None:
+        if {tuple(cell) for cell in self.mask.nonzero().tolist()} != set(self.latents):
+            raise InputError(f"latents of {len(self.latents)} cells for a mask of {int(self.mask.sum())}",
+                             "one a given cell", "encode exactly the given cells")
+
+    def read(self, view: int, time: int) -> Tensor:
+        """The latents ``(C, h, w)`` of a given cell."""
+        return self.latents[view, time]
 
 
 CompleteChunk = Callable[[KnownCells, Chunk, torch.Generator], Tensor]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -131,3 +132,10 @@ class FolderStore:
                 raise InputError(f"{self.path(chunk)} can't be read ({error})", "a finished chunk",
                                  "delete the file, and the extension makes it again") from error
         return torch.stack(found)
+
+    def delete(self) -> None:
+        """Removes the chunks, and the folder if nothing else lies in it; for when the grid is safe elsewhere."""
+        for path in (*(self.path(k) for k in range(len(self.plan.chunks))), self.folder / _PLAN):
+            path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self.folder.rmdir()

@@ -59,19 +59,20 @@ def splats_at(scene: Scene4D, time: float, view: int | None = None) -> Splats:
     Args:
         scene: What to take them from.
         time: Time step, fractions allowed.
-        view: One of the clip's cameras, whose view-dependent offsets are taken along: that camera then sees exactly
-            its cell. None takes none, which is what every other camera shows.
+        view: One of the clip's cameras, whose view-dependent offsets and colours are taken along: that camera then
+            sees exactly its cell. None takes none, which is what every other camera shows.
 
     Raises:
         InputError: A time or a view that the scene doesn't have.
     """
     check_place(scene, time, view)
     with torch.no_grad():
-        means = scene.deformed(time)
+        means, colors = scene.deformed(time), scene.splats.colors
         if view is not None:
+            colors = scene.colors_in(view)
             rot, trans = scene.cameras.world_to_cam[view, :3, :3], scene.cameras.world_to_cam[view, :3, 3]
             means = (scene.in_view(view, time, means) - trans) @ rot
-    return replace(scene.splats, means=means)
+    return replace(scene.splats, means=means, colors=colors)
 
 
 def save_ply_sequence(scene: Scene4D, folder: str | os.PathLike[str], times: Sequence[float] | None = None,

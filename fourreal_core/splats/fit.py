@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import logging
 from dataclasses import dataclass, field, replace
 
@@ -15,11 +14,9 @@ from ..progress import OnStep, no_progress
 from ..rasterizer import RasterOptions
 from ..tracking.tracks import Tracks
 from .deformation import Deformation, DeformationSpec, TrackFitOptions, ray_coordinates, solve_from_tracks
-from .gaussians import Splats
-from .losses import photometric_loss
 from .motion import world_motion
 from .motion_maps import MotionMapOptions, motion_maps, splat_motion
-from .render import render_cell
+from .rendering_fit import RenderingFitOptions, fit_rendering
 from .scene import Scene4D
 from .track_residual import residual_maps
 
@@ -31,11 +28,8 @@ class FitOptions:
     """How the deformation is fitted.
 
     Attributes:
-        steps: Adam steps by rendering; each renders one known cell.
-        learning_rate: Of the deformation; the closed form is close, and splat colours pull it away if let.
-        color_rate: Of colours.
-        scale_rate: Of log scales and opacity logits.
-        ssim_weight: Share of structural dissimilarity in the rendering loss.
+        steps: Known cells that are rendered for it, several for each step of the optimiser.
+        rendering: What rendering fits, and how fast.
         features: Hidden units of the deformation.
         frequencies: Their lowest and highest frequency in radians over the radius of what moves.
         max_knots: Most times at which the deformation has offsets of its own.
@@ -45,11 +39,8 @@ class FitOptions:
         seed: Of the waves, the draws and the order of cells.
     """
 
-    steps: int = 60
-    learning_rate: float = 1e-6
-    color_rate: float = 5e-3
-    scale_rate: float = 1e-2
-    ssim_weight: float = 0.2
+    steps: int = 400
+    rendering: RenderingFitOptions = field(default_factory=RenderingFitOptions)
     features: int = 512
     frequencies: tuple[float, float] = (2.0, 32.0)
     max_knots: int = 24
@@ -62,8 +53,6 @@ class FitOptions:
         if self.steps < 0 or min(self.features, self.max_knots) < 1:
             raise InputError(f"{self.steps} steps, {self.features} features and {self.max_knots} knots",
                              "no negative steps, at least 1 of the others", "leave them at their defaults")
-        if not 0 <= self.ssim_weight <= 1:
-            raise InputError(f"an SSIM weight of {self.ssim_weight}", "a share between 0 and 1", "use 0.2")
 
 
 def fit_deformation(scene: Scene4D, grid: FrameGrid, time_tracks: Tracks | None, options: FitOptions | None = None,
@@ -99,9 +88,8 @@ def fit_deformation(scene: Scene4D, grid: FrameGrid, time_tracks: Tracks | None,
         scene = start_from_tracks(scene, time_tracks, grid.freeze_time, options, generator,
                                   lambda done, n, preview=None: on_step(done, total))
     on_step(start, total)
-    with torch.enable_grad():
-        return fit_by_rendering(scene, grid, options, raster, generator,
-                                lambda done, n, preview=None: on_step(start + done, total, preview))
+    return fit_rendering(scene, grid, options.steps, options.rendering, raster, generator,
+                         lambda done, n, preview=None: on_step(start + done, total, preview))
 
 
 def motion_spec(points: Tensor, times: int, options: FitOptions) -> DeformationSpec:
@@ -155,42 +143,3 @@ def start_standing(scene: Scene4D, options: FitOptions, generator: torch.Generat
     return replace(scene, motion_weight=torch.ones_like(scene.motion_weight),
                    view_motion=torch.ones_like(scene.view_motion),
                    deformation=deformation.to(scene.splats.means.device))
-
-
-def fit_by_rendering(scene: Scene4D, grid: FrameGrid, options: FitOptions, raster: RasterOptions | None,
-                     generator: torch.Generator, on_step: OnStep = no_progress) -> Scene4D:
-    """Refines colours, scales, opacities and the deformation on the known cells, one cell a step."""
-    if options.steps == 0:
-        return scene
-    scene = replace(scene, deformation=copy.deepcopy(scene.deformation))  # the one that was given stays as it is
-    device = scene.splats.means.device
-    cells = grid.known.nonzero()
-    frames, valid = grid.frames, grid.valid.to(device)
-    leaves = {name: getattr(scene.splats, name).detach().clone().requires_grad_()
-              for name in ("colors", "log_scales", "opacity_logits")}
-    groups = [{"params": [leaves["colors"]], "lr": options.color_rate},
-              {"params": [leaves["log_scales"], leaves["opacity_logits"]], "lr": options.scale_rate}]
-    if scene.deformation is not None:
-        groups.append({"params": list(scene.deformation.parameters()), "lr": options.learning_rate})
-    adam = torch.optim.Adam(groups, betas=(0.9, 0.99))
-    order = torch.empty(0, dtype=torch.long)
-    for step in range(options.steps):
-        if not len(order):
-            order = torch.randperm(len(cells), generator=generator)
-        view, time = cells[order[0]].tolist()
-        order = order[1:]
-        trial = replace(scene, splats=Splats(scene.splats.means, leaves["log_scales"], leaves["opacity_logits"],
-                                             leaves["colors"]))
-        # deformed by the scene, which looks up once what its splats read of the motion residual
-        image = render_cell(trial, view, time, raster, scene.deformed(time)).image
-        loss = photometric_loss(image, frames[view, time].to(device), valid, options.ssim_weight)
-        adam.zero_grad(set_to_none=True)
-        loss.backward()
-        adam.step()
-        on_step(step + 1, options.steps, image.detach().clamp(0, 1))
-    return replace(scene, splats=_fitted(scene.splats.means, leaves))
-
-
-def _fitted(means: Tensor, leaves: dict[str, Tensor]) -> Splats:
-    return Splats(means, leaves["log_scales"].detach(), leaves["opacity_logits"].detach(),
-                  leaves["colors"].detach().clamp(0, 1))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -11,6 +11,7 @@ from torch import Tensor
 from ..errors import InputError
 from ..progress import OnStep, no_progress
 from ..rasterizer import RasterOptions
+from .appearance import AppearanceOptions, gather_colors, in_light_of_views
 from .losses import photometric_loss
 from .render import render_cell
 from .scene import Scene4D
@@ -26,11 +27,13 @@ class FloaterOptions:
         rounds: Passes over the freeze-time frames.
         learning_rate: Adam's, on opacity logits.
         prune_below: Opacity under which a splat goes.
+        appearance: How colours are gathered from the frames before; None keeps those the scene has.
     """
 
     rounds: int = 5
     learning_rate: float = 0.25
     prune_below: float = 0.3
+    appearance: AppearanceOptions | None = field(default_factory=AppearanceOptions)
 
     def __post_init__(self) -> None:
         if self.rounds < 1 or not 0 < self.prune_below < 1 or not self.learning_rate > 0:
@@ -62,13 +65,18 @@ def prune_floaters(scene: Scene4D, frames: Tensor, valid: Tensor | None = None, 
     frames = frames.to(device)
     valid = torch.ones(frames.shape[1:3], dtype=torch.bool) if valid is None else valid
     valid = valid.to(device)
+    lit = scene
+    if options.appearance is not None:
+        # without it a view's light would be taken for a fault of the splats; with its texture no fault would show
+        lit = in_light_of_views(scene, frames, valid, options.appearance)
+        scene = gather_colors(scene, frames, valid, options.appearance)
     logits = scene.splats.opacity_logits.detach().clone().requires_grad_()
     adam = torch.optim.Adam([logits], lr=options.learning_rate, betas=(0.8, 0.95))
     total = options.rounds * scene.views
     for k in range(total):
         view = k % scene.views
         with torch.enable_grad():
-            trial = replace(scene, splats=replace(scene.splats, opacity_logits=logits))
+            trial = replace(lit, splats=replace(lit.splats, opacity_logits=logits))
             image = render_cell(trial, view, 0, raster).image
             loss = photometric_loss(image, frames[view], valid, 0.0) * frames[view].numel()
             adam.zero_grad(set_to_none=True)

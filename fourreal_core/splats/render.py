@@ -14,7 +14,7 @@ from .scene import Scene4D
 
 def render_cell(scene: Scene4D, view: int, time: float, options: RasterOptions | None = None,
                 deformed: Tensor | None = None) -> Rendered:
-    """Cell ``[view, time]`` with its view-dependent offsets.
+    """Cell ``[view, time]`` with its view-dependent offsets and colours.
 
     Args:
         scene: What to render.
@@ -24,12 +24,12 @@ def render_cell(scene: Scene4D, view: int, time: float, options: RasterOptions |
         deformed: World positions ``(N, 3)`` of the splats at that time where they are known already.
     """
     splats, cameras = scene.splats, scene.cameras
-    return rasterize(scene.in_view(view, time, deformed), splats.scales, splats.opacities, splats.colors,
+    return rasterize(scene.in_view(view, time, deformed), splats.scales, splats.opacities, scene.colors_in(view),
                      cameras.intrinsics[view], cameras.size, scene.background, options or RasterOptions())
 
 
 def render_camera(scene: Scene4D, camera: Cameras, time: float, options: RasterOptions | None = None) -> Rendered:
-    """One camera that need not be any of the clip's, without view-dependent offsets.
+    """One camera that need not be any of the clip's, without view-dependent offsets and colours.
 
     Args:
         scene: What to render.

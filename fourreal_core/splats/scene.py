@@ -34,6 +34,8 @@ class Scene4D:
         deformation: ``dp_time``, or None for a scene that does not move (yet).
         background: ``(3,)`` colour behind everything.
         motion_residual: ``(V, T, 3, h, w)`` what tracks in time found beyond ``dp_time``, see residual_maps; or None.
+        view_colors: ``(V, N, 3)`` by how much each view shows a splat in another colour, the counterpart in colour of
+            ``view_offsets``; or None. The paper has none: the views of generated clips differ in light and texture.
     """
 
     splats: Splats
@@ -47,6 +49,7 @@ class Scene4D:
     deformation: Deformation | None
     background: Tensor
     motion_residual: Tensor | None = None
+    view_colors: Tensor | None = None
 
     def __post_init__(self) -> None:
         v, n = len(self.cameras), len(self.splats)
@@ -62,6 +65,9 @@ class Scene4D:
         if residual is not None and (residual.ndim != 5 or residual.shape[:3] != (v, self.times, 3)):
             raise InputError(f"a motion residual of shape {tuple(residual.shape)} for {v} views and {self.times} times",
                              f"({v}, {self.times}, 3, h, w)", "leave it out, or measure it on the same clips")
+        if self.view_colors is not None and self.view_colors.shape != (v, n, 3):
+            raise InputError(f"view colours of shape {tuple(self.view_colors.shape)} for {v} views and {n} splats",
+                             f"({v}, {n}, 3)", "leave them out, or fit them to the same splats")
 
     @property
     def views(self) -> int:
@@ -104,7 +110,13 @@ class Scene4D:
         world = self.deformed(time) if deformed is None else deformed
         return self.cameras[view].to_camera(world)[0] + self.view_offsets[view]
 
+    def colors_in(self, view: int) -> Tensor:
+        """Colours ``(N, 3)`` that one of the clip's views shows; a new camera shows those of the splats."""
+        colors = self.splats.colors
+        return colors if self.view_colors is None else colors + self.view_colors[view]
+
     def select(self, keep: Tensor) -> Scene4D:
         """The scene with only the splats picked by a bool mask or an index tensor."""
+        colors = None if self.view_colors is None else self.view_colors[:, keep]
         return replace(self, splats=self.splats.select(keep), view_offsets=self.view_offsets[:, keep],
-                       visible=self.visible[:, keep], motion_weight=self.motion_weight[keep])
+                       visible=self.visible[:, keep], motion_weight=self.motion_weight[keep], view_colors=colors)

@@ -19,9 +19,9 @@ from .gaussians import Splats
 from .scene import Scene4D
 
 FORMAT = "fourreal-scene"
-VERSION = 2  # 2 added motion_residual
+VERSION = 3  # 2 added motion_residual, 3 view_colors
 _DEFORMATION = "deformation."
-_OPTIONAL = {"motion_residual"}
+_OPTIONAL = {"motion_residual", "view_colors"}
 _NAMES = {"means", "log_scales", "colors", "opacity_logits", "world_to_cam", "intrinsics", "view_offsets", "visible",
           "motion_weight", "view_depth", "view_motion", "background"}
 
@@ -35,8 +35,7 @@ def scene_tensors(scene: Scene4D) -> dict[str, torch.Tensor]:
         "motion_weight": scene.motion_weight, "view_depth": scene.view_depth, "view_motion": scene.view_motion,
         "background": scene.background,
     }
-    if scene.motion_residual is not None:
-        tensors["motion_residual"] = scene.motion_residual
+    tensors |= {name: getattr(scene, name) for name in sorted(_OPTIONAL) if getattr(scene, name) is not None}
     if scene.deformation is not None:
         tensors |= {_DEFORMATION + k: v for k, v in scene.deformation.state_dict().items()}
     return {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
@@ -121,4 +120,4 @@ def _assemble(name: str, tensors: dict[str, torch.Tensor], spec: DeformationSpec
     splats = Splats(tensors["means"], tensors["log_scales"], tensors["opacity_logits"], tensors["colors"])
     return Scene4D(splats, cameras, tensors["view_offsets"], tensors["visible"], tensors["motion_weight"],
                    tensors["view_depth"], tensors["view_motion"], times, deformation, tensors["background"],
-                   tensors.get("motion_residual"))
+                   **{name: tensors.get(name) for name in sorted(_OPTIONAL)})

@@ -10,7 +10,8 @@ import torch
 from fourreal_core.errors import InputError
 from fourreal_core.grid import FrameGrid
 from fourreal_core.progress import Cancelled
-from fourreal_core.splats.fit import FitOptions, fit_by_rendering, fit_deformation, motion_spec
+from fourreal_core.splats.fit import FitOptions, fit_deformation, motion_spec
+from fourreal_core.splats.rendering_fit import RenderingFitOptions, fit_rendering
 from fourreal_core.splats.scene import Scene4D
 
 from .scenes import PIXEL, SIZE, known_cross, psnr, rendered_grid, sliding, true_time_tracks, wall_scene
@@ -80,7 +81,8 @@ def test_inputs_stay_as_they_were(truth: tuple[Scene4D, torch.Tensor]) -> None:
 def test_rendering_alone_lowers_the_error(truth: tuple[Scene4D, torch.Tensor]) -> None:
     _, frames = truth
     grid = known_cross(frames)
-    options = FitOptions(steps=30, features=24, frequencies=(0.5, 2.0), learning_rate=3e-3)
+    rendering = RenderingFitOptions(cells=1, motion_rate=3e-3)
+    options = FitOptions(steps=30, rendering=rendering, features=24, frequencies=(0.5, 2.0))
     found = fit_deformation(wall_scene(VIEWS, TIMES), grid, None, options)
     start = psnr(rendered_grid(wall_scene(VIEWS, TIMES))[grid.known], frames[grid.known])
     assert psnr(rendered_grid(found)[grid.known], frames[grid.known]) > start + 1
@@ -146,7 +148,7 @@ def test_invalid_pixels_teach_nothing(truth: tuple[Scene4D, torch.Tensor]) -> No
     valid = torch.ones(SIZE, dtype=torch.bool)
     valid[8:16, 8:24] = False
     spoilt = torch.where(valid[..., None], frames, torch.tensor(1.0))
-    options = replace(QUICK, ssim_weight=0.0)
+    options = replace(QUICK, rendering=RenderingFitOptions(ssim_weight=0.0))
     a, b = (fit_deformation(wall_scene(VIEWS, TIMES), known_cross(f, valid), None, options) for f in (frames, spoilt))
     assert torch.equal(a.splats.colors, b.splats.colors)
 
@@ -172,8 +174,7 @@ def test_another_grid_is_refused() -> None:
         fit_deformation(wall_scene(3), FrameGrid.from_clips(torch.zeros(2, *SIZE, 3), torch.zeros(2, *SIZE, 3)), None)
 
 
-@pytest.mark.parametrize("wrong", [{"steps": -1}, {"features": 0}, {"max_knots": 0},
-                                   {"ssim_weight": 1.5}])
+@pytest.mark.parametrize("wrong", [{"steps": -1}, {"features": 0}, {"max_knots": 0}])
 def test_options_are_checked(wrong: dict[str, float]) -> None:
     with pytest.raises(InputError):
         FitOptions(**wrong)
@@ -181,8 +182,7 @@ def test_options_are_checked(wrong: dict[str, float]) -> None:
 
 def test_fitting_on_leaves_the_first_fit_as_it_was(truth: tuple[Scene4D, torch.Tensor], fitted: Scene4D) -> None:
     before = fitted.deformation.out.clone()
-    grid, options = known_cross(truth[1]), replace(QUICK, learning_rate=0.1)
-    further = fit_by_rendering(fitted, grid, options, None, torch.Generator().manual_seed(0))
+    further = fit_rendering(fitted, known_cross(truth[1]), 3, RenderingFitOptions(motion_rate=0.1))
     assert torch.equal(fitted.deformation.out, before) and not torch.equal(further.deformation.out, before)
 
 

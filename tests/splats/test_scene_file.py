@@ -42,7 +42,7 @@ def test_the_file_says_what_it_is(tmp_path: Path) -> None:
     save_scene(wall_scene(2, 3, sliding(3)), tmp_path / NAME)
     with safe_open(tmp_path / NAME, framework="pt") as file:
         metadata = file.metadata()
-    assert metadata["format"] == "fourreal-scene" and metadata["version"] == "2" and metadata["times"] == "3"
+    assert metadata["format"] == "fourreal-scene" and metadata["version"] == "3" and metadata["times"] == "3"
     assert json.loads(metadata["size"]) == [24, 32] and json.loads(metadata["deformation"])["knots"] == 2
 
 
@@ -52,6 +52,13 @@ def test_a_motion_residual_comes_back_and_older_files_have_none(tmp_path: Path) 
     assert torch.equal(load_scene(tmp_path / NAME).motion_residual, scene.motion_residual)
     rewrite(tmp_path, metadata={"version": "1"})
     assert load_scene(tmp_path / NAME).motion_residual is None
+
+
+def test_view_colours_come_back(tmp_path: Path) -> None:
+    scene = wall_scene(2, 3)
+    scene = replace(scene, view_colors=torch.randn(2, len(scene.splats), 3))
+    save_scene(scene, tmp_path / NAME)
+    assert torch.equal(load_scene(tmp_path / NAME).view_colors, scene.view_colors)
 
 
 def rewrite(tmp_path: Path, tensors: dict[str, torch.Tensor | None] | None = None,
@@ -67,7 +74,7 @@ def rewrite(tmp_path: Path, tensors: dict[str, torch.Tensor | None] | None = Non
 
 
 @pytest.mark.parametrize(("metadata", "says"), [
-    ({"format": "other"}, "another kind"), ({"format": None}, "another kind"), ({"version": "3"}, "of version 3"),
+    ({"format": "other"}, "another kind"), ({"format": None}, "another kind"), ({"version": "4"}, "of version 4"),
     ({"version": None}, "version"), ({"version": "abc"}, "abc"), ({"times": None}, "times"),
     ({"size": "hello"}, "header"), ({"size": "[1, 2, 3]"}, "header"), ({"deformation": '{"x": 1}'}, "header"),
     ({"deformation": '{"features": 0}'}, "positive sizes"), ({"times": "0"}, "at least 1 time")])

@@ -1,0 +1,185 @@
+"""Fits a scene by rendering its known cells: colours, sizes, opacities, the motion, and what views differ by.
+
+A step of the optimiser renders several cells, so that no view's light or texture pulls alone. Only the output of the
+deformation is refined, which is linear in its waves: they are encoded once, and a step costs little beside rendering.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+from ..errors import InputError
+from ..grid import FrameGrid
+from ..progress import OnStep, no_progress
+from ..rasterizer import RasterOptions, rasterize
+from .appearance import common_colors
+from .gaussians import Splats
+from .losses import photometric_loss
+from .motion_regularizers import MotionRegularizers, motion_penalty
+from .scene import Scene4D
+from .trained_motion import TrainedMotion
+
+
+@dataclass(frozen=True)
+class RenderingFitOptions:
+    """How a scene is fitted by rendering; a rate of zero leaves that part as it was.
+
+    Attributes:
+        cells: Known cells in a step of the optimiser.
+        color_rate: Of the splats' colours.
+        view_color_rate: Of by how much each view shows another colour; nothing where the scene has none.
+        scale_rate: Of log scales.
+        opacity_rate: Of opacity logits.
+        motion_rate: Of the deformation's output, in widths of what moves.
+        mean_rate: Of the splats' places, in pixels of the central view.
+        view_offset_rate: Of the view-dependent offsets, in pixels. Zero keeps those of the tracks (supplement eq. 3);
+            more is the compensation optimised by rendering of 4Real (2024).
+        ssim_weight: Share of structural dissimilarity in the loss.
+        decay: Share of the steps, at the end, over which all rates fall to zero.
+        regularizers: What keeps the motion plausible.
+    """
+
+    cells: int = 4
+    color_rate: float = 0.01
+    view_color_rate: float = 0.01
+    scale_rate: float = 0.02
+    opacity_rate: float = 0.02
+    motion_rate: float = 1e-6
+    mean_rate: float = 0.0
+    view_offset_rate: float = 0.0
+    ssim_weight: float = 0.2
+    decay: float = 0.3
+    regularizers: MotionRegularizers = field(default_factory=MotionRegularizers)
+
+    def __post_init__(self) -> None:
+        rates = (self.color_rate, self.view_color_rate, self.scale_rate, self.opacity_rate, self.motion_rate,
+                 self.mean_rate, self.view_offset_rate)
+        if self.cells < 1 or min(rates) < 0:
+            raise InputError(f"{self.cells} cells a step and rates of {rates}", "at least one cell, no negative rate",
+                             "leave them at their defaults")
+        if not (0 <= self.ssim_weight <= 1 and 0 <= self.decay <= 1):
+            raise InputError(f"an SSIM weight of {self.ssim_weight} and a decay of {self.decay}",
+                             "shares between 0 and 1", "use 0.2 and 0.3")
+
+
+class _Leaves:
+    """The tensors of a scene that are fitted, each with its own gradient; those by view are one tensor a view."""
+
+    def __init__(self, scene: Scene4D, options: RenderingFitOptions) -> None:
+        splats = scene.splats
+        pixel = float(splats.means[:, 2].clamp_min(1e-3).median() / scene.cameras.intrinsics[scene.views // 2, 0, 0])
+        self.scene = scene
+        self.colors, self.log_scales, self.logits, self.means = (
+            x.detach().clone().requires_grad_()
+            for x in (splats.colors, splats.log_scales, splats.opacity_logits, splats.means))
+        self.view_colors = _by_view(scene.view_colors) if options.view_color_rate > 0 else []
+        self.offsets = _by_view(scene.view_offsets) if options.view_offset_rate > 0 else []
+        self.motion = TrainedMotion(scene) if scene.deformation is not None else None
+        groups = [([self.colors], options.color_rate), ([self.log_scales], options.scale_rate),
+                  ([self.logits], options.opacity_rate), ([self.means], options.mean_rate * pixel),
+                  (self.view_colors, options.view_color_rate), (self.offsets, options.view_offset_rate * pixel),
+                  ([] if self.motion is None else [self.motion.out], options.motion_rate)]
+        groups = [(params, rate) for params, rate in groups if params]
+        for params, rate in groups:
+            for param in params:
+                param.requires_grad_(rate > 0)
+        self.groups = [{"params": params, "lr": rate} for params, rate in groups if rate > 0]
+
+    def positions(self, view: int, time: int) -> Tensor:
+        """Camera-space positions ``(N, 3)`` in a known cell."""
+        world = self.means if self.motion is None else self.motion.at(self.means, time)
+        offset = self.offsets[view] if self.offsets else self.scene.view_offsets[view]
+        return self.scene.cameras[view].to_camera(world)[0] + offset
+
+    def shown(self, view: int) -> Tensor:
+        """Colours ``(N, 3)`` that a view shows."""
+        if self.view_colors:
+            return self.colors + self.view_colors[view]
+        return self.colors if self.scene.view_colors is None else self.colors + self.scene.view_colors[view]
+
+    def fitted(self) -> Scene4D:
+        """The scene with everything fitted, colours inside ``[0, 1]`` in every view."""
+        scene = self.scene
+        colors = self.colors.detach().clamp(0, 1)
+        splats = Splats(self.means.detach(), self.log_scales.detach(), self.logits.detach(), colors)
+        own = scene.view_colors
+        if own is not None:
+            own = torch.stack([self.shown(v).detach().clamp(0, 1) for v in range(scene.views)]) - colors
+        offsets = torch.stack([x.detach() for x in self.offsets]) if self.offsets else scene.view_offsets
+        deformation = copy.deepcopy(scene.deformation)  # the one that was given stays as it is
+        if deformation is not None:
+            with torch.no_grad():
+                deformation.out.copy_(self.motion.out)
+        return common_colors(replace(scene, splats=splats, view_colors=own, view_offsets=offsets,
+                                     deformation=deformation))
+
+
+def _by_view(values: Tensor | None) -> list[Tensor]:
+    return [] if values is None else [x.detach().clone().requires_grad_() for x in values]
+
+
+def fit_rendering(scene: Scene4D, grid: FrameGrid, renders: int, options: RenderingFitOptions | None = None,
+                  raster: RasterOptions | None = None, generator: torch.Generator | None = None,
+                  on_step: OnStep = no_progress) -> Scene4D:
+    """Refines a scene on the known cells of a grid.
+
+    Args:
+        scene: Where the fit starts; it stays as it was.
+        grid: Known cells.
+        renders: Cells rendered in all.
+        options: See RenderingFitOptions.
+        raster: Rasterizer options.
+        generator: Of the order of cells and the regularizers' samples.
+        on_step: Progress, one step a render, with the render as preview.
+    """
+    options, generator = options or RenderingFitOptions(), generator or torch.Generator().manual_seed(0)
+    if renders == 0:
+        return scene
+    with torch.enable_grad():
+        leaves = _Leaves(scene, options)
+        adam = torch.optim.Adam(leaves.groups, betas=(0.9, 0.99)) if leaves.groups else None
+        rates = [group["lr"] for group in leaves.groups]
+        cells, done = _shuffled(grid.known.nonzero().tolist(), generator), 0
+        while done < renders:
+            for group, rate in zip(leaves.groups, rates, strict=True):
+                group["lr"] = rate * min(1.0, (renders - done) / max(options.decay * renders, 1e-9))
+            batch = [next(cells) for _ in range(min(options.cells, renders - done))]
+            for param in (p for group in leaves.groups for p in group["params"]):
+                param.grad = None
+            for cell in batch:
+                image = _render_and_pull(leaves, grid, cell, len(batch), options, raster)
+                done += 1
+                on_step(done, renders, image)
+            if leaves.motion is not None and options.motion_rate > 0:
+                penalty = motion_penalty(leaves.motion, options.regularizers, generator)
+                if penalty.requires_grad:
+                    penalty.backward()
+            if adam is not None:
+                adam.step()
+    return leaves.fitted()
+
+
+def _render_and_pull(leaves: _Leaves, grid: FrameGrid, cell: tuple[int, int], share: int, options: RenderingFitOptions,
+                     raster: RasterOptions | None) -> Tensor:
+    """Renders a cell, adds its gradients to the leaves', and gives the picture ``(H, W, 3)``."""
+    view, time = cell
+    scene, device = leaves.scene, leaves.colors.device
+    image = rasterize(leaves.positions(view, time), leaves.log_scales.exp(), torch.sigmoid(leaves.logits),
+                      leaves.shown(view), scene.cameras.intrinsics[view], scene.cameras.size, scene.background,
+                      raster or RasterOptions()).image
+    loss = photometric_loss(image, grid.frames[view, time].to(device), grid.valid.to(device), options.ssim_weight)
+    if loss.requires_grad:
+        (loss / share).backward()
+    return image.detach().clamp(0, 1)
+
+
+def _shuffled(cells: list[list[int]], generator: torch.Generator) -> Iterator[tuple[int, int]]:
+    """The cells over and over, every round in another order."""
+    while True:
+        for k in torch.randperm(len(cells), generator=generator).tolist():
+            yield cells[k][0], cells[k][1]

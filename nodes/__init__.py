@@ -9,9 +9,11 @@ from .depth_geometry import GeometryFromDepth, GeometryFromDepthNetwork
 from .export.save_files import ExportScene
 from .export.save_scene import SaveScene
 from .export.splat import SceneToSplat
+from .extend_grid import ExtendGrid
 from .freeze_time_conditioning import FreezeTimeConditioning
 from .geometry import GeometryFromParallax
 from .grid import FrameGridFromVideos, FrameGridToImages
+from .load_model import LoadModel
 from .load_scene import LoadScene
 from .parallel_sync import ApplyParallelSync
 from .render import RenderScene
@@ -28,5 +30,5 @@ class FourRealExtension(ComfyExtension):
         """The nodes in the order of the flow."""
         return [FrameGridFromVideos, FrameGridToImages, GeometryFromParallax, GeometryFromDepth,
                 GeometryFromDepthNetwork, Tracks3D, CanonicalSplats, PruneFloaters,
-                FitDeformation, RenderScene, ApplyParallelSync, FreezeTimeConditioning, ParallelSyncSampler,
-                Decode4DLatent, SyncStrength, SceneToSplat, ExportScene, SaveScene, LoadScene]
+                FitDeformation, RenderScene, LoadModel, ApplyParallelSync, FreezeTimeConditioning, ParallelSyncSampler,
+                Decode4DLatent, ExtendGrid, SyncStrength, SceneToSplat, ExportScene, SaveScene, LoadScene]

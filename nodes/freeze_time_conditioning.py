@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from comfy_api.latest import io
@@ -13,11 +13,11 @@ from ..fourreal_core.errors import InputError
 from ..fourreal_core.grid import FrameGrid
 from .clips import frames_of, resized
 from .compat import schema
-from .lone_frames import encode_alone
 from .progress import HostProgress
 from .wires import GridWire
 
-GREY = 0.5
+if TYPE_CHECKING:
+    from .host_models.host_model import HostModel, KnownCells
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,7 @@ class FreezeTimeConditioning(io.ComfyNode):
                                "it decides in which form it is told."),
                 io.Vae.Input("vae", tooltip="The model's VAE."),
                 GridWire.Input("grid", tooltip="The grid with its known cells."),
-                io.Conditioning.Input("positive", tooltip="One prompt for the whole grid."),
-                io.Conditioning.Input("negative", tooltip="One negative prompt for the whole grid."),
+                *prompt_inputs(),
                 proposal_input(),
             ],
             outputs=[io.Conditioning.Output(display_name="positive"), io.Conditioning.Output(display_name="negative"),
@@ -60,18 +59,26 @@ class FreezeTimeConditioning(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, model: Any, vae: Any, grid: FrameGrid, positive: Any, negative: Any,
+    def execute(cls, model: Any, vae: Any, grid: FrameGrid, positive: Any = None, negative: Any = None,
                 proposal: Any = None) -> io.NodeOutput:
         """See ComfyNode."""
         made = prepare(model, vae, grid, positive, negative, proposal)
         return io.NodeOutput(made.positive, made.negative, made.latent)
 
 
+def prompt_inputs() -> list[io.Input]:
+    """The inputs for prompts, for the nodes that have them."""
+    return [io.Conditioning.Input("positive", optional=True, tooltip="One prompt for the whole grid; a model without "
+                                  "text needs none."),
+            io.Conditioning.Input("negative", optional=True, tooltip="One negative prompt for the whole grid; a model "
+                                  "without text needs none.")]
+
+
 def proposal_input() -> io.Input:
     """The input for a first guess, for the nodes that have it."""
     return io.MultiType.Input("proposal", types=[GridWire, io.Image], optional=True, tooltip="A first guess of every "
                               "cell, such as the grid of 'Render 4D Scene', or a batch in the order of 'all cells'; "
-                              "sample with denoise below 1 to keep of it.")
+                              "sample with denoise below 1 to keep of it. Refiners are shown it, too.")
 
 
 def prepare(model: Any, vae: Any, grid: FrameGrid, positive: Any, negative: Any, proposal: Any = None) -> Prepared:
@@ -79,31 +86,48 @@ def prepare(model: Any, vae: Any, grid: FrameGrid, positive: Any, negative: Any,
 
     Raises:
         InputError: Nothing known or nothing unknown, a size that the model does not take, a proposal that does not
-            fit, or a VAE of another model.
+            fit, no prompt for a model with text, or a VAE of another model.
+    """
+    from .grid_latents import GridLatents
+
+    latents = GridLatents(model, vae)
+    check_prompts(latents.family, positive, negative)
+    latents.check(grid)
+    given = None if proposal is None else proposal_frames(proposal, grid)
+    return told(latents.family, latents.cells(grid.frames, grid.known, given, on_step=HostProgress().part()),
+                grid.known, positive, negative)
+
+
+def told(family: HostModel, cells: KnownCells, known: Tensor, positive: Any, negative: Any) -> Prepared:
+    """Latent and conditioning of cells.
+
+    Args:
+        family: The model's.
+        cells: The cells as the model's latents.
+        known: ``(V, T)`` bool, which of them are held.
+        positive: CONDITIONING, or None.
+        negative: CONDITIONING, or None.
     """
     from node_helpers import conditioning_set_values
 
-    from .host_models.host_model import KnownCells
     from .host_models.patch import KNOWN_CELLS
-    from .host_models.registry import host_model
 
-    family = host_model(model)
-    latent_format = model.get_model_object("latent_format")
-    _check_grid(grid)
-    _check_size(grid, vae, family)
-    frames = grid.frames if proposal is None else grid.filled(proposal_frames(proposal, grid)).frames
-    filled = grid.known if proposal is None else torch.ones_like(grid.known)
-    cells = [tuple(cell) for cell in filled.nonzero().tolist()]
-    grey = torch.full_like(frames[0, 0], GREY)
-    grey_latent, *encoded = encode_alone(vae, [grey, *(frames[v, t] for v, t in cells)],
-                                         latent_format.latent_channels, HostProgress().part())
-    samples = latent_format.process_out(torch.zeros_like(grey_latent)).repeat(grid.views, 1, grid.times, 1, 1)
-    for (view, time), latent in zip(cells, encoded, strict=True):
-        samples[view, :, time] = latent[0, :, 0]
-    mask = (~grid.known).to(samples.dtype)[:, None, :, None, None].repeat(1, 1, 1, *samples.shape[-2:])
-    told = family.told(KnownCells(samples, mask, grey_latent), samples.shape[1]) | {KNOWN_CELLS: grid.known.clone()}
-    return Prepared(conditioning_set_values(positive, told), conditioning_set_values(negative, told),
-                    {"samples": samples, "noise_mask": mask})
+    values = family.told(cells, cells.latents.shape[1]) | {KNOWN_CELLS: known.clone()}
+    made = [conditioning_set_values(_no_prompt() if prompt is None else prompt, values)
+            for prompt in (positive, negative)]
+    return Prepared(*made, {"samples": cells.latents, "noise_mask": cells.mask})
+
+
+def check_prompts(family: HostModel, positive: Any, negative: Any) -> None:
+    """Raises InputError where a model with text gets no prompt."""
+    if family.needs_text and (positive is None or negative is None):
+        prompts = {"positive": positive, "negative": negative}
+        missing = " and ".join(name for name, prompt in prompts.items() if prompt is None)
+        raise InputError(f"no {missing} prompt for {family.name}", "both", "connect 'CLIP Text Encode'")
+
+
+def _no_prompt() -> list[Any]:
+    return [[torch.zeros(1, 1, 1), {}]]  # the host's samplers want some tensor
 
 
 def proposal_frames(proposal: Any, grid: FrameGrid) -> Tensor:
@@ -121,20 +145,4 @@ def proposal_frames(proposal: Any, grid: FrameGrid) -> Tensor:
         raise InputError(f"a proposal of {frames.shape[0]} cells for a grid of {grid.views} views and {grid.times} "
                          "times", f"{grid.views * grid.times}, view after view",
                          "use the grid output of 'Render 4D Scene', made from the same grid")
-    return resized(frames, grid.size).unflatten(0, (grid.views, grid.times))
-
-
-def _check_grid(grid: FrameGrid) -> None:
-    from ..fourreal_core.sampling.known_cells import check_completable
-
-    check_completable(grid.known[None])
-
-
-def _check_size(grid: FrameGrid, vae: Any, family: Any) -> None:
-    scale = vae.spacial_compression_encode()
-    steps = [scale * patch for patch in family.patch_size()]
-    if any(side % step for side, step in zip(grid.size, steps, strict=True)):
-        fitting = [max(step, round(side / step) * step) for side, step in zip(grid.size, steps, strict=True)]
-        raise InputError(f"frames of {grid.size[1]} x {grid.size[0]} pixels for {family.name}",
-                         f"multiples of {steps[1]} x {steps[0]}, such as {fitting[1]} x {fitting[0]}",
-                         "scale or crop the clips before 'Frame Grid from Videos'")
+    return resized(frames, grid.size).clamp(0, 1).unflatten(0, (grid.views, grid.times))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,7 +13,8 @@ from ..fourreal_core.errors import InputError
 from .compat import advanced, schema
 from .sync_files import NONE, file_path, list_files
 
-VARIANTS = ("soft", "hard")
+AUTO = "auto"
+VARIANTS = (AUTO, "soft", "hard")
 
 
 @dataclass(frozen=True)
@@ -19,7 +22,7 @@ class SyncSettings:
     """What a user chooses of the sync.
 
     Attributes:
-        variant: ``soft`` or ``hard``.
+        variant: ``soft``, ``hard``, or ``auto``: what the weights or the model itself were trained with, else soft.
         weights: File in ``models/fourreal``, or ``none``.
         first_layer: First layer after which the streams are mixed.
         last_layer: Last one; negative numbers count from the end.
@@ -27,7 +30,7 @@ class SyncSettings:
         lowest_noise: Nor are those at a lower one.
     """
 
-    variant: str = "soft"
+    variant: str = AUTO
     weights: str = NONE
     first_layer: int = 0
     last_layer: int = -1
@@ -40,7 +43,8 @@ def sync_inputs() -> list[io.Input]:
     defaults = SyncSettings()
     return [
         io.Combo.Input("variant", options=list(VARIANTS), default=defaults.variant, tooltip="soft: each stream takes "
-                       "a share of the other, more in later layers; hard: both go on with their mean."),
+                       "a share of the other, more in later layers; hard: both go on with their mean; auto: what the "
+                       "sync weights, or a 4Real model itself, were trained with, and soft for others."),
         io.Combo.Input("sync_weights", options=list_files(), default=NONE, optional=True, tooltip="Trained sync "
                        "layers for this very model, from models/fourreal; none: the untrained rule."),
         advanced(io.Int.Input("first_layer", default=defaults.first_layer, min=0, max=999, optional=True,
@@ -68,7 +72,8 @@ class ApplyParallelSync(io.ComfyNode):
                         "one stream and along the views in another, and the two are mixed after each layer. Works "
                         "with the usual samplers and guiders.",
             inputs=[io.Model.Input("model", tooltip="Wan 2.1 / 2.2, LTXV, LTX-2, HunyuanVideo, Cosmos Predict2, "
-                                   "CogVideoX 1.0, Mochi or Kandinsky 5."), *sync_inputs()],
+                                   "CogVideoX 1.0, Mochi or Kandinsky 5; or a 4Real model, to run it in another way "
+                                   "than it was trained in."), *sync_inputs()],
             outputs=[io.Model.Output(display_name="model")],
         )
 
@@ -86,23 +91,32 @@ def synchronized(model: Any, settings: SyncSettings) -> Any:
     Raises:
         InputError: A model that can't be patched, layers that it does not have, or weights of another model or rule.
     """
-    from ..fourreal_core.model.sync import Sync, SyncSpec
-    from .host_models.patch import patched
+    from .host_models.patch import patched, unpatched
     from .host_models.registry import host_model
     from .host_models.two_streams import TwoStreams
 
     family = host_model(model)
-    layers = len(family.layers())
-    first, end = _range(settings, layers)
-    path = file_path(settings.weights)
-    if path is None:
-        sync = Sync(SyncSpec(settings.variant, layers, first=first, end=end))
-    else:
-        sync = _trained(path, family.model, settings.variant, layers)
-        spec = sync.spec
-        start = min(max(first, spec.first), spec.stop)
-        sync.spec = replace(spec, first=start, end=max(start, min(end, spec.stop)))
+    own_way = settings.variant == AUTO and file_path(settings.weights) is None
+    if own_way and family.runs_grids and family.own_sync() is None:
+        return unpatched(model)  # fused or sequential: there is nothing between two streams to set
+    sync = _sync(settings, family, *_range(settings, len(family.layers())))
     return patched(model, TwoStreams(family, sync, settings.lowest_noise, settings.highest_noise))
+
+
+def _sync(settings: SyncSettings, family: Any, first: int, end: int) -> Any:
+    """The sync layers that settings ask for, from layer ``first`` to before ``end``."""
+    from ..fourreal_core.model.sync import Sync, SyncSpec
+
+    path, layers = file_path(settings.weights), len(family.layers())
+    own = family.own_sync() if settings.variant == AUTO else None
+    if path is None and own is None:
+        variant = "soft" if settings.variant == AUTO else settings.variant
+        return Sync(SyncSpec(variant, layers, first=first, end=end))
+    sync = copy.copy(own) if path is None else _trained(path, family.base_weights(), settings.variant, layers)
+    spec = sync.spec
+    start = min(max(first, spec.first), spec.stop)
+    sync.spec = replace(spec, first=start, end=max(start, min(end, spec.stop)))  # of the copy alone; weights are shared
+    return sync
 
 
 def _range(settings: SyncSettings, layers: int) -> tuple[int, int]:
@@ -114,12 +128,12 @@ def _range(settings: SyncSettings, layers: int) -> tuple[int, int]:
     return settings.first_layer, end
 
 
-def _trained(path: Any, module: Any, variant: str, layers: int) -> Any:
+def _trained(path: Any, base: Iterable[Any], variant: str, layers: int) -> Any:
     from ..fourreal_core.model.fingerprint import fingerprint
     from ..fourreal_core.model.sync_file import load_sync
 
-    sync = load_sync(path, fingerprint(module.parameters()))
-    if sync.spec.layers != layers or sync.spec.variant != f"{variant}_trained":
+    sync = load_sync(path, fingerprint(base))
+    if sync.spec.layers != layers or variant not in (AUTO, sync.spec.variant.removesuffix("_trained")):
         raise InputError(f"sync weights {path.name} of the variant {sync.spec.variant.split('_')[0]!r} for "
                          f"{sync.spec.layers} layers", f"the variant {variant!r} for {layers} layers",
                          "choose the variant that the weights were trained for, or other weights")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
 from ...fourreal_core.errors import InputError
+from ...fourreal_core.model.sync import Sync
 from .layout import GridShape
 
 PER_CELL = {"c_concat": 2, "denoise_mask": 2}
@@ -41,11 +42,13 @@ class KnownCells:
         latents: ``(V, C, T, h, w)`` each frame encoded alone, in the VAE's own scale.
         mask: ``(V, 1, T, h, w)``, 0 at known cells and 1 elsewhere.
         grey: ``(1, C, 1, h, w)`` a grey frame encoded alone.
+        proposals: ``(V, P C, T, h, w)`` first guesses for a model that takes some, one behind the other; or None.
     """
 
     latents: Tensor
     mask: Tensor
     grey: Tensor
+    proposals: Tensor | None = None
 
     def with_unknown(self, filling: Tensor | float) -> Tensor:
         """The latents with ``filling`` where nothing is known."""
@@ -64,6 +67,8 @@ class HostModel(ABC):
     """Full names of the host's classes; a subclass of one of them is another model and needs its own line."""
     per_cell: ClassVar[Mapping[str, int]] = PER_CELL
     per_video: ClassVar[frozenset[str]] = PER_VIDEO
+    runs_grids: ClassVar[bool] = False
+    """Whether one call of the model is a whole grid, whose streams it runs itself, mixed by a rule that it is given."""
 
     def __init__(self, diffusion_model: nn.Module) -> None:
         self.model = diffusion_model
@@ -71,6 +76,24 @@ class HostModel(ABC):
     def refusal(self) -> str | None:
         """Why this very model can't be patched although its family can."""
         return None
+
+    @property
+    def needs_text(self) -> bool:
+        """Whether it is never run without a prompt."""
+        return True
+
+    @property
+    def proposals(self) -> int:
+        """First guesses of every cell that the model is shown beside its latents."""
+        return 0
+
+    def own_sync(self) -> Sync | None:
+        """The sync layers that the model was trained with; None for a model of single videos, or of another kind."""
+        return None
+
+    def base_weights(self) -> Iterable[nn.Parameter]:
+        """The weights that sync layers know their base model by."""
+        return self.model.parameters()
 
     @abstractmethod
     def layers(self) -> list[nn.Module]:
@@ -112,12 +135,17 @@ class HostModel(ABC):
         Raises:
             InputError: One that the grid has no place for, or that differs from view to view.
         """
+        self.refuse_foreign(inputs)
         return {name: self._for_columns(name, value, shape) for name, value in inputs.items()}
 
+    def refuse_foreign(self, inputs: Mapping[str, Any]) -> None:
+        """Raises InputError for inputs that bring tokens or frames from outside the grid."""
+        for name in NEVER.keys() & inputs.keys():
+            if inputs[name] is not None:
+                raise InputError(f"{self.name} with {NEVER[name].split(';')[0]}", "tokens of the grid alone",
+                                 NEVER[name].split("; ")[1])
+
     def _for_columns(self, name: str, value: Any, shape: GridShape) -> Any:
-        if name in NEVER and value is not None:
-            raise InputError(f"{self.name} with {NEVER[name].split(';')[0]}", "tokens of the grid alone",
-                             NEVER[name].split("; ")[1])
         if name == "latent_shapes":  # the shape of the whole latent, for models that pack several into one
             return [_column_shape(value, shape)]
         if not isinstance(value, Tensor) or value.ndim == 0:

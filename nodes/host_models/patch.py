@@ -24,12 +24,27 @@ MEMORY_FACTOR = 1.5
 
 def patched(model: Any, streams: TwoStreams) -> Any:
     """A clone of a MODEL that runs two streams; the given one stays as it is."""
-    clone = model.clone()
-    for kind, wrapper in ((APPLY_MODEL, streams), (OUTER_SAMPLE, _around_sampling)):
-        clone.remove_wrappers_with_key(kind, KEY)
-        clone.add_wrapper_with_key(kind, KEY, wrapper)
+    clone = watched(model)
+    clone.remove_wrappers_with_key(APPLY_MODEL, KEY)
+    clone.add_wrapper_with_key(APPLY_MODEL, KEY, streams)
     clone.object_patches.pop(MEMORY, None)  # of an earlier patch like this one
-    clone.add_object_patch(MEMORY, clone.get_model_object(MEMORY) * MEMORY_FACTOR)
+    if not streams.family.runs_grids:
+        clone.add_object_patch(MEMORY, clone.get_model_object(MEMORY) * MEMORY_FACTOR)
+    return clone
+
+
+def watched(model: Any) -> Any:
+    """A clone of a MODEL that runs grids as it is: what it is given is checked, and previews show all cells."""
+    clone = model.clone()
+    clone.remove_wrappers_with_key(OUTER_SAMPLE, KEY)
+    clone.add_wrapper_with_key(OUTER_SAMPLE, KEY, _around_sampling)
+    return clone
+
+
+def unpatched(model: Any) -> Any:
+    """A clone of a MODEL that runs grids itself, in its own way again."""
+    clone = watched(model)
+    clone.remove_wrappers_with_key(APPLY_MODEL, KEY)
     return clone
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from ...fourreal_core.errors import InputError
 from .cogvideox import CogVideoX
 from .cosmos_predict2 import CosmosPredict2
+from .fourreal import FourReal
 from .host_model import HostModel
 from .hunyuan_video import HunyuanVideo
 from .kandinsky5 import Kandinsky5
@@ -24,6 +25,7 @@ FAMILIES: tuple[type[HostModel], ...] = (
     CogVideoX,
     Mochi,
     Kandinsky5,
+    FourReal,
 )
 
 

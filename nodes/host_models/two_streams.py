@@ -25,6 +25,9 @@ APPLY_MODEL, DIFFUSION_MODEL, OUTER_SAMPLE = "apply_model", "diffusion_model", "
 APPLY_MODEL_INPUTS = ("c_concat", "c_crossattn", "control")
 """What the host gives ``apply_model`` by position after ``x`` and ``t``, up to the transformer options."""
 
+SYNC_RULE = "fourreal_sync_rule"
+"""Transformer option: what mixes the streams of a model that runs them itself."""
+
 LEVEL_ROUNDING = 1e-6
 """A schedule's first level may lie this far above 1 in float32."""
 
@@ -66,6 +69,10 @@ class TwoStreams:
         options = transformer_options or {}
         _check_options(options)
         shape, family = grid_shape(x, options), type(self.family)(executor.class_obj.diffusion_model)
+        if family.runs_grids:
+            family.refuse_foreign(inputs)
+            rule = self._rule_at(executor.class_obj.model_sampling, family, x, t, shape)
+            return executor(x, t, c_concat, c_crossattn, control, {**options, SYNC_RULE: rule}, **inputs)
         rows = dict(zip(APPLY_MODEL_INPUTS, (c_concat, c_crossattn, control), strict=True)) | inputs
         columns = family.column_inputs(rows, shape)
         levels = noise_levels(executor.class_obj.model_sampling, t, rows.get("denoise_mask"), shape)
@@ -81,12 +88,21 @@ class TwoStreams:
                                    lambda: call(shape.to_columns(x), shape.once_a_column(t), columns))
         return self.joined(shape.to_rows(view), time)
 
+    def _mixes_at(self, levels: Tensor) -> bool:
+        """Whether the streams are mixed in a step whose cells enter at these levels."""
+        return self.lowest_level - LEVEL_ROUNDING <= float(levels.amax()) <= self.highest_level + LEVEL_ROUNDING
+
+    def _rule_at(self, sampling: Any, family: HostModel, x: Tensor, t: Tensor, shape: GridShape) -> SyncRule:
+        """What a model that runs its streams itself mixes them by in this step."""
+        _place(self.sync, x.new_empty((), dtype=family.model.dtype))
+        rule = self.rule or self.sync.forward  # no module: a network that is handed one would keep it as its part
+        return rule if self._mixes_at(noise_levels(sampling, t, None, shape)) else _unmixed
+
     @contextmanager
     def _listening(self, meeting: _Meeting) -> Iterator[LockStep[Tensor]]:
         """Has every layer that syncs call the meeting while the model runs."""
         steps: LockStep[Tensor] = LockStep(meeting.mix)
-        level = float(meeting.levels.amax())
-        mixing = self.lowest_level - LEVEL_ROUNDING <= level <= self.highest_level + LEVEL_ROUNDING
+        mixing = self._mixes_at(meeting.levels)
         handles = []
         try:
             for index, layer in enumerate(meeting.family.layers()):
@@ -144,6 +160,10 @@ class _AfterLayer:
         options = kwargs.get("transformer_options") or {}
         tokens = family.image_tokens(output, self.meeting.tokens_of_video(lane), options)
         return family.with_image_tokens(output, self.steps.meet(self.index, tokens), options)
+
+
+def _unmixed(layer: int, y_view: Tensor, y_time: Tensor, level: Tensor | None) -> tuple[Tensor, Tensor]:
+    return y_view, y_time
 
 
 def _tokens_of_frame(family: HostModel, x: Tensor) -> int:

@@ -16,7 +16,7 @@ NODES = {"FourRealGridFromVideos", "FourRealGridToImages", "FourRealGeometryFrom
          "FourRealSceneToSplat", "FourRealSaveScene", "FourRealLoadScene", "FourRealApplyParallelSync",
          "FourRealFreezeTimeConditioning", "FourRealParallelSyncSampler", "FourRealDecode4DLatent",
          "FourRealSyncStrength", "FourRealGeometryFromDepth", "FourRealGeometryFromDepthNetwork",
-         "FourRealExportScene"}
+         "FourRealExportScene", "FourRealLoadModel", "FourRealExtendGrid"}
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,15 @@ from ..model.spec import DiTSpec, Model4DSpec
 from .data.pseudo4d import WarpOptions
 
 STAGES = ("base", "pseudo4d", "finetune4d", "mixed")
-TRAINS = {"base": "base", "sync": "sync", "cross_time": "attention", "temporal": "attention", "all": "all"}
-"""What may be trained, and the model's own name for those parameters."""
+TRAINS = {
+    "base": "base",
+    "sync": "sync",
+    "cross_time": "attention",
+    "temporal": "attention",
+    "attention": "attention",
+    "all": "all",
+}
+"""What may be trained, and the model's own name for those parameters; ``attention`` is that of any variant."""
 LEVELS = ("uniform", "logit_normal")
 PROPOSALS = {"none": 0, "flow": 2}
 """What a model may be shown, and how many proposals that is."""
@@ -295,11 +302,7 @@ def parse_config(
     text: str, stage: str, name: str = "the configuration", changes: Mapping[str, Any] | None = None
 ) -> TrainingConfig:
     """As ``read_config``, from the text itself; ``stage`` is one of STAGES."""
-    toml = _toml()
-    try:
-        sections = toml.loads(text)
-    except toml.TOMLDecodeError as err:
-        raise InputError(f"{name} is not TOML ({err})", "sections and key = value lines", "mend that line") from err
+    sections = parse_toml(text, name)
     _only(sections, _SECTIONS, name)
     for section in ("data", "train"):
         own = dict(sections.get(section, {}))
@@ -371,9 +374,17 @@ def _tuples(value: Any) -> Any:
     return tuple(_tuples(v) for v in value) if isinstance(value, list) else value
 
 
-def _toml() -> Any:
+def parse_toml(text: str, name: str) -> dict[str, Any]:
+    """The sections of a TOML text; ``name`` is what messages call it.
+
+    Raises:
+        InputError: It is no TOML.
+    """
     try:
         import tomllib
     except ImportError:  # before Python 3.11
         import tomli as tomllib
-    return tomllib
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as err:
+        raise InputError(f"{name} is not TOML ({err})", "sections and key = value lines", "mend that line") from err

@@ -1,0 +1,252 @@
+"""Trains and measures the variants of a comparison on held-out seeded scenes, beside what needs no model.
+
+    python benchmarks/ablations.py train    configs/ablations.toml [--only NAME ...] [--set KEY=VALUE ...]
+    python benchmarks/ablations.py evaluate configs/ablations.toml [--json FILE] [--markdown FILE]
+
+Both go on where they were stopped: training from its checkpoints, the evaluation row by row (one file each under
+``OUT/results``; a row whose weights changed is measured again). Row 0 and column 0 are given and the other cells are
+scored, see metrics.grid_quality. Rows that are not trained yet are named and left out.
+
+The JSON is ``{"floors": {name: psnr}, "rows": [{"name", "psnr", "ci95", "ssim", "subject_psnr", ...}]}``. The Markdown
+file keeps its text; the table between ``<!-- table -->`` and ``<!-- end of table -->`` is written anew.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from fourreal_core.cli.bars import StageBars  # noqa: E402
+from fourreal_core.cli.train import parse_change  # noqa: E402
+from fourreal_core.errors import InputError  # noqa: E402
+from fourreal_core.grid import FrameGrid  # noqa: E402
+from fourreal_core.media.files import prepare_folder, whole_file, write_bytes  # noqa: E402
+from fourreal_core.metrics.bootstrap import bootstrap_interval  # noqa: E402
+from fourreal_core.metrics.grid_quality import FIGURES, grid_quality  # noqa: E402
+from fourreal_core.model.model4d import Model4D  # noqa: E402
+from fourreal_core.pipeline import PipelineOptions, run_pipeline  # noqa: E402
+from fourreal_core.sampling.flow import FlowOptions  # noqa: E402
+from fourreal_core.tracking.flow_proposals import flow_proposals  # noqa: E402
+from fourreal_core.training.ablation import Ablation, EvaluateOptions, read_ablation, train_rows  # noqa: E402
+from fourreal_core.training.completions import complete_frames, first_row_and_column  # noqa: E402
+from fourreal_core.training.data.cache import CachedGrids  # noqa: E402
+from fourreal_core.training.floors import floors  # noqa: E402
+from fourreal_core.training.scenes.grids import to_float  # noqa: E402
+
+Complete = Callable[[int, Tensor], Tensor]
+"""Completes grid ``index``, of whose frames only row 0 and column 0 are looked at."""
+FLOORS = {
+    "frozen scene": "copy", "frozen scene and the change of view 0": "additive",
+    "2D flow in time": "flow in time", "2D flow across views": "flow in view", "mean of 2D flows": "mean of flows",
+    "flow proposal, moved in time": "proposal 0", "flow proposal, seen from the view": "proposal 1",
+    "mean of flow proposals": "mean of proposals", "geometric proposal": "geometric",
+}
+PROPOSALS = ("flow proposal, moved in time", "flow proposal, seen from the view", "mean of flow proposals",
+             "geometric proposal")
+HEADINGS = {"psnr": "PSNR", "subject_psnr": "subject", "ssim": "SSIM", "temporal_psnr": "in time",
+            "view_psnr": "across views"}
+MARKS = "<!-- table -->", "<!-- end of table -->"
+
+
+def simple_completion(kind: str, geometry: Path) -> Complete:
+    """A completion that no model takes part in; ``kind`` is one of FLOORS' values."""
+    def complete(index: int, frames: Tensor) -> Tensor:
+        if kind == "geometric":
+            return geometric(index, frames, geometry)
+        if "proposal" in kind:
+            two = flow_proposals(frames[:, 0], frames[0])
+            return two.mean(0) if kind.startswith("mean") else two[int(kind[-1])]
+        return floors(frames)[kind]
+    return complete
+
+
+def geometric(index: int, frames: Tensor, folder: Path) -> Tensor:
+    """What ``fourreal run`` makes of the two clips, kept on disk; a frozen scene where it refuses them."""
+    path = prepare_folder(folder) / f"{index:05d}.safetensors"
+    if not path.exists():
+        clips = FrameGrid.from_clips(frames[:, 0], frames[0])
+        try:
+            made, refused = run_pipeline(clips, PipelineOptions(seed=0)).grid.frames, ""
+        except InputError as err:
+            made, refused = frames[:, :1].expand_as(frames), str(err)
+            print(f"grid {index}: {err}", file=sys.stderr, flush=True)
+        cells = (made.clamp(0, 1) * 255).round().to(torch.uint8).contiguous()
+        with whole_file(path) as part:
+            save_file({"cells": cells}, part, {"refused": refused})
+    return to_float(load_file(path)["cells"])
+
+
+def model_completion(model: Model4D, options: EvaluateOptions) -> Complete:
+    """A model's completion, in ``options.steps`` steps from noise that depends on seed and grid alone."""
+    def complete(index: int, frames: Tensor) -> Tensor:
+        generator = torch.Generator().manual_seed(options.seed * 1_000_003 + index)
+        return complete_frames(model, frames, generator, FlowOptions(steps=options.steps))
+    return complete
+
+
+def measured(name: str, digest: str, complete: Complete, grids: CachedGrids, ablation: Ablation, bars: StageBars
+             ) -> dict[str, list[float]]:
+    """Figures of every grid by name, from the row's file if they are there."""
+    options, folder = ablation.evaluate, prepare_folder(ablation.out / "results")
+    path = folder / f"{''.join(c if c.isalnum() else '-' for c in name)}.json"
+    if path.exists():
+        known = json.loads(path.read_text(encoding="utf-8"))
+        if known["of"] == digest:
+            return known["figures"]
+    figures: dict[str, list[float]] = {figure: [] for figure in FIGURES}
+    on_step = bars(name)
+    for index in range(options.grids):
+        cells, subject = grids.read(index)
+        truth = to_float(cells)
+        known_cells = first_row_and_column(*truth.shape[:2])
+        found = grid_quality(complete(index, truth), truth, subject, known_cells)
+        for figure in FIGURES:
+            figures[figure].append(found.get(figure, float("nan")))
+        on_step(index + 1, options.grids)
+    write_bytes(path, json.dumps({"name": name, "of": digest, "figures": figures}).encode())
+    return figures
+
+
+def summary(figures: dict[str, list[float]], options: EvaluateOptions) -> dict[str, Any]:
+    """Means over grids, each with its 95 % interval."""
+    found: dict[str, Any] = {}
+    for name in ("psnr", "ssim", "subject_psnr", "temporal_psnr", "view_psnr"):
+        values = torch.tensor(figures[name])
+        values = values[torch.isfinite(values)]
+        low, high = bootstrap_interval(values, torch.Generator().manual_seed(options.seed), draws=options.draws)
+        digits = 4 if name == "ssim" else 3
+        found[name] = round(float(values.mean()), digits)
+        found["ci95" if name == "psnr" else f"{name}_ci95"] = [round(low, digits), round(high, digits)]
+    return found
+
+
+def gain(figures: dict[str, list[float]], over: dict[str, list[float]], name: str, options: EvaluateOptions
+         ) -> tuple[float, float, float]:
+    """Mean difference over the same grids, and its 95 % interval."""
+    difference = torch.tensor(figures[name]) - torch.tensor(over[name])
+    difference = difference[torch.isfinite(difference)]
+    low, high = bootstrap_interval(difference, torch.Generator().manual_seed(options.seed), draws=options.draws)
+    return float(difference.mean()), low, high
+
+
+def evaluate(ablation: Ablation, bars: StageBars, only: set[str] | None = None
+             ) -> tuple[dict[str, dict], dict[str, dict], list[str]]:
+    """Figures by name of the floors and of the rows that are trained, and the names of the others."""
+    grids = CachedGrids(ablation.sections["data"]["cache"], ablation.evaluate.split)
+    if len(grids) < ablation.evaluate.grids:
+        raise InputError(f"{len(grids)} grids of the split {ablation.evaluate.split!r}", f"{ablation.evaluate.grids}",
+                         "render more with `fourreal data render-procedural --split`, or evaluate fewer")
+    on = f"{ablation.evaluate.split} {ablation.evaluate.grids}"
+    floor_rows = {name: measured(name, f"{kind} {on}", simple_completion(kind, ablation.out / "geometric"), grids,
+                                 ablation, bars) for name, kind in FLOORS.items() if only is None or name in only}
+    rows, missing = {}, []
+    for row in ablation.rows:
+        if only is not None and row.name not in only:
+            continue
+        if not ablation.model_file(row).is_file():
+            missing.append(row.name)
+            continue
+        complete = model_completion(ablation.model(row), ablation.evaluate)
+        rows[row.name] = measured(row.name, ablation.digest(row), complete, grids, ablation, bars)
+    return floor_rows, rows, missing
+
+
+def table(floor_rows: dict[str, dict], rows: dict[str, dict], ablation: Ablation) -> str:
+    """All figures as Markdown, and what the best row gains over the best floor and the refiner over its proposals."""
+    lines = ["| | " + " | ".join(HEADINGS.values()) + " |", "| --- |" + " --- |" * len(HEADINGS)]
+    for name, figures in (floor_rows | rows).items():
+        found = summary(figures, ablation.evaluate)
+        cells = [_cell(found, figure) for figure in HEADINGS]
+        lines.append(f"| {name if name in rows else f'*{name}*'} | " + " | ".join(cells) + " |")
+    lines.append("")
+    for figure, what in (("psnr", "PSNR"), ("subject_psnr", "PSNR on the subject")):
+        def mean(found: dict[str, list[float]], figure: str = figure) -> float:
+            return float(torch.tensor(found[figure]).nanmean())
+
+        best_floor = max(floor_rows, key=lambda name: mean(floor_rows[name]))
+        if rows:
+            best = max(rows, key=lambda name: mean(rows[name]))
+            lines.append(f"- {what}: the best model (*{best}*) over the best floor (*{best_floor}*): " + _gain(
+                gain(rows[best], floor_rows[best_floor], figure, ablation.evaluate)))
+        if "refiner" in rows:
+            lines += [f"- {what}: the refiner over *{name}*: " + _gain(gain(
+                rows["refiner"], floor_rows[name], figure, ablation.evaluate)) for name in PROPOSALS]
+    return "\n".join(lines)
+
+
+def _cell(found: dict[str, Any], figure: str) -> str:
+    low, high = found["ci95" if figure == "psnr" else f"{figure}_ci95"]
+    form = ".3f" if figure == "ssim" else ".2f"
+    return f"{found[figure]:{form}} <sub>{low:{form}} to {high:{form}}</sub>"
+
+
+def _gain(values: tuple[float, float, float]) -> str:
+    return f"{values[0]:+.2f} dB ({values[1]:+.2f} to {values[2]:+.2f})"
+
+
+def write_table(path: Path, text: str) -> None:
+    """Puts a table between the marks of a Markdown file."""
+    page = path.read_text(encoding="utf-8") if path.exists() else "\n".join(MARKS) + "\n"
+    if not all(mark in page for mark in MARKS):
+        raise InputError(f"{path} without the lines {' and '.join(MARKS)}", "both of them", "put them into the page")
+    before, after = page.split(MARKS[0])[0], page.split(MARKS[1], 1)[1]
+    write_bytes(path, f"{before}{MARKS[0]}\n{text}\n{MARKS[1]}{after}".encode())
+
+
+def main() -> int:
+    """Runs what was asked for."""
+    args = _parser().parse_args()
+    try:
+        ablation = read_ablation(args.config, dict(parse_change(text) for text in args.changes))
+        with StageBars(args.quiet) as bars:
+            if args.what == "train":
+                train_rows(ablation, set(args.only) if args.only else None, bars,
+                           lambda folder, report: print(f"{folder}: loss {report['loss']:.5f}", flush=True))
+                return 0
+            if args.threads:
+                torch.set_num_threads(args.threads)
+            floor_rows, rows, missing = evaluate(ablation, bars, set(args.only) if args.only else None)
+        text = table(floor_rows, rows, ablation) if floor_rows else ""
+        print(text)
+        for name in missing:
+            print(f"not trained yet: {name}", file=sys.stderr)
+        if args.json:
+            floor_means = {name: summary(f, ablation.evaluate)["psnr"] for name, f in floor_rows.items()}
+            found = {"floors": floor_means,
+                     "rows": [{"name": name, **summary(f, ablation.evaluate)} for name, f in rows.items()]}
+            write_bytes(args.json, (json.dumps(found, indent=1) + "\n").encode())
+        if args.markdown:
+            write_table(args.markdown, text)
+    except InputError as err:
+        print(f"ablations: {err}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("train", "evaluate"))
+    parser.add_argument("config", type=Path, help="TOML file, see configs/ablations.toml")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="rows (or floors) by name; all when left out")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="changes",
+                        help='a value that takes the place of the file\'s, such as run.out="/data/runs"')
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the table into this page")
+    parser.add_argument("--threads", type=int, default=1, help="of torch while rows are measured (default 1)")
+    parser.add_argument("--quiet", action="store_true", help="no progress bars")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,56 @@
+"""Completing a grid with the project's own model: known cells in, frames out, proposals made where it takes some."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ..model.codec import SpaceToDepth
+from ..model.model4d import Model4D
+from ..progress import OnStep, no_progress
+from ..sampling.complete import Condition4D, complete_grid
+from ..sampling.flow import FlowOptions
+from ..sampling.known_cells import KnownCells
+from ..sampling.shown_proposals import shown_proposals
+
+FIRST_GUESS = FlowOptions(steps=1)
+"""One step from noise level 1: the mean of what a model holds for possible. It scores best in PSNR; more steps draw one
+possibility, sharper and more often wrong."""
+
+
+def first_row_and_column(views: int, times: int) -> Tensor:
+    """The usual known cells ``(V, T)`` bool."""
+    known = torch.zeros(views, times, dtype=torch.bool)
+    known[0] = known[:, 0] = True
+    return known
+
+
+def complete_frames(model: Model4D, frames: Tensor, generator: torch.Generator, options: FlowOptions = FIRST_GUESS,
+                    known: Tensor | None = None, proposal: Tensor | None = None, on_step: OnStep = no_progress
+                    ) -> Tensor:
+    """Completes a grid of frames.
+
+    Args:
+        model: On the CPU; it works in float32 and in pixels.
+        frames: ``(V, T, H, W, 3)`` in ``[0, 1]``, sides that the model's patch divides; only known cells are looked at.
+        generator: Source of the noise.
+        options: How noise becomes a grid.
+        known: ``(V, T)`` bool; row 0 and column 0 when None.
+        proposal: ``(V, T, H, W, 3)``, in the first place of what a refiner is shown; what flow says when None.
+        on_step: Called after every step.
+
+    Returns:
+        ``(V, T, H, W, 3)`` in ``[0, 1]``, the known cells exactly as given.
+
+    Raises:
+        InputError: Frames that don't fit the model or the proposal, or no cell to make.
+    """
+    known = first_row_and_column(*frames.shape[:2]) if known is None else known
+    codec = SpaceToDepth(model.spec.dit.subpixel)
+    shown = shown_proposals(frames, known, model.spec.dit.proposals, proposal)
+    condition = Condition4D()
+    if shown is not None:
+        condition = Condition4D(proposal=codec.encode(shown).movedim(0, 2).flatten(2, 3)[None])
+    cells = KnownCells(known[None], codec.encode(frames)[None])
+    made = codec.decode(complete_grid(model, cells, options, generator, condition, on_step=on_step)[0]).clamp(0, 1)
+    return torch.where(known[..., None, None, None], frames, made)

@@ -12,14 +12,41 @@ WORKFLOWS = Path(__file__).resolve().parents[2] / "workflows"
 FRONT_END_ONLY = {"MarkdownNote"}
 
 
-@pytest.fixture(scope="module")
-def queued() -> dict[str, Any]:
-    return json.loads((WORKFLOWS / "api" / "two_clips_to_4d.json").read_text("utf-8"))
+NAMES = sorted(path.stem for path in WORKFLOWS.glob("*.json"))
+LOADED = {"UNETLoader": "unet_name", "CLIPLoader": "clip_name", "VAELoader": "vae_name",
+          "CheckpointLoaderSimple": "ckpt_name", "FourRealLoadModel": "model_name"}
+"""Nodes that read a model file, and the value that names it."""
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def name(request: pytest.FixtureRequest) -> str:
+    return request.param
 
 
 @pytest.fixture(scope="module")
-def drawn() -> dict[str, Any]:
-    return json.loads((WORKFLOWS / "two_clips_to_4d.json").read_text("utf-8"))
+def queued(name: str) -> dict[str, Any]:
+    return json.loads((WORKFLOWS / "api" / f"{name}.json").read_text("utf-8"))
+
+
+@pytest.fixture(scope="module")
+def drawn(name: str) -> dict[str, Any]:
+    return json.loads((WORKFLOWS / f"{name}.json").read_text("utf-8"))
+
+
+def test_every_workflow_has_its_two_forms_and_a_picture() -> None:
+    assert len(NAMES) == 5
+    for pattern in ("api/*.json", "*.jpg"):
+        assert sorted(path.stem for path in WORKFLOWS.glob(pattern)) == NAMES
+
+
+def test_every_model_file_is_named_with_its_folder_and_source(queued: dict[str, Any], drawn: dict[str, Any]) -> None:
+    notes = "\n".join(node["widgets_values"][0] for node in drawn["nodes"] if node["type"] in FRONT_END_ONLY)
+    for node in queued.values():
+        if node["class_type"] in LOADED:
+            file = node["inputs"][LOADED[node["class_type"]]]
+            line = next((line for line in notes.splitlines() if file in line), "")
+            assert "models/" in line or "comes with this extension" in line, file
+            assert "https://" in notes or "comes with this extension" in line, file
 
 
 def test_both_formats_are_the_same_graph(queued: dict[str, Any], drawn: dict[str, Any]) -> None:

@@ -55,29 +55,32 @@ class TinyText:
 
 
 class _Vae:
+    def __init__(self, channels: int, factor: int) -> None:
+        self.channels, self.factor = channels, factor
+
     def spacial_compression_encode(self) -> int:
-        return 8
+        return self.factor
 
     def encode(self, pixels: torch.Tensor) -> torch.Tensor:
-        small = torch.nn.functional.avg_pool2d(pixels.movedim(-1, 1), 8)
-        return small.repeat(1, 6, 1, 1)[:, :16, None]
+        small = torch.nn.functional.avg_pool2d(pixels.movedim(-1, 1), self.factor)
+        return small.repeat(1, -(-self.channels // 3), 1, 1)[:, :self.channels, None]
 
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
-        large = latents[:, :3, 0].repeat_interleave(8, -1).repeat_interleave(8, -2)
+        large = latents[:, :3, 0].repeat_interleave(self.factor, -1).repeat_interleave(self.factor, -2)
         return large.movedim(1, -1)[:, None]
 
 
 class TinyVae:
-    """16 channels of 8 x 8 means."""
+    """Means of squares of pixels, repeated into any number of channels."""
 
     CATEGORY, FUNCTION, RETURN_TYPES = "tests", "make", ("VAE",)
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
-        return {"required": {}}
+        return {"required": {}, "optional": {"channels": ("INT", {"default": 16}), "factor": ("INT", {"default": 8})}}
 
-    def make(self) -> tuple[Any]:
-        return (_Vae(),)
+    def make(self, channels: int = 16, factor: int = 8) -> tuple[Any]:
+        return (_Vae(channels, factor),)
 
 
 class RunningThreads:

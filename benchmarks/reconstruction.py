@@ -86,14 +86,31 @@ def _unstarted(options: PipelineOptions, recorder: Recorder) -> PipelineOptions:
     return options
 
 
+def _no_offsets(options: PipelineOptions, recorder: Recorder) -> PipelineOptions:
+    return replace(options, canonical=replace(options.canonical, view_offsets=False))
+
+
+def _no_view_colors(options: PipelineOptions, recorder: Recorder) -> PipelineOptions:
+    appearance = replace(options.floaters.appearance, view_colors=False)
+    return replace(options, floaters=replace(options.floaters, appearance=appearance))
+
+
+def _rendering(options: PipelineOptions, **changes: float) -> PipelineOptions:
+    return replace(options, fit=replace(options.fit, rendering=replace(options.fit.rendering, **changes)))
+
+
 ABLATIONS: dict[str, Change] = {
     "full": lambda options, recorder: options,
-    "no view offsets": lambda options, recorder: replace(options, canonical=replace(options.canonical,
-                                                                                    view_offsets=False)),
+    "no compensation": lambda options, recorder: _no_view_colors(_no_offsets(options, recorder), recorder),
+    "no view offsets": _no_offsets,
+    "no view colours": _no_view_colors,
+    "learned offsets": lambda options, recorder: _rendering(_no_offsets(options, recorder), view_offset_rate=0.05),
+    "anisotropic": lambda options, recorder: _rendering(options, stretch_rate=0.05),
     "no track start": _unstarted,
+    "motion not fitted": lambda options, recorder: _rendering(options, motion_rate=0.0),
     "no fit": lambda options, recorder: replace(options, fit=replace(options.fit, steps=0)),
 }
-"""Options that are changed, by name; the first is the product."""
+"""Options that are changed, by name; the first is the product. "learned offsets" is 4Real's (2024) compensation."""
 
 
 def main() -> int:
@@ -290,7 +307,7 @@ COLUMNS = {
     "btwT": ("psnr_between_times", "5.2f"), "frozen": ("psnr_frozen", "6.2f"), "raster": ("fit_rasterizer_s", "6.1f"),
     "other": ("fit_other_s", "6.1f"), "all s": ("seconds", "6.1f"), "MiB": ("peak_memory_mb", "5.0f")}
 """Heads of the table, with the figure and its format; v is through views, t through times, mov what moves alone."""
-_RUN = "{:<12} {:>4} {:<16} {:>7}"
+_RUN = "{:<12} {:>4} {:<17} {:>7}"
 HEAD = " ".join([_RUN.format("world", "off", "ablation", "splats"), *(
     head.rjust(len(format(0.0, form))) for head, (_, form) in COLUMNS.items())])
 

@@ -30,9 +30,9 @@ class FloaterOptions:
         appearance: How colours are gathered from the frames before; None keeps those the scene has.
     """
 
-    rounds: int = 5
-    learning_rate: float = 0.25
-    prune_below: float = 0.3
+    rounds: int = 8
+    learning_rate: float = 0.35
+    prune_below: float = 0.5
     appearance: AppearanceOptions | None = field(default_factory=AppearanceOptions)
 
     def __post_init__(self) -> None:

@@ -22,6 +22,7 @@ from .gaussians import Splats
 from .losses import photometric_loss
 from .motion_regularizers import MotionRegularizers, motion_penalty
 from .scene import Scene4D
+from .stretched import draw_stretched, round_splats
 from .trained_motion import TrainedMotion
 
 
@@ -39,6 +40,8 @@ class RenderingFitOptions:
         mean_rate: Of the splats' places, in pixels of the central view.
         view_offset_rate: Of the view-dependent offsets, in pixels. Zero keeps those of the tracks (supplement eq. 3);
             more is the compensation optimised by rendering of 4Real (2024).
+        stretch_rate: Of an axis along which each splat is longer, in its own sizes: anisotropic splats, for comparison
+            (see stretched). The fitted scene then has three round splats for each.
         ssim_weight: Share of structural dissimilarity in the loss.
         decay: Share of the steps, at the end, over which all rates fall to zero.
         regularizers: What keeps the motion plausible.
@@ -52,13 +55,14 @@ class RenderingFitOptions:
     motion_rate: float = 1e-6
     mean_rate: float = 0.0
     view_offset_rate: float = 0.0
+    stretch_rate: float = 0.0
     ssim_weight: float = 0.2
     decay: float = 0.3
     regularizers: MotionRegularizers = field(default_factory=MotionRegularizers)
 
     def __post_init__(self) -> None:
         rates = (self.color_rate, self.view_color_rate, self.scale_rate, self.opacity_rate, self.motion_rate,
-                 self.mean_rate, self.view_offset_rate)
+                 self.mean_rate, self.view_offset_rate, self.stretch_rate)
         if self.cells < 1 or min(rates) < 0:
             raise InputError(f"{self.cells} cells a step and rates of {rates}", "at least one cell, no negative rate",
                              "leave them at their defaults")
@@ -79,10 +83,13 @@ class _Leaves:
             for x in (splats.colors, splats.log_scales, splats.opacity_logits, splats.means))
         self.view_colors = _by_view(scene.view_colors) if options.view_color_rate > 0 else []
         self.offsets = _by_view(scene.view_offsets) if options.view_offset_rate > 0 else []
+        size = float(splats.scales.median())
+        self.axes = [_small_axes(splats.means, size).requires_grad_()] if options.stretch_rate > 0 else []
         self.motion = TrainedMotion(scene) if scene.deformation is not None else None
         groups = [([self.colors], options.color_rate), ([self.log_scales], options.scale_rate),
                   ([self.logits], options.opacity_rate), ([self.means], options.mean_rate * pixel),
-                  (self.view_colors, options.view_color_rate), (self.offsets, options.view_offset_rate * pixel),
+                  (self.axes, options.stretch_rate * size), (self.view_colors, options.view_color_rate),
+                  (self.offsets, options.view_offset_rate * pixel),
                   ([] if self.motion is None else [self.motion.out], options.motion_rate)]
         groups = [(params, rate) for params, rate in groups if params]
         for params, rate in groups:
@@ -115,8 +122,15 @@ class _Leaves:
         if deformation is not None:
             with torch.no_grad():
                 deformation.out.copy_(self.motion.out)
-        return common_colors(replace(scene, splats=splats, view_colors=own, view_offsets=offsets,
-                                     deformation=deformation))
+        found = common_colors(replace(scene, splats=splats, view_colors=own, view_offsets=offsets,
+                                      deformation=deformation))
+        return round_splats(found, self.axes[0].detach()) if self.axes else found
+
+
+def _small_axes(means: Tensor, size: float) -> Tensor:
+    """Axes ``(N, 3)`` too short to show and long enough to have a direction: across the view, every which way."""
+    turn = torch.arange(len(means), device=means.device) * 2.4
+    return 0.1 * size * torch.stack([turn.cos(), turn.sin(), torch.zeros_like(turn)], 1).to(means)
 
 
 def _by_view(values: Tensor | None) -> list[Tensor]:
@@ -169,9 +183,14 @@ def _render_and_pull(leaves: _Leaves, grid: FrameGrid, cell: tuple[int, int], sh
     """Renders a cell, adds its gradients to the leaves', and gives the picture ``(H, W, 3)``."""
     view, time = cell
     scene, device = leaves.scene, leaves.colors.device
-    image = rasterize(leaves.positions(view, time), leaves.log_scales.exp(), torch.sigmoid(leaves.logits),
-                      leaves.shown(view), scene.cameras.intrinsics[view], scene.cameras.size, scene.background,
-                      raster or RasterOptions()).image
+    points, scales, opacities = leaves.positions(view, time), leaves.log_scales.exp(), torch.sigmoid(leaves.logits)
+    colors = leaves.shown(view)
+    if leaves.axes:
+        turned = leaves.axes[0] @ scene.cameras.world_to_cam[view, :3, :3].T
+        points, scales, opacities = draw_stretched(points, scales, opacities, turned)
+        colors = colors.repeat(3, 1)
+    image = rasterize(points, scales, opacities, colors, scene.cameras.intrinsics[view], scene.cameras.size,
+                      scene.background, raster or RasterOptions()).image
     loss = photometric_loss(image, grid.frames[view, time].to(device), grid.valid.to(device), options.ssim_weight)
     if loss.requires_grad:
         (loss / share).backward()

@@ -23,8 +23,10 @@ from .patch import watched
 PRECISIONS = {"auto": None, "float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 """Types of weights and computation; ``auto``: float32 weights, bfloat16 computation where the device is fast at it."""
 
-BYTES_PER_PIXEL = 1500
-"""Working memory that a fine pixel takes in float32, a bit more than what benchmarks/two_stream.py measures."""
+PIXEL_FLOATS, TOKEN_COPIES = 120, 30
+"""Working memory in floats: of a fine pixel in the stem and the head, and of a token over its width. On a CPU grids of
+8 x 8 cells of 128 x 128 take 430 bytes a pixel (width 256, patch 16) and 520 (width 320, patch 8); this is reckoned
+half as much again to twice."""
 BYTES_PER_FACTOR = 4 * 0.01 * 1024**2
 """What the host reckons for one latent pixel at a memory factor of 1 in float32."""
 
@@ -58,7 +60,7 @@ class GridBase(comfy.model_base.BaseModel):
     def __init__(self, net: GridNet) -> None:
         config = GridConfig(GridConfig.unet_config)
         config.latent_format = GridLatents(net.grid_model)
-        config.memory_usage_factor = net.grid_model.spec.dit.subpixel**2 * BYTES_PER_PIXEL / BYTES_PER_FACTOR
+        config.memory_usage_factor = _bytes_a_pixel(net.grid_model) / BYTES_PER_FACTOR
         config.set_inference_dtype(net.dtype, None if net.dtype == torch.float32 else torch.float32)
         super().__init__(config, comfy.model_base.ModelType.FLOW)
         self.diffusion_model = net
@@ -115,6 +117,12 @@ def as_host_model(model: Model4D, precision: str = "auto") -> Any:
     patcher = comfy.model_patcher.ModelPatcher(GridBase(net), load_device=device,
                                                offload_device=comfy.model_management.unet_offload_device())
     return watched(patcher)
+
+
+def _bytes_a_pixel(model: Model4D) -> float:
+    """Working memory of a latent pixel in float32."""
+    dit = model.spec.dit
+    return 4 * dit.subpixel**2 * (PIXEL_FLOATS + TOKEN_COPIES * dit.width / dit.patch**2)
 
 
 def _let_the_host_cast(net: nn.Module) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 pytestmark = pytest.mark.host
 REPOSITORY = Path(__file__).resolve().parents[2]
+WORKFLOWS = sorted(path.stem for path in (REPOSITORY / "workflows").glob("*.json"))
 NODES = {"FourRealGridFromVideos", "FourRealGridToImages", "FourRealGeometryFromParallax", "FourRealTracks3D",
          "FourRealCanonicalSplats", "FourRealPruneFloaters", "FourRealFitDeformation", "FourRealRenderScene",
          "FourRealSceneToSplat", "FourRealSaveScene", "FourRealLoadScene", "FourRealApplyParallelSync",
@@ -47,15 +48,17 @@ def test_start_up_is_not_slowed_down(host: Any) -> None:
     assert float(seconds[1]) < 0.5
 
 
-def test_template_browser_lists_the_workflow(host: Any) -> None:
-    assert host.get_json("/workflow_templates")["comfyui-4real"] == ["two_clips_to_4d"]
-    served = host.get_json("/api/workflow_templates/comfyui-4real/two_clips_to_4d.json")
-    assert served == json.loads((REPOSITORY / "workflows" / "two_clips_to_4d.json").read_text("utf-8"))
-    assert host.get("/api/workflow_templates/comfyui-4real/two_clips_to_4d.jpg")[:3] == b"\xff\xd8\xff"
+def test_template_browser_lists_the_workflows(host: Any) -> None:
+    assert sorted(host.get_json("/workflow_templates")["comfyui-4real"]) == WORKFLOWS
+    for name in WORKFLOWS:
+        served = host.get_json(f"/api/workflow_templates/comfyui-4real/{name}.json")
+        assert served == json.loads((REPOSITORY / "workflows" / f"{name}.json").read_text("utf-8"))
+        assert host.get(f"/api/workflow_templates/comfyui-4real/{name}.jpg")[:3] == b"\xff\xd8\xff"
 
 
-def test_ui_workflow_opens_with_no_missing_node(object_info: dict[str, Any]) -> None:
-    workflow = json.loads((REPOSITORY / "workflows" / "two_clips_to_4d.json").read_text("utf-8"))
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_ui_workflow_opens_with_no_missing_node(object_info: dict[str, Any], name: str) -> None:
+    workflow = json.loads((REPOSITORY / "workflows" / f"{name}.json").read_text("utf-8"))
     drawn_by_the_front_end = {"MarkdownNote", "Note"}
     types = {node["type"] for node in workflow["nodes"]}
     assert types - drawn_by_the_front_end <= set(object_info)

@@ -16,7 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,14 +44,11 @@ from fourreal_core.training.data.cache import CachedGrids  # noqa: E402
 from fourreal_core.training.floors import floors  # noqa: E402
 from fourreal_core.training.scenes.grids import to_float  # noqa: E402
 
-Complete = Callable[[int, Tensor], Tensor]
-"""Completes grid ``index``, of whose frames only row 0 and column 0 are looked at."""
-FLOORS = {
-    "frozen scene": "copy", "frozen scene and the change of view 0": "additive",
-    "2D flow in time": "flow in time", "2D flow across views": "flow in view", "mean of 2D flows": "mean of flows",
-    "flow proposal, moved in time": "proposal 0", "flow proposal, seen from the view": "proposal 1",
-    "mean of flow proposals": "mean of proposals", "geometric proposal": "geometric",
-}
+Complete = Callable[[int, Tensor], dict[str, Tensor]]
+"""Completions by name of grid ``index``, of whose frames only row 0 and column 0 are looked at."""
+FLOORS = {"frozen scene": "copy", "frozen scene and the change of view 0": "additive",
+          "2D flow in time": "flow in time", "2D flow across views": "flow in view",
+          "mean of 2D flows": "mean of flows"}
 PROPOSALS = ("flow proposal, moved in time", "flow proposal, seen from the view", "mean of flow proposals",
              "geometric proposal")
 HEADINGS = {"psnr": "PSNR", "subject_psnr": "subject", "ssim": "SSIM", "temporal_psnr": "in time",
@@ -59,16 +56,11 @@ HEADINGS = {"psnr": "PSNR", "subject_psnr": "subject", "ssim": "SSIM", "temporal
 MARKS = "<!-- table -->", "<!-- end of table -->"
 
 
-def simple_completion(kind: str, geometry: Path) -> Complete:
-    """A completion that no model takes part in; ``kind`` is one of FLOORS' values."""
-    def complete(index: int, frames: Tensor) -> Tensor:
-        if kind == "geometric":
-            return geometric(index, frames, geometry)
-        if "proposal" in kind:
-            two = flow_proposals(frames[:, 0], frames[0])
-            return two.mean(0) if kind.startswith("mean") else two[int(kind[-1])]
-        return floors(frames)[kind]
-    return complete
+def flow_completions(index: int, frames: Tensor) -> dict[str, Tensor]:
+    """What copies and 2D flow make of the clips."""
+    simple, two = floors(frames), flow_proposals(frames[:, 0], frames[0])
+    proposals = zip(PROPOSALS, (two[0], two[1], two.mean(0)), strict=False)
+    return {name: simple[key] for name, key in FLOORS.items()} | dict(proposals)
 
 
 def geometric(index: int, frames: Tensor, folder: Path) -> Tensor:
@@ -87,35 +79,36 @@ def geometric(index: int, frames: Tensor, folder: Path) -> Tensor:
     return to_float(load_file(path)["cells"])
 
 
-def model_completion(model: Model4D, options: EvaluateOptions) -> Complete:
+def model_completion(name: str, model: Model4D, options: EvaluateOptions) -> Complete:
     """A model's completion, in ``options.steps`` steps from noise that depends on seed and grid alone."""
-    def complete(index: int, frames: Tensor) -> Tensor:
+    def complete(index: int, frames: Tensor) -> dict[str, Tensor]:
         generator = torch.Generator().manual_seed(options.seed * 1_000_003 + index)
-        return complete_frames(model, frames, generator, FlowOptions(steps=options.steps))
+        return {name: complete_frames(model, frames, generator, FlowOptions(steps=options.steps))}
     return complete
 
 
-def measured(name: str, digest: str, complete: Complete, grids: CachedGrids, ablation: Ablation, bars: StageBars
-             ) -> dict[str, list[float]]:
-    """Figures of every grid by name, from the row's file if they are there."""
+def measured(names: Sequence[str], digest: str, complete: Complete, grids: CachedGrids, ablation: Ablation,
+             bars: StageBars) -> dict[str, dict[str, list[float]]]:
+    """Figures of every grid, by name of the completion and of the figure; from the rows' files if they are there."""
     options, folder = ablation.evaluate, prepare_folder(ablation.out / "results")
-    path = folder / f"{''.join(c if c.isalnum() else '-' for c in name)}.json"
-    if path.exists():
-        known = json.loads(path.read_text(encoding="utf-8"))
-        if known["of"] == digest:
-            return known["figures"]
-    figures: dict[str, list[float]] = {figure: [] for figure in FIGURES}
-    on_step = bars(name)
+    paths = {name: folder / f"{''.join(c if c.isalnum() else '-' for c in name)}.json" for name in names}
+    if all(path.exists() for path in paths.values()):
+        known = {name: json.loads(path.read_text(encoding="utf-8")) for name, path in paths.items()}
+        if all(row["of"] == digest for row in known.values()):
+            return {name: row["figures"] for name, row in known.items()}
+    found: dict[str, dict[str, list[float]]] = {name: {figure: [] for figure in FIGURES} for name in names}
+    on_step = bars(names[0])
     for index in range(options.grids):
         cells, subject = grids.read(index)
         truth = to_float(cells)
-        known_cells = first_row_and_column(*truth.shape[:2])
-        found = grid_quality(complete(index, truth), truth, subject, known_cells)
-        for figure in FIGURES:
-            figures[figure].append(found.get(figure, float("nan")))
+        for name, made in complete(index, truth).items():
+            figures = grid_quality(made, truth, subject, first_row_and_column(*truth.shape[:2]))
+            for figure in FIGURES:
+                found[name][figure].append(figures.get(figure, float("nan")))
         on_step(index + 1, options.grids)
-    write_bytes(path, json.dumps({"name": name, "of": digest, "figures": figures}).encode())
-    return figures
+    for name, path in paths.items():
+        write_bytes(path, json.dumps({"name": name, "of": digest, "figures": found[name]}).encode())
+    return found
 
 
 def summary(figures: dict[str, list[float]], options: EvaluateOptions) -> dict[str, Any]:
@@ -147,9 +140,13 @@ def evaluate(ablation: Ablation, bars: StageBars, only: set[str] | None = None
     if len(grids) < ablation.evaluate.grids:
         raise InputError(f"{len(grids)} grids of the split {ablation.evaluate.split!r}", f"{ablation.evaluate.grids}",
                          "render more with `fourreal data render-procedural --split`, or evaluate fewer")
-    on = f"{ablation.evaluate.split} {ablation.evaluate.grids}"
-    floor_rows = {name: measured(name, f"{kind} {on}", simple_completion(kind, ablation.out / "geometric"), grids,
-                                 ablation, bars) for name, kind in FLOORS.items() if only is None or name in only}
+    on, geometry = f"{ablation.evaluate.split} {ablation.evaluate.grids}", ablation.out / "geometric"
+    floor_rows: dict[str, dict] = {}
+    if only is None or only & {*FLOORS, *PROPOSALS[:3]}:
+        floor_rows |= measured([*FLOORS, *PROPOSALS[:3]], f"flow {on}", flow_completions, grids, ablation, bars)
+    if only is None or PROPOSALS[3] in only:
+        floor_rows |= measured(PROPOSALS[3:], f"geometric {on}", lambda index, frames: {
+            PROPOSALS[3]: geometric(index, frames, geometry)}, grids, ablation, bars)
     rows, missing = {}, []
     for row in ablation.rows:
         if only is not None and row.name not in only:
@@ -157,8 +154,8 @@ def evaluate(ablation: Ablation, bars: StageBars, only: set[str] | None = None
         if not ablation.model_file(row).is_file():
             missing.append(row.name)
             continue
-        complete = model_completion(ablation.model(row), ablation.evaluate)
-        rows[row.name] = measured(row.name, ablation.digest(row), complete, grids, ablation, bars)
+        complete = model_completion(row.name, ablation.model(row), ablation.evaluate)
+        rows |= measured([row.name], ablation.digest(row), complete, grids, ablation, bars)
     return floor_rows, rows, missing
 
 
@@ -181,7 +178,8 @@ def table(floor_rows: dict[str, dict], rows: dict[str, dict], ablation: Ablation
                 gain(rows[best], floor_rows[best_floor], figure, ablation.evaluate)))
         if "refiner" in rows:
             lines += [f"- {what}: the refiner over *{name}*: " + _gain(gain(
-                rows["refiner"], floor_rows[name], figure, ablation.evaluate)) for name in PROPOSALS]
+                rows["refiner"], floor_rows[name], figure, ablation.evaluate)) for name in PROPOSALS
+                      if name in floor_rows]
     return "\n".join(lines)
 
 

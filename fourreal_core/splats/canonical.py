@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import logging
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -12,7 +13,10 @@ from ..errors import InputError
 from ..rasterizer import rasterize
 from ..tracking.tracks import Tracks
 from .gaussians import Splats
+from .merging import MergeOptions, merge_keyframes
 from .scene import Scene4D
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -24,11 +28,13 @@ class CanonicalOptions:
         opacity: Initial opacity.
         view_offsets: Keep what the tracks found beyond the rigid cameras (supplement eq. 3); false is the ablation
             without view compensation.
+        merge: When points of two keyframes are one.
     """
 
     scale_factor: float = 0.5
     opacity: float = 0.9
     view_offsets: bool = True
+    merge: MergeOptions = field(default_factory=MergeOptions)
 
     def __post_init__(self) -> None:
         if not (self.scale_factor > 0 and 0 < self.opacity < 1):
@@ -86,6 +92,10 @@ def canonical_scene(tracks: Tracks, times: int, options: CanonicalOptions | None
     options = options or CanonicalOptions()
     if len(tracks) == 0:
         raise InputError("tracks without points", "at least one point", "check the clip and its mask")
+    once = merge_keyframes(tracks, options.merge)
+    if not bool(once.all()):
+        log.info("canonical: %d of %d points were there already", int((~once).sum()), len(once))
+        tracks = tracks.select(once)
     views = tracks.frames
     canonical = tracks.positions[views // 2]
     in_front = canonical[:, 2] > 1e-3

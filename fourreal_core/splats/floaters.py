@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
+from ..cameras import project
 from ..errors import InputError
 from ..progress import OnStep, no_progress
 from ..rasterizer import RasterOptions
@@ -26,20 +27,24 @@ class FloaterOptions:
     Attributes:
         rounds: Passes over the freeze-time frames.
         learning_rate: Adam's, on opacity logits.
-        prune_below: Opacity under which a splat goes.
+        prune_below: Opacity under which a splat goes that less than half of the views see in whose pictures it falls.
+        prune_seen_below: The same for a splat that at least half of them see: there texture that differs from view to
+            view, as it does in generated clips, takes opacity from points that are where they should be.
         appearance: How colours are gathered from the frames before; None keeps those the scene has.
     """
 
     rounds: int = 8
     learning_rate: float = 0.35
     prune_below: float = 0.5
+    prune_seen_below: float = 0.1
     appearance: AppearanceOptions | None = field(default_factory=AppearanceOptions)
 
     def __post_init__(self) -> None:
-        if self.rounds < 1 or not 0 < self.prune_below < 1 or not self.learning_rate > 0:
-            raise InputError(f"{self.rounds} rounds at a learning rate of {self.learning_rate} that prune below an "
-                             f"opacity of {self.prune_below}", "at least one round, a positive rate, an opacity in "
-                             "(0, 1)", "leave them at their defaults")
+        limits = (self.prune_below, self.prune_seen_below)
+        if self.rounds < 1 or not (min(limits) > 0 and max(limits) < 1) or not self.learning_rate > 0:
+            raise InputError(f"{self.rounds} rounds at a learning rate of {self.learning_rate} that prune below "
+                             f"opacities of {limits}", "at least one round, a positive rate, opacities in (0, 1)",
+                             "leave them at their defaults")
 
 
 def prune_floaters(scene: Scene4D, frames: Tensor, valid: Tensor | None = None, options: FloaterOptions | None = None,
@@ -83,9 +88,22 @@ def prune_floaters(scene: Scene4D, frames: Tensor, valid: Tensor | None = None, 
             loss.backward()
         adam.step()
         on_step(k + 1, total, image.detach().clamp(0, 1))
-    kept = torch.sigmoid(logits.detach()) >= options.prune_below
+    limit = torch.where(_supported(scene), options.prune_seen_below, options.prune_below)
+    kept = torch.sigmoid(logits.detach()) >= limit
     if not bool(kept.any()):
         raise InputError("a scene of which no splat explains the clip", "splats of this clip",
                          "check that scene and grid belong together, or prune below a lower opacity")
     log.info("floaters: %d of %d splats pruned", int((~kept).sum()), len(kept))
     return replace(scene, splats=replace(scene.splats, opacity_logits=logits.detach())).select(kept)
+
+
+def _supported(scene: Scene4D) -> Tensor:
+    """Which splats ``(N,)`` bool are seen by at least half of the views in whose pictures they fall, and by two."""
+    h, w = scene.cameras.size
+    falls = torch.zeros(len(scene.splats), device=scene.visible.device)
+    for v in range(scene.views):
+        here = scene.in_view(v, 0)
+        at = project(here, scene.cameras.intrinsics[v])
+        falls += (here[:, 2] > 0) & (at >= 0).all(-1) & (at[:, 0] < w) & (at[:, 1] < h)
+    seen = scene.visible.sum(0)
+    return (seen >= 2) & (2 * seen >= falls)

@@ -47,12 +47,12 @@ class RenderingFitOptions:
         regularizers: What keeps the motion plausible.
     """
 
-    cells: int = 4
-    color_rate: float = 0.01
+    cells: int = 2
+    color_rate: float = 0.02
     view_color_rate: float = 0.01
-    scale_rate: float = 0.02
-    opacity_rate: float = 0.02
-    motion_rate: float = 1e-6
+    scale_rate: float = 0.04
+    opacity_rate: float = 0.05
+    motion_rate: float = 2e-5
     mean_rate: float = 0.0
     view_offset_rate: float = 0.0
     stretch_rate: float = 0.0

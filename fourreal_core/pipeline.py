@@ -16,6 +16,7 @@ from .splats.floaters import FloaterOptions, prune_floaters
 from .splats.placement import scene_to, tracks_to
 from .splats.proposal import ProposalOptions, complete_grid
 from .splats.scene import Scene4D
+from .tracking.cell_flows import CellFlows
 from .tracking.clip_checks import report_clips, report_motion
 from .tracking.flow import FlowEngine
 from .tracking.geometry import Geometry
@@ -115,7 +116,8 @@ def run_pipeline(grid: FrameGrid, options: PipelineOptions | None = None, stages
         scene = prune_floaters(scene, grid.freeze_time, grid.valid, options.floaters, options.raster,
                                stages("floaters"))
     with clock("deformation"):
-        scene = fit_deformation(scene, grid, time_tracks, fit, options.raster, stages("deformation"))
+        flows = CellFlows(grid.frames, grid.known, options.flow_engine)
+        scene = fit_deformation(scene, grid, time_tracks, fit, options.raster, stages("deformation"), flows)
     with clock("completion"):
-        filled = complete_grid(scene, grid, options.proposal, options.raster, stages("completion"))
+        filled = complete_grid(scene, grid, options.proposal, options.raster, stages("completion"), flows)
     return PipelineResult(filled, scene, geometry, clock.seconds)

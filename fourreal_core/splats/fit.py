@@ -12,6 +12,7 @@ from ..errors import InputError
 from ..grid import FrameGrid
 from ..progress import OnStep, no_progress
 from ..rasterizer import RasterOptions
+from ..tracking.cell_flows import CellFlows
 from ..tracking.tracks import Tracks
 from .deformation import Deformation, DeformationSpec, TrackFitOptions, ray_coordinates, solve_from_tracks
 from .motion import world_motion
@@ -19,6 +20,7 @@ from .motion_maps import MotionMapOptions, motion_maps, splat_motion
 from .rendering_fit import RenderingFitOptions, fit_rendering
 from .scene import Scene4D
 from .track_residual import residual_maps
+from .view_matches import MatchOptions, ViewMatch, match_by_flow, match_by_geometry
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +36,7 @@ class FitOptions:
         frequencies: Their lowest and highest frequency in radians over the radius of what moves.
         max_knots: Most times at which the deformation has offsets of its own.
         maps: How moving regions are outlined.
+        matches: How far matches between views are trusted.
         track_fit: How tracks start the deformation.
         keep_residual: Keep what tracks found beyond the deformation as a fixed correction.
         seed: Of the waves, the draws and the order of cells.
@@ -45,6 +48,7 @@ class FitOptions:
     frequencies: tuple[float, float] = (2.0, 32.0)
     max_knots: int = 24
     maps: MotionMapOptions = field(default_factory=MotionMapOptions)
+    matches: MatchOptions = field(default_factory=MatchOptions)
     track_fit: TrackFitOptions = field(default_factory=TrackFitOptions)
     keep_residual: bool = True
     seed: int = 0
@@ -56,7 +60,8 @@ class FitOptions:
 
 
 def fit_deformation(scene: Scene4D, grid: FrameGrid, time_tracks: Tracks | None, options: FitOptions | None = None,
-                    raster: RasterOptions | None = None, on_step: OnStep = no_progress) -> Scene4D:
+                    raster: RasterOptions | None = None, on_step: OnStep = no_progress,
+                    flows: CellFlows | None = None) -> Scene4D:
     """Animates canonical splats so that they follow the known cells.
 
     ``dp_view`` comes from the tracks of the freeze-time clip and stays fixed; ``dp_time`` is an MLP of canonical
@@ -69,6 +74,7 @@ def fit_deformation(scene: Scene4D, grid: FrameGrid, time_tracks: Tracks | None,
         options: See FitOptions.
         raster: Rasterizer options.
         on_step: Progress, one step a render, with the render as preview.
+        flows: Between the grid's known cells; measured here if None.
     """
     options = options or FitOptions()
     if grid.views != scene.views or tuple(grid.size) != tuple(scene.cameras.size):
@@ -85,7 +91,8 @@ def fit_deformation(scene: Scene4D, grid: FrameGrid, time_tracks: Tracks | None,
     elif time_tracks is None:
         scene = start_standing(scene, options, generator)
     else:
-        scene = start_from_tracks(scene, time_tracks, grid.freeze_time, options, generator,
+        flows = flows or CellFlows(grid.frames, grid.known)
+        scene = start_from_tracks(scene, time_tracks, grid.freeze_time, options, generator, flows,
                                   lambda done, n, preview=None: on_step(done, total))
     on_step(start, total)
     return fit_rendering(scene, grid, options.steps, options.rendering, raster, generator,
@@ -102,7 +109,7 @@ def motion_spec(points: Tensor, times: int, options: FitOptions) -> DeformationS
 
 
 def start_from_tracks(scene: Scene4D, tracks: Tracks, frames: Tensor, options: FitOptions, generator: torch.Generator,
-                      on_step: OnStep = no_progress) -> Scene4D:
+                      flows: CellFlows | None = None, on_step: OnStep = no_progress) -> Scene4D:
     """Decides what moves and solves the deformation from the fixed-view clip's tracks; two steps a view and one more.
 
     Args:
@@ -111,6 +118,7 @@ def start_from_tracks(scene: Scene4D, tracks: Tracks, frames: Tensor, options: F
         frames: The freeze-time clip ``(V, H, W, 3)`` in ``[0, 1]``, whose outlines moving regions follow.
         options: See FitOptions.
         generator: Of the waves and draws.
+        flows: Between known cells; views are matched by geometry alone if None.
         on_step: Progress.
     """
     motion = world_motion(scene, tracks)
@@ -119,7 +127,9 @@ def start_from_tracks(scene: Scene4D, tracks: Tracks, frames: Tensor, options: F
         log.info("motion: the fixed-view clip stands still")
         return replace(scene, deformation=None)
     total = 2 * scene.views + 1
-    maps = motion_maps(scene, motion, frames, options.maps, lambda done, n, preview=None: on_step(done, total))
+    matches = matches_with_first(scene, frames, options.matches, flows)
+    maps = motion_maps(scene, motion, frames, options.maps, matches,
+                       lambda done, n, preview=None: on_step(done, total))
     points = motion.points[moving]
     deformation = Deformation(motion_spec(points, scene.times, options), generator).to(points.device)
     px_per_unit = scene.cameras.intrinsics[0, 0, 0] / tracks.positions[0, moving, 2].clamp_min(1e-3)
@@ -128,13 +138,22 @@ def start_from_tracks(scene: Scene4D, tracks: Tracks, frames: Tensor, options: F
     on_step(scene.views + 1, total)
     residual = None
     if options.keep_residual:
-        residual = residual_maps(scene, deformation, motion, maps, frames, options.maps,
+        residual = residual_maps(scene, deformation, motion, maps, frames, options.maps, matches=matches,
                                  on_step=lambda done, n, preview=None: on_step(scene.views + 1 + done, total))
     scene = replace(scene, motion_weight=splat_motion(scene, maps), view_motion=maps, deformation=deformation,
                     motion_residual=residual)
     log.info("motion: %.1f %% of the splats move; the field follows the tracks to %.2f px",
              100 * float(scene.motion_weight.mean()), error)
     return scene
+
+
+def matches_with_first(scene: Scene4D, frames: Tensor, options: MatchOptions, flows: CellFlows | None
+                       ) -> list[ViewMatch]:
+    """Every view's matches with view 0 at time 0, by flow where there is any."""
+    if flows is None:
+        return [match_by_geometry(scene, v, options) for v in range(scene.views)]
+    first = [match_by_geometry(scene, 0, options)]
+    return first + [match_by_flow(scene, v, flows((v, 0), (0, 0)), frames, options) for v in range(1, scene.views)]
 
 
 def start_standing(scene: Scene4D, options: FitOptions, generator: torch.Generator) -> Scene4D:

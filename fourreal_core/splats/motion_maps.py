@@ -6,6 +6,7 @@ its bodies end, so answers are carried only where they are sure and spread along
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,9 +17,9 @@ from ..cameras import project
 from ..errors import InputError
 from ..progress import OnStep, no_progress
 from ..tracking.edge_aware import complete
-from .lattice import look_up, view_points
 from .motion import WorldMotion
 from .scene import Scene4D
+from .view_matches import ViewMatch, match_by_geometry
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,6 @@ class MotionMapOptions:
         edge: Colour difference, summed over RGB, at which the spreading has fallen to 1/e.
         depth_edge: Relative depth difference that counts as much as ``edge``.
         rim_px: Answers this near to an outline are not carried to other views, whose geometry is off by as much.
-        same_surface: Relative depth difference up to which view 0 sees a point of another view.
         plain: Mean gradient in grey levels a pixel below which a region says little about standing.
         standing: Trust in standing where nothing is known, against 1 for a sure track.
     """
@@ -41,7 +41,6 @@ class MotionMapOptions:
     edge: float = 0.1
     depth_edge: float = 0.05
     rim_px: int = 3
-    same_surface: float = 0.06
     plain: float = 2.0
     standing: float = 1e-3
 
@@ -52,7 +51,7 @@ class MotionMapOptions:
 
 
 def motion_maps(scene: Scene4D, motion: WorldMotion, frames: Tensor, options: MotionMapOptions | None = None,
-                on_step: OnStep = no_progress) -> Tensor:
+                matches: Sequence[ViewMatch] | None = None, on_step: OnStep = no_progress) -> Tensor:
     """What moves in every view, ``(V, H, W)`` of 0 and 1.
 
     Args:
@@ -60,9 +59,11 @@ def motion_maps(scene: Scene4D, motion: WorldMotion, frames: Tensor, options: Mo
         motion: See world_motion.
         frames: The freeze-time clip ``(V, H, W, 3)`` in ``[0, 1]``.
         options: See MotionMapOptions.
+        matches: Of all views with view 0; by geometry if None.
         on_step: Progress, one step a view.
     """
     options = options or MotionMapOptions()
+    matches = matches or [match_by_geometry(scene, v) for v in range(scene.views)]
     first = _first_view(scene, motion, frames[0], options)
     maps = [first]
     rim = 2 * options.rim_px + 1
@@ -71,9 +72,10 @@ def motion_maps(scene: Scene4D, motion: WorldMotion, frames: Tensor, options: Mo
     on_step(1, scene.views)
     h, w = scene.cameras.size
     for v in range(1, scene.views):
-        column, row, seen = look_up(scene, 0, view_points(scene, v), options.same_surface)
-        trust = seen * sure[row, column]
-        maps.append(_outlined(first[row, column].view(h, w), trust.view(h, w), frames[v], scene.view_depth[v], options))
+        match = matches[v]
+        trust = match.trust * sure[match.row, match.column]
+        maps.append(_outlined(first[match.row, match.column].view(h, w), trust.view(h, w), frames[v],
+                              scene.view_depth[v], options))
         on_step(v + 1, scene.views)
     return torch.stack(maps)
 

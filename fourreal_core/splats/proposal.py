@@ -6,9 +6,10 @@ and geometry are the scene's and the texture is the view's own, which matters be
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,6 +18,9 @@ from ..errors import InputError
 from ..grid import FrameGrid
 from ..progress import OnStep, no_progress
 from ..rasterizer import RasterOptions
+from ..tracking.cell_flows import CellFlows
+from .evidence import Evidence, EvidenceOptions, numpy_of
+from .filling import fill_holes
 from .lattice import render_source_map, view_lattice
 from .moving import MovingPoints, moving_splats
 from .render import render_cell
@@ -32,12 +36,18 @@ class ProposalOptions:
         covered: Alpha below which the scene says nothing about a pixel.
         gap_px: Gaps between the moved pixels of a view that are narrower than this are no holes.
         sources: At most this many known frames of the view are blended, by nearness in time.
+        evidence: How the known rows settle where colours come from; None to believe the scene.
+        doubt_gray: Grey levels of 255 by which a source may explain the rows worse until it counts 1/e as much.
+        beyond: Weight of the second nearest known time where none lies on the other side.
     """
 
     colors: Literal["source", "splats"] = "source"
     covered: float = 0.3
     gap_px: int = 4
     sources: int = 2
+    evidence: EvidenceOptions | None = field(default_factory=EvidenceOptions)
+    doubt_gray: float = 10.0
+    beyond: float = 0.1
 
     def __post_init__(self) -> None:
         if self.colors not in ("source", "splats") or self.sources < 1:
@@ -46,7 +56,8 @@ class ProposalOptions:
 
 
 def complete_grid(scene: Scene4D, grid: FrameGrid, options: ProposalOptions | None = None,
-                  raster: RasterOptions | None = None, on_step: OnStep = no_progress) -> FrameGrid:
+                  raster: RasterOptions | None = None, on_step: OnStep = no_progress,
+                  flows: CellFlows | None = None) -> FrameGrid:
     """Fills every unknown cell of a grid; known cells stay bit for bit.
 
     Args:
@@ -55,6 +66,7 @@ def complete_grid(scene: Scene4D, grid: FrameGrid, options: ProposalOptions | No
         options: See ProposalOptions.
         raster: Rasterizer options.
         on_step: Progress, one step a cell, with the cell as preview.
+        flows: Between the grid's known cells; measured here if None.
     """
     options = options or ProposalOptions()
     if (grid.views, grid.times) != (scene.views, scene.times):
@@ -64,17 +76,23 @@ def complete_grid(scene: Scene4D, grid: FrameGrid, options: ProposalOptions | No
     done, total = 0, int((~grid.known).sum())
     with torch.no_grad():
         splats = moving_splats(scene)
+        evidence = None
+        if options.evidence is not None and options.colors == "source":
+            flows = flows or CellFlows(grid.frames, grid.known)
+            evidence = Evidence(scene, grid, flows, options.evidence, raster)
         for view in range(grid.views):
             lattice = None if bool(grid.known[view].all()) else view_lattice(scene, view)
             for time in (~grid.known[view]).nonzero()[:, 0].tolist():
-                frames[view, time] = propose_cell(splats, lattice, grid, (view, time), options, raster).cpu()
+                frames[view, time] = propose_cell(splats, lattice, grid, (view, time), options, raster,
+                                                  evidence).cpu()
                 done += 1
                 on_step(done, total, frames[view, time])
     return grid.filled(frames)
 
 
 def propose_cell(splats: MovingPoints, lattice: MovingPoints, grid: FrameGrid, cell: tuple[int, int],
-                 options: ProposalOptions, raster: RasterOptions | None = None) -> Tensor:
+                 options: ProposalOptions, raster: RasterOptions | None = None, evidence: Evidence | None = None
+                 ) -> Tensor:
     """One cell ``(H, W, 3)`` in ``[0, 1]``; a view with no known frame at all falls back to splat colours.
 
     Where no source sees a pixel, the splats' colours are taken over with the difference to the sources around them
@@ -88,6 +106,7 @@ def propose_cell(splats: MovingPoints, lattice: MovingPoints, grid: FrameGrid, c
         cell: View and time.
         options: See ProposalOptions.
         raster: Rasterizer options.
+        evidence: What settles where colours come from; the scene alone if None.
     """
     view, time = cell
     rendered = render_cell(splats.scene, view, time, raster, splats.at(time))
@@ -96,23 +115,30 @@ def propose_cell(splats: MovingPoints, lattice: MovingPoints, grid: FrameGrid, c
     if options.colors == "splats" or not known:
         return own
     total, mass = torch.zeros_like(own), torch.zeros_like(own[..., :1])
-    for source, weight in _nearest_times(known, time, options.sources):
-        color, seen = read_source(lattice, grid, cell, source, options, raster)
-        total += weight * seen[..., None] * color
-        mass += weight * seen[..., None]
-    seen = mass[..., 0] > 1e-3
-    blended = total / mass.clamp_min(1e-6)
+    for source, weight in _nearest_times(known, time, options.sources, options.beyond):
+        color, seen, cost = read_source(lattice, grid, cell, source, options, raster, evidence)
+        share = weight * seen[..., None] * torch.exp(-cost / options.doubt_gray)[..., None]
+        total += share * color
+        mass += share
+    seen = mass[..., 0] > 0
+    blended = total / mass.clamp_min(1e-12)
     lit = own + fill_holes(blended - own, seen)
     nothing = (rendered.alpha < options.covered)[..., None]  # no splat either, as behind a caption that never moves
     rest = torch.where(nothing, fill_holes(blended, seen), lit)
     return torch.where(seen[..., None], blended, rest).clamp(0, 1)
 
 
-def _nearest_times(known: list[int], time: int, count: int) -> list[tuple[int, float]]:
-    """The nearest known time before and after, weighted by nearness; one of them gets all when ``count`` is 1."""
+def _nearest_times(known: list[int], time: int, count: int, beyond: float = 0.0) -> list[tuple[int, float]]:
+    """The nearest known time before and after, weighted by nearness; one of them gets all when ``count`` is 1.
+
+    Where all known times lie on one side, the second nearest counts ``beyond`` as much as the nearest.
+    """
     before = [t for t in known if t <= time][-1:]
     after = [t for t in known if t > time][:1]
     both = sorted(before + after, key=lambda t: abs(t - time))[:count]
+    if len(before + after) == 1 and min(count, len(known)) > 1 and beyond:
+        rest = sorted((t for t in known if t not in both), key=lambda t: abs(t - time))[0]
+        return [(both[0], 1.0), (rest, beyond)]
     if len(both) == 1:
         return [(both[0], 1.0)]
     gap = abs(both[0] - time) + abs(both[1] - time)
@@ -120,41 +146,32 @@ def _nearest_times(known: list[int], time: int, count: int) -> list[tuple[int, f
 
 
 def read_source(lattice: MovingPoints, grid: FrameGrid, cell: tuple[int, int], source: int, options: ProposalOptions,
-                raster: RasterOptions | None = None) -> tuple[Tensor, Tensor]:
+                raster: RasterOptions | None = None, evidence: Evidence | None = None
+                ) -> tuple[Tensor, Tensor, Tensor]:
     """Colours of cell ``[view, time]`` read from known cell ``[view, source]``.
 
     Returns:
-        Colours ``(H, W, 3)`` and where they were seen ``(H, W)`` bool.
+        Colours ``(H, W, 3)``, where they were seen ``(H, W)`` bool, and how badly they explain the known rows, ``(H,
+        W)`` in grey levels of 255, zero without evidence.
     """
     view, time = cell
     flow, alpha = render_source_map(lattice, view, time, source, raster)
     covered = _closed(alpha > options.covered, options.gap_px)  # between points that spread apart there is no hole
-    at = pixel_grid(grid.size, flow.device) + fill_holes(flow, covered)
+    flow = fill_holes(flow, covered)
+    at = pixel_grid(grid.size, flow.device) + flow
     inside = (at[..., 0] >= 0) & (at[..., 0] < grid.size[1]) & (at[..., 1] >= 0) & (at[..., 1] < grid.size[0])
     shows = _sample(grid.valid.to(flow), at) > 0.99  # a caption in the source is not the scene's colour
-    return _sample(grid.frames[view, source].to(flow), at), covered & inside & shows
+    seen = covered & inside & shows
+    if evidence is None:
+        return _sample(grid.frames[view, source].to(flow), at), seen, torch.zeros_like(alpha)
+    settled = evidence.settle(cell, source, numpy_of(flow), numpy_of(seen))
+    return tuple(torch.from_numpy(np.ascontiguousarray(x)).to(flow.device) for x in settled)
 
 
 def _closed(mask: Tensor, gap: int) -> Tensor:
     """A mask ``(H, W)`` with gaps of up to ``gap`` pixels closed; the picture's rim counts as set."""
     grown = torch.nn.functional.max_pool2d(mask[None].float(), gap + 1 - gap % 2, 1, gap // 2)
     return 1 - torch.nn.functional.max_pool2d(1 - grown, gap + 1 - gap % 2, 1, gap // 2)[0] > 0.5
-
-
-def fill_holes(values: Tensor, known: Tensor) -> Tensor:
-    """Extends a map ``(H, W, C)`` smoothly from where it is known ``(H, W)`` by a pyramid of averages."""
-    value = (values * known[..., None]).permute(2, 0, 1)[None]
-    weight = known[None, None].to(values.dtype)
-    levels = [(value, weight)]
-    while max(levels[-1][0].shape[-2:]) > 1:
-        v, w = levels[-1]
-        levels.append(tuple(torch.nn.functional.avg_pool2d(x, 2, ceil_mode=True) for x in (v, w)))
-    v, w = levels[-1]
-    filled = v / w.clamp_min(1e-8)
-    for v, w in reversed(levels[:-1]):
-        up = torch.nn.functional.interpolate(filled, size=v.shape[-2:], mode="bilinear", align_corners=False)
-        filled = torch.where(w > 1e-4, v / w.clamp_min(1e-8), up)
-    return filled[0].permute(1, 2, 0)
 
 
 def _sample(image: Tensor, at: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ carried on along the regions of every other view's own picture where it does not
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,10 +18,11 @@ from torch import Tensor
 from ..progress import OnStep, no_progress
 from ..tracking.edge_aware import smooth
 from .deformation import Deformation
-from .lattice import look_up, view_points
+from .lattice import view_points
 from .motion import WorldMotion
 from .motion_maps import MotionMapOptions, region_guide
 from .scene import Scene4D
+from .view_matches import ViewMatch, match_by_geometry
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,8 @@ class _TrackedImage:
 
 
 def residual_maps(scene: Scene4D, deformation: Deformation, motion: WorldMotion, maps: Tensor, frames: Tensor,
-                  options: MotionMapOptions | None = None, cell: int = 2, on_step: OnStep = no_progress) -> Tensor:
+                  options: MotionMapOptions | None = None, cell: int = 2, matches: Sequence[ViewMatch] | None = None,
+                  on_step: OnStep = no_progress) -> Tensor:
     """Displacement beyond the field for what every view sees.
 
     Args:
@@ -43,6 +46,7 @@ def residual_maps(scene: Scene4D, deformation: Deformation, motion: WorldMotion,
         frames: The freeze-time clip ``(V, H, W, 3)`` in ``[0, 1]``.
         options: How far answers spread.
         cell: Pixels a side that share one value, their mean.
+        matches: Of all views with view 0; by geometry if None.
         on_step: Progress, one step a view.
 
     Returns:
@@ -50,11 +54,12 @@ def residual_maps(scene: Scene4D, deformation: Deformation, motion: WorldMotion,
     """
     options = options or MotionMapOptions()
     times = motion.offsets.shape[0]
+    matches = matches or [match_by_geometry(scene, v) for v in range(scene.views)]
     tracked = _tracked_image(scene, motion, options)
     out = []
     for v in range(scene.views):
         points = view_points(scene, v)
-        value, trust = _carried(scene, points, tracked, options)
+        value, trust = _carried(matches[v], tracked)
         guide = region_guide(frames[v], scene.view_depth[v], options)
         trust = trust * maps[v].cpu().numpy() + 1e-6
         spread = smooth(np.concatenate([value * trust[..., None], trust[..., None]], -1), guide, options.reach_px**2,
@@ -88,9 +93,8 @@ def _tracked_image(scene: Scene4D, motion: WorldMotion, options: MotionMapOption
     return _TrackedImage(offsets.view(h, w, -1).cpu().numpy(), trust.cpu().numpy())
 
 
-def _carried(scene: Scene4D, points: Tensor, tracked: _TrackedImage, options: MotionMapOptions
-             ) -> tuple[np.ndarray, np.ndarray]:
-    """What view 0's tracks say of points ``(H W, 3)``: offsets ``(H, W, T * 3)`` and trust, zero where it is hidden."""
-    column, row, seen = (x.cpu().numpy() for x in look_up(scene, 0, points, options.same_surface))
-    h, w = scene.cameras.size
+def _carried(match: ViewMatch, tracked: _TrackedImage) -> tuple[np.ndarray, np.ndarray]:
+    """What view 0's tracks say of a view's pixels: offsets ``(H, W, T * 3)`` and trust, zero where it is hidden."""
+    column, row, seen = (x.cpu().numpy() for x in (match.column, match.row, match.trust))
+    h, w = tracked.trust.shape
     return tracked.offsets[row, column].reshape(h, w, -1), (tracked.trust[row, column] * seen).reshape(h, w)

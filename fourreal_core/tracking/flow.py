@@ -33,15 +33,17 @@ class DisFlow:
     def __init__(self) -> None:
         import cv2
 
-        self._dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-        self._dis.setFinestScale(0)
+        # OpenCV's object remembers the last start it was given and uses it again when it is given none
+        self._free, self._started = (cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM) for _ in range(2))
+        for dis in (self._free, self._started):
+            dis.setFinestScale(0)
 
     def __call__(self, a: Gray, b: Gray, init: Flow | None = None) -> Flow:
         """See FlowEngine; frames smaller than the coarsest patches give zero flow where the search finds nothing."""
         if min(a.shape) < 16:
             raise InputError(f"frames of {a.shape[1]} x {a.shape[0]} pixels", "at least 16 x 16",
                              "use larger clips")
-        return self._dis.calc(a, b, None if init is None else init.copy())
+        return self._free.calc(a, b, None) if init is None else self._started.calc(a, b, init.copy())
 
 
 def to_gray(frames: Tensor) -> list[Gray]:

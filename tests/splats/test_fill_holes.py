@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from fourreal_core.splats.proposal import fill_holes
+from fourreal_core.splats.filling import fill_holes
 
 
 @pytest.mark.parametrize("size", [(24, 32), (17, 5), (2, 2), (1, 7), (130, 9)])

@@ -154,3 +154,12 @@ def test_pairs_report_every_step_and_can_be_stopped() -> None:
     with pytest.raises(Cancelled):
         pair_flows(grays, 2, Counting(), stop)
     assert seen == [(k, 6) for k in (1, 2, 3, 4)]
+
+
+def test_a_flow_does_not_depend_on_the_pairs_before() -> None:
+    rng = np.random.default_rng(0)
+    a, b, c = (rng.integers(0, 255, (24, 32), dtype=np.uint8) for _ in range(3))
+    engine = DisFlow()
+    first = engine(a, b)
+    engine(b, c, first)  # OpenCV would take this start for the next pair too
+    assert np.array_equal(engine(a, b), first)

@@ -1,0 +1,22 @@
+"""Extending maps smoothly from where they are known."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def fill_holes(values: Tensor, known: Tensor) -> Tensor:
+    """Extends a map ``(H, W, C)`` smoothly from where it is known ``(H, W)`` by a pyramid of averages."""
+    value = (values * known[..., None]).permute(2, 0, 1)[None]
+    weight = known[None, None].to(values.dtype)
+    levels = [(value, weight)]
+    while max(levels[-1][0].shape[-2:]) > 1:
+        v, w = levels[-1]
+        levels.append(tuple(torch.nn.functional.avg_pool2d(x, 2, ceil_mode=True) for x in (v, w)))
+    v, w = levels[-1]
+    filled = v / w.clamp_min(1e-8)
+    for v, w in reversed(levels[:-1]):
+        up = torch.nn.functional.interpolate(filled, size=v.shape[-2:], mode="bilinear", align_corners=False)
+        filled = torch.where(w > 1e-4, v / w.clamp_min(1e-8), up)
+    return filled[0].permute(1, 2, 0)

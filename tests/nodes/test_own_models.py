@@ -209,3 +209,23 @@ def test_the_small_model_is_always_offered(part: Part, tmp_path: Path, monkeypat
     for folder in ("fourreal", "diffusion_models"):
         monkeypatch.setitem(folder_paths.folder_names_and_paths, folder, ([str(tmp_path)], {".safetensors"}))
     assert files.list_models() == [files.SMALL]
+
+
+def test_a_models_identity_outlives_it(part: Part, net: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    from .stand_in_model import Model
+
+    identity, key = part("nodes.host_models.identity"), part("fourreal_core.sampling.run_key").run_key
+
+    def made(**dit: Any) -> Any:
+        model = Model()
+        model.model.diffusion_model = net(**dit)
+        return model
+
+    first, again, other = (key(model=identity.identity(model)) for model in (made(), made(), made(width=36)))
+    assert first == again != other
+
+    def cannot(weights: Any) -> Any:
+        raise NotImplementedError("meta")
+
+    monkeypatch.setattr(identity, "fingerprint", cannot)
+    assert key(model=identity.identity(made())) != key(model=identity.identity(made(width=36)))

@@ -91,7 +91,7 @@ def test_motion_is_refined_and_kept_plausible(truth: tuple[Scene4D, FrameGrid]) 
     scene, grid = truth
     slower = replace(scene, deformation=sliding(TIMES, (0.8, 0.4)))
     grid = known_cross(rendered_grid(scene))
-    rates = replace(NOTHING, motion_rate=2e-3)
+    rates = replace(NOTHING, motion_rate=2e-3, cells=4)
     found = fit_rendering(slower, grid, 48, rates)
     stiff = fit_rendering(slower, grid, 48, replace(rates, regularizers=MotionRegularizers(standing=100.0)))
     inside = (scene.splats.means[:, :2].abs() < PIXEL * 8).all(-1)

@@ -23,6 +23,8 @@ def add_command(commands: argparse._SubParsersAction, parents: list[argparse.Arg
                                  "no download and no GPU.")
     parser.add_argument("-o", "--out", type=Path, default=Path("fourreal-demo"), metavar="OUT",
                         help="output folder (default fourreal-demo)")
+    parser.add_argument("--model", metavar="NAME", help="complete a seeded scene of 64 x 64 pixels with a 4D model "
+                        "that comes with this package, such as small, in place of the main job; no 4D scene is made")
     add_job_options(parser, f"size of the frames (default {_SIZE})")
     parser.set_defaults(execute=execute)
 
@@ -39,7 +41,11 @@ def execute(args: argparse.Namespace) -> None:
     from ..training import demo_scene
     from .bars import StageBars
     from .job import base_report, complete, finish, write_clips, write_results
+    from .small_demo import execute_with_model
 
+    if args.model is not None:
+        execute_with_model(args)
+        return
     size, _ = parse_size(args.size or _SIZE), parse_device(args.device)
     views, times = (DEFAULT_COUNT if n is None else n for n in (args.views, args.times))
     out = media.prepare_folder(args.out)

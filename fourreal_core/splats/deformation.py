@@ -86,9 +86,15 @@ class Deformation(nn.Module):
         weights = torch.einsum("k,fkc->fc", self.knot_weights(time), by_knot)
         return self.encode(points) @ weights * self.reach(points)
 
-    def at_knots(self, points: Tensor) -> Tensor:
-        """Offsets ``(N, knots, 3)`` at every knot; at any time they are mixed by knot_weights."""
-        return (self.encode(points) @ self.out * self.reach(points)).view(len(points), self.spec.knots, 3)
+    def at_knots(self, points: Tensor, output: Tensor | None = None) -> Tensor:
+        """Offsets ``(N, knots, 3)`` at every knot; at any time they are mixed by knot_weights.
+
+        Args:
+            points: ``(N, 3)`` canonical.
+            output: In place of ``out``, of its shape.
+        """
+        output = self.out if output is None else output
+        return (self.encode(points) @ output * self.reach(points)).view(len(points), self.spec.knots, 3)
 
     def reach(self, points: Tensor) -> Tensor:
         """World units ``(N, 1)`` that an output of one stands for: what moves spans as much at the point's distance."""

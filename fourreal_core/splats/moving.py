@@ -47,7 +47,9 @@ class MovingPoints:
 
 
 def moving_points(scene: Scene4D, points: Tensor, motion_weight: Tensor, view: Tensor, places: Tensor) -> MovingPoints:
-    """Prepares world points for many times.
+    """Prepares world points for many times, by the motion as the tracks gave it.
+
+    Rendering fits the motion to splats as they are, sizes and faults included, which is not how pixels move.
 
     Args:
         scene: Where they move.
@@ -56,16 +58,21 @@ def moving_points(scene: Scene4D, points: Tensor, motion_weight: Tensor, view: T
         view: ``(N,)`` whose motion residual each point reads.
         places: ``(N, 2)`` where in that view, in ``[-1, 1]``.
     """
+    return _prepared(scene, points, motion_weight, view, places, scene.tracked_output)
+
+
+def moving_splats(scene: Scene4D) -> MovingPoints:
+    """The scene's splats, ready for many times, by the motion that was fitted to them."""
+    return _prepared(scene, scene.splats.means, scene.motion_weight, *scene.residual_places, None)
+
+
+def _prepared(scene: Scene4D, points: Tensor, motion_weight: Tensor, view: Tensor, places: Tensor,
+              output: Tensor | None) -> MovingPoints:
     index = motion_weight.nonzero()[:, 0] if scene.deformation is not None else motion_weight.new_zeros(0).long()
     weight = motion_weight[index]
     if scene.deformation is None:
         by_knot = points.new_empty(0, 1, 3)
     else:
         with torch.no_grad():
-            by_knot = scene.deformation.at_knots(points[index]) * weight[:, None, None]
+            by_knot = scene.deformation.at_knots(points[index], output) * weight[:, None, None]
     return MovingPoints(scene, points, index, by_knot, weight, view[index], places[index])
-
-
-def moving_splats(scene: Scene4D) -> MovingPoints:
-    """The scene's splats, ready for many times."""
-    return moving_points(scene, scene.splats.means, scene.motion_weight, *scene.residual_places)

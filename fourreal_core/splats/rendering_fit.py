@@ -119,11 +119,13 @@ class _Leaves:
             own = torch.stack([self.shown(v).detach().clamp(0, 1) for v in range(scene.views)]) - colors
         offsets = torch.stack([x.detach() for x in self.offsets]) if self.offsets else scene.view_offsets
         deformation = copy.deepcopy(scene.deformation)  # the one that was given stays as it is
-        if deformation is not None:
+        tracked = scene.tracked_output
+        if deformation is not None and self.motion.out.requires_grad:
+            tracked = deformation.out.detach().clone() if tracked is None else tracked
             with torch.no_grad():
                 deformation.out.copy_(self.motion.out)
         found = common_colors(replace(scene, splats=splats, view_colors=own, view_offsets=offsets,
-                                      deformation=deformation))
+                                      deformation=deformation, tracked_output=tracked))
         return round_splats(found, self.axes[0].detach()) if self.axes else found
 
 

@@ -36,6 +36,8 @@ class Scene4D:
         motion_residual: ``(V, T, 3, h, w)`` what tracks in time found beyond ``dp_time``, see residual_maps; or None.
         view_colors: ``(V, N, 3)`` by how much each view shows a splat in another colour, the counterpart in colour of
             ``view_offsets``; or None. The paper has none: the views of generated clips differ in light and texture.
+        tracked_output: The deformation's output as the tracks gave it, before rendering fitted it to the splats; the
+            views' own pixels follow that one. None where rendering fitted nothing.
     """
 
     splats: Splats
@@ -50,6 +52,7 @@ class Scene4D:
     background: Tensor
     motion_residual: Tensor | None = None
     view_colors: Tensor | None = None
+    tracked_output: Tensor | None = None
 
     def __post_init__(self) -> None:
         v, n = len(self.cameras), len(self.splats)
@@ -68,6 +71,10 @@ class Scene4D:
         if self.view_colors is not None and self.view_colors.shape != (v, n, 3):
             raise InputError(f"view colours of shape {tuple(self.view_colors.shape)} for {v} views and {n} splats",
                              f"({v}, {n}, 3)", "leave them out, or fit them to the same splats")
+        tracked = self.tracked_output
+        if tracked is not None and (self.deformation is None or tracked.shape != self.deformation.out.shape):
+            raise InputError(f"a tracked output of shape {tuple(tracked.shape)}", "that of the deformation's output",
+                             "leave it out")
 
     @property
     def views(self) -> int:

@@ -19,9 +19,9 @@ from .gaussians import Splats
 from .scene import Scene4D
 
 FORMAT = "fourreal-scene"
-VERSION = 3  # 2 added motion_residual, 3 view_colors
+VERSION = 3  # 2 added motion_residual, 3 view_colors and tracked_output
 _DEFORMATION = "deformation."
-_OPTIONAL = {"motion_residual", "view_colors"}
+_OPTIONAL = {"motion_residual", "tracked_output", "view_colors"}
 _NAMES = {"means", "log_scales", "colors", "opacity_logits", "world_to_cam", "intrinsics", "view_offsets", "visible",
           "motion_weight", "view_depth", "view_motion", "background"}
 

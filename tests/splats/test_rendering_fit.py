@@ -9,7 +9,9 @@ import torch
 
 from fourreal_core.errors import InputError
 from fourreal_core.grid import FrameGrid
+from fourreal_core.splats.lattice import view_lattice
 from fourreal_core.splats.motion_regularizers import MotionRegularizers
+from fourreal_core.splats.moving import moving_splats
 from fourreal_core.splats.rendering_fit import RenderingFitOptions, fit_rendering
 from fourreal_core.splats.scene import Scene4D
 from fourreal_core.splats.trained_motion import TrainedMotion
@@ -101,6 +103,21 @@ def test_motion_is_refined_and_kept_plausible(truth: tuple[Scene4D, FrameGrid]) 
             return float((of.deformed(2) - scene.deformed(2))[inside].norm(dim=-1).mean()) / PIXEL
 
     assert off(found) < 0.7 * off(slower) < off(slower) < off(stiff)
+
+
+def test_pixels_of_the_views_go_on_following_the_tracks(truth: tuple[Scene4D, FrameGrid]) -> None:
+    scene, grid = truth
+    found = fit_rendering(scene, grid, 8, replace(NOTHING, motion_rate=0.01))
+    for view in range(VIEWS):
+        assert torch.equal(view_lattice(found, view).at(2), view_lattice(scene, view).at(2))
+    with torch.no_grad():
+        assert not torch.equal(found.deformed(2), scene.deformed(2))
+        # means are added before or after the sum over knots
+        torch.testing.assert_close(moving_splats(found).at(2), found.deformed(2), rtol=0, atol=1e-5)
+    again = fit_rendering(found, grid, 4, replace(NOTHING, motion_rate=0.01))
+    assert torch.equal(again.tracked_output, scene.deformation.out)
+    with pytest.raises(InputError, match="leave it out"):
+        replace(found, tracked_output=found.tracked_output[1:])
 
 
 @pytest.mark.parametrize("residual", [True, False])

@@ -54,11 +54,14 @@ def test_a_motion_residual_comes_back_and_older_files_have_none(tmp_path: Path) 
     assert load_scene(tmp_path / NAME).motion_residual is None
 
 
-def test_view_colours_come_back(tmp_path: Path) -> None:
-    scene = wall_scene(2, 3)
-    scene = replace(scene, view_colors=torch.randn(2, len(scene.splats), 3))
+def test_what_a_fit_adds_comes_back(tmp_path: Path) -> None:
+    scene = wall_scene(2, 3, sliding(3))
+    scene = replace(scene, view_colors=torch.randn(2, len(scene.splats), 3),
+                    tracked_output=torch.randn_like(scene.deformation.out))
     save_scene(scene, tmp_path / NAME)
-    assert torch.equal(load_scene(tmp_path / NAME).view_colors, scene.view_colors)
+    back = load_scene(tmp_path / NAME)
+    assert torch.equal(back.view_colors, scene.view_colors)
+    assert torch.equal(back.tracked_output, scene.tracked_output)
 
 
 def rewrite(tmp_path: Path, tensors: dict[str, torch.Tensor | None] | None = None,

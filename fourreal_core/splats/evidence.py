@@ -22,7 +22,8 @@ from ..errors import InputError
 from ..grid import FrameGrid
 from ..rasterizer import RasterOptions
 from ..tracking.cell_flows import CellFlows
-from ..tracking.flow import Flow, identity_map, warp
+from ..tracking.flow import Flow, warp
+from ..tracking.witness import Witness, best_candidate, blurred, on_picture, share_of_new
 from .filling import fill_holes
 from .lattice import render_source_map, view_lattice
 from .moving import MovingPoints
@@ -119,7 +120,7 @@ class Evidence:
             candidates += self._corrected(scene_flow, (view, source), row, time)
         flow, cost, choice = self._best(candidates, rows, cell, source)
         seen = np.where(choice == 0, scene_seen, self._readable(flow))
-        return self._with_new(Settled(warp(picture, flow), seen, cost), flow, (rows[0], time), (view, source))
+        return self._with_new(Settled(warp(picture, flow), seen, cost), flow, self._witness(rows[0], cell, source))
 
     def _corrected(self, flow: Flow, source: tuple[int, int], row: int, time: int) -> list[Flow]:
         """The scene's flow plus what a row measured beyond the scene's own motion in that row."""
@@ -138,36 +139,31 @@ class Evidence:
     def _best(self, candidates: list[Flow], rows: list[int], cell: tuple[int, int], source: int
               ) -> tuple[Flow, Image, NDArray[np.int_]]:
         """Each pixel's candidate that explains the rows best, how well, and which one that is."""
-        costs = np.stack([self._cost(flow, rows, cell, source) for flow in candidates])
-        costs[2:] += self.options.prefer
+        costs = [self._cost(flow, rows, cell, source) for flow in candidates]
         for k in range(1, len(candidates)):
-            costs[k][~self._readable(candidates[k])] = np.inf
-        choice = costs.argmin(0)
-        flow = np.take_along_axis(np.stack(candidates), choice[None, ..., None], 0)[0]
-        return flow, costs.min(0), choice
+            costs[k] = np.where(self._readable(candidates[k]), costs[k] + self.options.prefer * (k > 1), np.inf)
+        return best_candidate(candidates, costs)
 
     def _cost(self, flow: Flow, rows: list[int], cell: tuple[int, int], source: int) -> Image:
         """How differently the rows show at the two times what a flow takes for one point, in grey levels of 255."""
         total = mass = np.float32(0)
         for row in rows:
             match = self.flows((cell[0], source), (row, source))
-            across = warp(match.best, flow)
-            now, then = self.flows.picture((row, cell[1])), self.flows.picture((row, source))
-            apart = np.abs(warp(now, across) - warp(then, flow + across)).mean(-1)
+            apart = self._blurred(self._witness(row, cell, source).apart(flow), self.options.window_px)
             trust = np.exp(-np.minimum(warp(match.error, flow), 9)) + 1e-3 if len(rows) > 1 else np.float32(1)
-            total, mass = total + trust * self._blurred(255 * apart, self.options.window_px), mass + trust
+            total, mass = total + trust * apart, mass + trust
         return total / mass
 
-    def _with_new(self, settled: Settled, flow: Flow, witness: tuple[int, int], source: tuple[int, int]) -> Settled:
+    def _witness(self, row: int, cell: tuple[int, int], source: int) -> Witness:
+        match = self.flows((cell[0], source), (row, source)).best
+        return Witness(match, self.flows.picture((row, cell[1])), self.flows.picture((row, source)))
+
+    def _with_new(self, settled: Settled, flow: Flow, witness: Witness) -> Settled:
         """Takes what no candidate explains from a row, in the tone of the view."""
         if not np.isfinite(self.options.new_gray):
             return settled
-        row = witness[0]
-        across = warp(self.flows(source, (row, source[1])).best, flow)
-        tone = settled.color - warp(self.flows.picture((row, source[1])), flow + across)
-        new = warp(self.flows.picture(witness), across) + self._blurred(tone, self.options.tone_px)
-        share = 1 / (1 + np.exp(np.clip((self.options.new_gray - settled.cost) / self.options.new_soft, -30, 30)))
-        share = (share * self._readable(across)).astype(np.float32)
+        new, across = witness.toned(flow, settled.color, self.options.tone_px * flow.shape[1] / 512)
+        share = share_of_new(settled.cost, self.options.new_gray, self.options.new_soft) * self._readable(across)
         color = settled.color + share[..., None] * (new - settled.color)
         return Settled(color.clip(0, 1), settled.seen | (share > 0.5), settled.cost)
 
@@ -183,15 +179,10 @@ class Evidence:
 
     def _readable(self, flow: Flow) -> Mask:
         """Where a flow leads onto the picture and not under a caption."""
-        at = identity_map(flow.shape[:2]) + flow
-        h, w = flow.shape[:2]
-        inside = (at[..., 0] >= 0) & (at[..., 0] <= w - 1) & (at[..., 1] >= 0) & (at[..., 1] <= h - 1)
-        return inside & (warp(self.grid.valid.cpu().numpy().astype(np.float32), flow) > 0.99)
+        return on_picture(flow) & (warp(self.grid.valid.cpu().numpy().astype(np.float32), flow) > 0.99)
 
     def _blurred(self, values: Image, sigma: float) -> Image:
-        import cv2
-
-        return cv2.GaussianBlur(values.astype(np.float32), (0, 0), max(sigma * values.shape[1] / 512, 0.5))
+        return blurred(values, sigma * values.shape[1] / 512)
 
 
 def numpy_of(values: torch.Tensor) -> NDArray:

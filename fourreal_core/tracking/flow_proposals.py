@@ -3,10 +3,14 @@
 Two proposals that fail in different places. In the first a view's own picture at time 0 moves as the fixed-view clip
 does, its motion carried over to the view: sharp where things stand, wrong where motion was lost or carried wrongly. In
 the second the fixed-view frame of the time is seen from the view: right in how things moved, wrong where the view sees
-what view 0 doesn't. Neither needs geometry, so both exist for pictures too small for it; a refiner takes both.
+what view 0 doesn't. Each can be checked against the other clip (settled_proposals). None of it needs geometry, so all
+of it exists for pictures too small for that; a refiner takes them.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -14,8 +18,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..errors import InputError
+from .cell_flows import CellFlow, CellFlows
 from .flow import DisFlow, Flow, FlowEngine, chain, to_gray, warp
 from .long_flow import LongFlowOptions, choose_flow
+from .witness import Witness, best_candidate, blurred, share_of_new
 
 INVERSIONS = 6
 """Fixed-point steps by which a flow is turned around; each shortens what is left by the flow's own steepness."""
@@ -37,9 +43,7 @@ def flow_proposals(freeze_time: Tensor, fixed_view: Tensor, engine: FlowEngine |
     Raises:
         InputError: Clips of different sizes.
     """
-    if freeze_time.ndim != 4 or fixed_view.ndim != 4 or freeze_time.shape[1:] != fixed_view.shape[1:]:
-        raise InputError(f"clips of shapes {tuple(freeze_time.shape)} and {tuple(fixed_view.shape)}",
-                         "(V, H, W, 3) and (T, H, W, 3) of one size", "resize one of them")
+    _check_clips(freeze_time, fixed_view)
     engine = engine or DisFlow()
     moves, _ = flows_of_first(fixed_view, engine, enlarge)
     _, to_first = flows_of_first(freeze_time, engine, enlarge)
@@ -50,6 +54,108 @@ def flow_proposals(freeze_time: Tensor, fixed_view: Tensor, engine: FlowEngine |
     made = torch.from_numpy(np.stack([moved, seen])).clamp(0, 1)
     made[:, :, 0], made[:, 0] = freeze_time, fixed_view
     return made
+
+
+@dataclass(frozen=True)
+class SettlingOptions:
+    """How settled proposals weigh their candidates; made for pictures about 64 pixels wide.
+
+    Attributes:
+        window_px: Standard deviation of the window over which colours are compared.
+        tone_px: Standard deviation of the window over which tones are compared.
+        new_gray: Colour difference in grey levels of 255 beyond which a pixel counts as new.
+        new_soft: Grey levels over which that goes from no to yes.
+        doubt_gray: Grey levels by which one proposal may explain its witness worse until it counts 1/e as much.
+    """
+
+    window_px: float = 1.0
+    tone_px: float = 2.0
+    new_gray: float = 15.0
+    new_soft: float = 3.0
+    doubt_gray: float = 5.0
+
+    def __post_init__(self) -> None:
+        if min(self.window_px, self.tone_px, self.new_gray, self.new_soft, self.doubt_gray) <= 0:
+            raise InputError(f"settling by {self}", "positive numbers", "leave them at their defaults")
+
+
+def settled_proposals(freeze_time: Tensor, fixed_view: Tensor, engine: FlowEngine | None = None,
+                      options: SettlingOptions | None = None) -> Tensor:
+    """Three proposals for every cell of a grid: each clip's answer checked against the other clip, and their blend.
+
+    A view's own frame is moved by whichever of several flows row 0 bears out; the fixed-view frame is seen from the
+    view by whichever column 0 bears out (see witness). What nothing explains comes from the other clip. The blend
+    believes the one that is borne out better.
+
+    Args:
+        freeze_time: ``(V, H, W, 3)`` in ``[0, 1]``, column 0.
+        fixed_view: ``(T, H, W, 3)``, row 0; its first frame is that of the freeze-time clip.
+        engine: Measures flow; OpenCV's DIS if None.
+        options: See SettlingOptions.
+
+    Returns:
+        ``(3, V, T, H, W, 3)``: the blend, ``I[v, 0]`` moved in time, and ``I[0, t]`` seen from view v. Given cells are
+        as given.
+
+    Raises:
+        InputError: Clips of different sizes.
+    """
+    _check_clips(freeze_time, fixed_view)
+    options = options or SettlingOptions()
+    views, times = len(freeze_time), len(fixed_view)
+    frames = torch.zeros(views, times, *freeze_time.shape[1:])
+    frames[:, 0], frames[0] = freeze_time, fixed_view
+    known = torch.zeros(views, times, dtype=torch.bool)
+    known[0] = known[:, 0] = True
+    flows = CellFlows(frames, known, engine)
+    made, costs = zip(*(_settled_cells(flows, frames, axis, options) for axis in (0, 1)), strict=True)
+    shares = [np.exp(-np.minimum(cost / options.doubt_gray, 60))[..., None] for cost in costs]
+    blend = (shares[0] * made[0] + shares[1] * made[1]) / (shares[0] + shares[1])
+    out = torch.from_numpy(np.stack([blend, *made]).astype(np.float32)).clamp(0, 1)
+    out[:, :, 0], out[:, 0] = freeze_time.to(out), fixed_view.to(out)
+    return out
+
+
+def _settled_cells(flows: CellFlows, frames: Tensor, axis: int, options: SettlingOptions
+                   ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Cells ``(V, T, H, W, 3)`` from the known one of their view (axis 0) or of their time (axis 1), and their costs
+    ``(V, T, H, W)``, zero at known cells."""
+    out = frames.numpy().copy()
+    cost = np.zeros(out.shape[:4], np.float32)
+
+    def place(a: int, b: int) -> tuple[int, int]:
+        return (a, b) if axis == 0 else (b, a)
+
+    for a in range(1, out.shape[axis]):
+        match = flows(place(a, 0), place(0, 0)).best
+        for b in range(1, out.shape[1 - axis]):
+            witness = Witness(match, flows.picture(place(0, b)), flows.picture(place(0, 0)))
+            forth, back = flows(place(0, 0), place(0, b)), flows(place(0, b), place(0, 0))
+            out[place(a, b)], cost[place(a, b)] = _settled_cell(flows.picture(place(a, 0)), witness, forth, back,
+                                                                options)
+    return out, cost
+
+
+def _settled_cell(source: NDArray[np.float32], witness: Witness, forth: CellFlow, back: CellFlow,
+                  options: SettlingOptions) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """One cell ``(H, W, 3)`` from its source, by the candidate that its witness bears out, and the cost ``(H, W)``."""
+    moves = (forth.best, *forth.measured) if len(forth.measured) > 1 else (forth.best,)
+    candidates = [turned_around(warp(move, witness.match)) for move in moves]
+    there = warp(witness.match, candidates[0])
+    candidates += [np.zeros_like(witness.match), warp(back.best, witness.match), warp(back.best, there)]
+    candidates += [warp(way, there) for way in back.measured] if len(back.measured) > 1 else []
+    costs = [blurred(witness.apart(flow), options.window_px) for flow in candidates]
+    flow, cost, _ = best_candidate(candidates, costs)
+    color = warp(source, flow)
+    new, _ = witness.toned(flow, color, options.tone_px)
+    share = share_of_new(cost, options.new_gray, options.new_soft)[..., None]
+    return (color + share * (new - color)).clip(0, 1), cost
+
+
+def _check_clips(freeze_time: Tensor, fixed_view: Tensor) -> None:
+    if freeze_time.ndim != 4 or fixed_view.ndim != 4 or freeze_time.shape[1:] != fixed_view.shape[1:]:
+        raise InputError(f"clips of shapes {tuple(freeze_time.shape)} and {tuple(fixed_view.shape)}",
+                         "(V, H, W, 3) and (T, H, W, 3) of one size", "resize one of them")
 
 
 def flows_of_first(clip: Tensor, engine: FlowEngine, enlarge: int = 1) -> tuple[NDArray[np.float32], ...]:
@@ -98,3 +204,7 @@ def _reduced(flow: Flow, times: int) -> Flow:
         return flow
     size = flow.shape[1] // times, flow.shape[0] // times
     return cv2.resize(flow, size, interpolation=cv2.INTER_AREA) / np.float32(times)
+
+
+PROPOSERS: dict[int, Callable[[Tensor, Tensor], Tensor]] = {2: flow_proposals, 3: settled_proposals}
+"""What makes the proposals of a model that takes so many."""

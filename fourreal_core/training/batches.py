@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
-from ..tracking.flow_proposals import flow_proposals
+from ..tracking.flow_proposals import PROPOSERS
 from .data.cache import CachedGrids
 from .data.sources import GridSource
 from .options import TrainingConfig
@@ -79,8 +79,9 @@ def make_batch(config: TrainingConfig, source: GridSource, step: int, places: ra
         seeds.append(int(torch.randint(2**31, (), generator=generator)))
     videos, mask = torch.stack(frames).float() / 255, torch.stack(known)
     proposals = shown = None
-    if train.proposal == "flow" and min(shape) > 1:
-        proposals = torch.stack([flow_proposals(grid[:, 0], grid[0]).movedim(0, 2) for grid in videos])
+    if train.proposal != "none" and min(shape) > 1:
+        propose = PROPOSERS[config.model.dit.proposals]
+        proposals = torch.stack([propose(grid[:, 0], grid[0]).movedim(0, 2) for grid in videos])
         proposals = torch.where(mask[..., None, None, None, None], videos[:, :, :, None], proposals)
         shown = torch.stack([_shown(config, proposals.shape[3], seed) for seed in seeds])
     told_flows = torch.stack(flows) if told else None

@@ -23,7 +23,7 @@ TRAINS = {
 }
 """What may be trained, and the model's own name for those parameters; ``attention`` is that of any variant."""
 LEVELS = ("uniform", "logit_normal")
-PROPOSALS = {"none": 0, "flow": 2}
+PROPOSALS = {"none": 0, "flow": 2, "settled": 3}
 """What a model may be shown, and how many proposals that is."""
 _SECTIONS = ("model", "data", "train", "run", "base")
 PRECISIONS = ("float32", "bf16", "auto")
@@ -89,8 +89,8 @@ class TrainOptions:
         flow_weight: Of the distance in pixels between a warp head's offsets and the true flows, beside the loss; 0 for
             none. It falls to 0 over ``flow_steps``. Only ``finetune4d`` on a cache with flows.
         flow_steps: First steps that are told the true flows.
-        proposal: What a model that takes proposals is shown: ``flow``, what the two clips' flows say (see
-            tracking.flow_proposals); or ``none``.
+        proposal: What a model that takes proposals is shown: ``flow``, what the two clips' flows say; ``settled``, the
+            same checked against each other (see tracking.flow_proposals); or ``none``.
         no_proposal: Share of grids from which one of several proposals is kept, so that a model does with fewer.
         pseudo_share: Pseudo-4D grids to true ones in ``mixed``.
         seed: Of everything random.

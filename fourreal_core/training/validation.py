@@ -8,7 +8,7 @@ from torch import Tensor
 from ..model.codec import SpaceToDepth
 from ..model.dit import GridInputs
 from ..model.model4d import Model4D
-from ..tracking.flow_proposals import flow_proposals
+from ..tracking.flow_proposals import PROPOSERS
 from .batches import generator_for
 from .data.cache import CachedGrids
 from .options import TrainingConfig
@@ -65,7 +65,8 @@ def validate(
         if config.stage == "base":
             made, mine = _videos(model, truth, i)
         else:
-            proposals = flow_proposals(truth[:, 0], truth[0]) if model.spec.dit.proposals else None
+            count = model.spec.dit.proposals
+            proposals = PROPOSERS[count](truth[:, 0], truth[0]) if count else None
             made, mine = first_guess(model, truth, known, i, proposals), known
         wrong = (made - truth) ** 2
         everything.append(_decibels(wrong[~mine].flatten(1).mean(1)))

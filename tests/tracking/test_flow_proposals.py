@@ -8,7 +8,14 @@ import torch
 
 from fourreal_core.errors import InputError
 from fourreal_core.tracking.flow import identity_map, warp
-from fourreal_core.tracking.flow_proposals import flow_proposals, flows_of_first, turned_around
+from fourreal_core.tracking.flow_proposals import (
+    PROPOSERS,
+    SettlingOptions,
+    flow_proposals,
+    flows_of_first,
+    settled_proposals,
+    turned_around,
+)
 
 
 class KnownFlow:
@@ -53,12 +60,13 @@ def test_a_shift_is_carried_over_by_hand() -> None:
         torch.testing.assert_close(proposal[1, 1, 1:, 6:], truth[1:, 6:], rtol=0, atol=1e-5)
 
 
-def test_given_cells_are_as_given() -> None:
+@pytest.mark.parametrize("count", [2, 3])
+def test_given_cells_are_as_given(count: int) -> None:
     rng = torch.Generator().manual_seed(1)
     freeze, fixed = torch.rand(3, 24, 32, 3, generator=rng), torch.rand(2, 24, 32, 3, generator=rng)
     fixed[0] = freeze[0]
-    made = flow_proposals(freeze, fixed)
-    assert made.shape == (2, 3, 2, 24, 32, 3)
+    made = PROPOSERS[count](freeze, fixed)
+    assert made.shape == (count, 3, 2, 24, 32, 3)
     assert made.isfinite().all() and made.min() >= 0 and made.max() <= 1
     for proposal in made:
         assert torch.equal(proposal[:, 0], freeze) and torch.equal(proposal[0], fixed)
@@ -80,6 +88,49 @@ def test_enlarged_flow_is_in_the_pixels_of_the_clip() -> None:
         assert np.median(back[1, 5:-5, 5:-5], (0, 1)) == pytest.approx([-2, 0], abs=0.2)
 
 
-def test_clips_of_different_sizes_are_refused() -> None:
+@pytest.mark.parametrize("propose", [flow_proposals, settled_proposals])
+def test_clips_of_different_sizes_are_refused(propose) -> None:
     with pytest.raises(InputError, match="resize one of them"):
-        flow_proposals(torch.zeros(2, 16, 16, 3), torch.zeros(2, 16, 24, 3))
+        propose(torch.zeros(2, 16, 16, 3), torch.zeros(2, 16, 24, 3))
+
+
+def _walk(dx: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """A disc that walks over a textured ground: both clips and the missing cell (1, 1), seen 2 pixels farther left."""
+    import cv2
+
+    noise = np.random.default_rng(5).random((32, 60, 3), np.float32)
+    ground = cv2.GaussianBlur(noise, (0, 0), 1.0)
+    ground = (ground - ground.min()) / (ground.max() - ground.min())
+    disc = cv2.GaussianBlur(np.random.default_rng(6).random((32, 60, 3), np.float32), (0, 0), 0.8)
+    ys, xs = np.mgrid[:32, :60]
+
+    def cell(view: int, time: int) -> torch.Tensor:
+        mask = ((xs - 24 - dx * time) ** 2 + (ys - 16) ** 2 < 49)[..., None]
+        picture = np.where(mask, 1 - np.roll(disc, dx * time, 1), 0.4 * ground)
+        return torch.from_numpy(picture[:, 2 * view:2 * view + 48].astype(np.float32))
+
+    return torch.stack([cell(0, 0), cell(1, 0)]), torch.stack([cell(0, 0), cell(0, 1)]), cell(1, 1)
+
+
+def test_what_the_other_clip_bears_out_is_nearer_to_the_truth() -> None:
+    freeze, fixed, truth = _walk(5)
+    plain, settled = flow_proposals(freeze, fixed), settled_proposals(freeze, fixed)
+
+    def error(picture: torch.Tensor) -> float:
+        return float(((picture - truth)[4:-4, 4:-4] ** 2).mean())
+
+    assert error(settled[1, 1, 1]) < error(plain[0, 1, 1])  # moved in time
+    # a shift is seen from the view exactly; the blend has to find out that it is
+    assert error(settled[0, 1, 1]) < 0.1 * error(plain[0, 1, 1])
+
+
+def test_a_blend_lies_between_its_parts() -> None:
+    freeze, fixed, _ = _walk(3)
+    blend, moved, seen = settled_proposals(freeze, fixed)[:, 1, 1]
+    low, high = torch.minimum(moved, seen), torch.maximum(moved, seen)
+    assert (blend >= low - 1e-6).all() and (blend <= high + 1e-6).all()  # float32
+
+
+def test_settling_by_nothing_is_refused() -> None:
+    with pytest.raises(InputError, match="defaults"):
+        SettlingOptions(doubt_gray=0)

@@ -88,8 +88,9 @@ def model_completion(name: str, model: Model4D, options: EvaluateOptions) -> Com
 
 
 def measured(names: Sequence[str], digest: str, complete: Complete, grids: CachedGrids, ablation: Ablation,
-             bars: StageBars) -> dict[str, dict[str, list[float]]]:
-    """Figures of every grid, by name of the completion and of the figure; from the rows' files if they are there."""
+             bars: StageBars, count: int | None = None) -> dict[str, dict[str, list[float]]]:
+    """Figures of every grid, or of the first ``count``, by name of the completion and of the figure; from the rows'
+    files if they are there."""
     options, folder = ablation.evaluate, prepare_folder(ablation.out / "results")
     paths = {name: folder / f"{''.join(c if c.isalnum() else '-' for c in name)}.json" for name in names}
     if all(path.exists() for path in paths.values()):
@@ -98,14 +99,15 @@ def measured(names: Sequence[str], digest: str, complete: Complete, grids: Cache
             return {name: row["figures"] for name, row in known.items()}
     found: dict[str, dict[str, list[float]]] = {name: {figure: [] for figure in FIGURES} for name in names}
     on_step = bars(names[0])
-    for index in range(options.grids):
+    count = options.grids if count is None else count
+    for index in range(count):
         cells, subject = grids.read(index)
         truth = to_float(cells)
         for name, made in complete(index, truth).items():
             figures = grid_quality(made, truth, subject, first_row_and_column(*truth.shape[:2]))
             for figure in FIGURES:
                 found[name][figure].append(figures.get(figure, float("nan")))
-        on_step(index + 1, options.grids)
+        on_step(index + 1, count)
     for name, path in paths.items():
         write_bytes(path, json.dumps({"name": name, "of": digest, "figures": found[name]}).encode())
     return found
@@ -126,8 +128,9 @@ def summary(figures: dict[str, list[float]], options: EvaluateOptions) -> dict[s
 
 def gain(figures: dict[str, list[float]], over: dict[str, list[float]], name: str, options: EvaluateOptions
          ) -> tuple[float, float, float]:
-    """Mean difference over the same grids, and its 95 % interval."""
-    difference = torch.tensor(figures[name]) - torch.tensor(over[name])
+    """Mean difference over the grids that both were measured on, and its 95 % interval."""
+    count = min(len(figures[name]), len(over[name]))
+    difference = torch.tensor(figures[name][:count]) - torch.tensor(over[name][:count])
     difference = difference[torch.isfinite(difference)]
     low, high = bootstrap_interval(difference, torch.Generator().manual_seed(options.seed), draws=options.draws)
     return float(difference.mean()), low, high
@@ -145,8 +148,9 @@ def evaluate(ablation: Ablation, bars: StageBars, only: set[str] | None = None
     if only is None or only & {*FLOORS, *PROPOSALS[:3]}:
         floor_rows |= measured([*FLOORS, *PROPOSALS[:3]], f"flow {on}", flow_completions, grids, ablation, bars)
     if only is None or PROPOSALS[3] in only:
-        floor_rows |= measured(PROPOSALS[3:], f"geometric {on}", lambda index, frames: {
-            PROPOSALS[3]: geometric(index, frames, geometry)}, grids, ablation, bars)
+        count = min(ablation.evaluate.geometric, ablation.evaluate.grids)
+        floor_rows |= measured(PROPOSALS[3:], f"geometric {on} {count}", lambda index, frames: {
+            PROPOSALS[3]: geometric(index, frames, geometry)}, grids, ablation, bars, count)
     rows, missing = {}, []
     for row in ablation.rows:
         if only is not None and row.name not in only:
@@ -165,7 +169,10 @@ def table(floor_rows: dict[str, dict], rows: dict[str, dict], ablation: Ablation
     for name, figures in (floor_rows | rows).items():
         found = summary(figures, ablation.evaluate)
         cells = [_cell(found, figure) for figure in HEADINGS]
-        lines.append(f"| {name if name in rows else f'*{name}*'} | " + " | ".join(cells) + " |")
+        count = len(figures["psnr"])
+        name = name if name in rows else f"*{name}*"
+        name += f" (first {count} scenes)" if count < ablation.evaluate.grids else ""
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
     lines.append("")
     for figure, what in (("psnr", "PSNR"), ("subject_psnr", "PSNR on the subject")):
         def mean(found: dict[str, list[float]], figure: str = figure) -> float:

@@ -59,6 +59,7 @@ class EvaluateOptions:
         steps: Sampling steps; 1 is the first guess at noise level 1, the mean of what a model holds for possible.
         seed: Of the noise.
         draws: Of the bootstrap.
+        geometric: How many of the grids the geometric proposal is made of, which takes long; all of them by default.
     """
 
     split: str = "test"
@@ -66,6 +67,7 @@ class EvaluateOptions:
     steps: int = 1
     seed: int = 0
     draws: int = 4000
+    geometric: int = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -126,8 +128,9 @@ class Ablation:
 
     def digest(self, row: Row) -> str:
         """A name for what a row's figures depend on: its weights, its variant, and what it is measured on."""
-        said = [row.variant, row.dropped, vars(self.evaluate), hashlib.sha256(
-            self.model_file(row).read_bytes()).hexdigest()]
+        on = self.evaluate
+        said = [row.variant, row.dropped, on.split, on.grids, on.steps, on.seed,
+                hashlib.sha256(self.model_file(row).read_bytes()).hexdigest()]
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
 
     def _config(self, stage: str, changes: Mapping[str, Any]) -> TrainingConfig:

@@ -42,6 +42,8 @@ class RenderingFitOptions:
             more is the compensation optimised by rendering of 4Real (2024).
         stretch_rate: Of an axis along which each splat is longer, in its own sizes: anisotropic splats, for comparison
             (see stretched). The fitted scene then has three round splats for each.
+        pixels_follow: The views' own pixels, from which proposals are coloured, follow the fitted motion too instead of
+            that of the tracks.
         ssim_weight: Share of structural dissimilarity in the loss.
         decay: Share of the steps, at the end, over which all rates fall to zero.
         regularizers: What keeps the motion plausible.
@@ -56,6 +58,7 @@ class RenderingFitOptions:
     mean_rate: float = 0.0
     view_offset_rate: float = 0.0
     stretch_rate: float = 0.0
+    pixels_follow: bool = False
     ssim_weight: float = 0.2
     decay: float = 0.3
     regularizers: MotionRegularizers = field(default_factory=MotionRegularizers)
@@ -77,7 +80,7 @@ class _Leaves:
     def __init__(self, scene: Scene4D, options: RenderingFitOptions) -> None:
         splats = scene.splats
         pixel = float(splats.means[:, 2].clamp_min(1e-3).median() / scene.cameras.intrinsics[scene.views // 2, 0, 0])
-        self.scene = scene
+        self.scene, self.pixels_follow = scene, options.pixels_follow
         self.colors, self.log_scales, self.logits, self.means = (
             x.detach().clone().requires_grad_()
             for x in (splats.colors, splats.log_scales, splats.opacity_logits, splats.means))
@@ -121,7 +124,10 @@ class _Leaves:
         deformation = copy.deepcopy(scene.deformation)  # the one that was given stays as it is
         tracked = scene.tracked_output
         if deformation is not None and self.motion.out.requires_grad:
-            tracked = deformation.out.detach().clone() if tracked is None else tracked
+            if self.pixels_follow:
+                tracked = None
+            elif tracked is None:
+                tracked = deformation.out.detach().clone()
             with torch.no_grad():
                 deformation.out.copy_(self.motion.out)
         found = common_colors(replace(scene, splats=splats, view_colors=own, view_offsets=offsets,

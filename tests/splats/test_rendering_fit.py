@@ -114,6 +114,9 @@ def test_pixels_of_the_views_go_on_following_the_tracks(truth: tuple[Scene4D, Fr
         assert not torch.equal(found.deformed(2), scene.deformed(2))
         # means are added before or after the sum over knots
         torch.testing.assert_close(moving_splats(found).at(2), found.deformed(2), rtol=0, atol=1e-5)
+    follow = fit_rendering(scene, grid, 8, replace(NOTHING, motion_rate=0.01, pixels_follow=True))
+    assert follow.tracked_output is None
+    assert not torch.equal(view_lattice(follow, 0).at(2), view_lattice(scene, 0).at(2))
     again = fit_rendering(found, grid, 4, replace(NOTHING, motion_rate=0.01))
     assert torch.equal(again.tracked_output, scene.deformation.out)
     with pytest.raises(InputError, match="leave it out"):
@@ -134,6 +137,16 @@ def test_trained_motion_is_the_scenes(residual: bool) -> None:
         for k in range(2):
             chosen = torch.arange(0, len(motion.index), 7)
             torch.testing.assert_close(motion.at_knots(chosen)[:, k], motion.offsets(k + 1)[chosen], rtol=0, atol=1e-6)
+
+
+def test_gradients_of_trained_motion_are_those_of_the_field() -> None:
+    scene = wall_scene(2, TIMES, sliding(TIMES))
+    scene = scene.select(torch.arange(0, len(scene.splats), 9))
+    motion = TrainedMotion(scene)
+    pull = torch.randn(len(scene.splats), 3, generator=torch.Generator().manual_seed(4))
+    for moved in (motion.at(scene.splats.means, 1), scene.deformed(1)):
+        (moved * pull).sum().backward()
+    torch.testing.assert_close(motion.out.grad, scene.deformation.out.grad, rtol=1e-4, atol=1e-4)  # float32 sums
 
 
 def test_nothing_to_fit_changes_no_picture(truth: tuple[Scene4D, FrameGrid]) -> None:

@@ -37,7 +37,7 @@ from fourreal_core.metrics.grid_quality import FIGURES, grid_quality  # noqa: E4
 from fourreal_core.model.model4d import Model4D  # noqa: E402
 from fourreal_core.pipeline import PipelineOptions, run_pipeline  # noqa: E402
 from fourreal_core.sampling.flow import FlowOptions  # noqa: E402
-from fourreal_core.tracking.flow_proposals import flow_proposals  # noqa: E402
+from fourreal_core.tracking.flow_proposals import flow_proposals, settled_proposals  # noqa: E402
 from fourreal_core.training.ablation import Ablation, EvaluateOptions, read_ablation, train_rows  # noqa: E402
 from fourreal_core.training.completions import complete_frames, first_row_and_column  # noqa: E402
 from fourreal_core.training.data.cache import CachedGrids  # noqa: E402
@@ -51,6 +51,7 @@ FLOORS = {"frozen scene": "copy", "frozen scene and the change of view 0": "addi
           "mean of 2D flows": "mean of flows"}
 PROPOSALS = ("flow proposal, moved in time", "flow proposal, seen from the view", "mean of flow proposals",
              "geometric proposal")
+SETTLED = ("settled proposal, blend", "settled proposal, moved in time", "settled proposal, seen from the view")
 HEADINGS = {"psnr": "PSNR", "subject_psnr": "subject", "ssim": "SSIM", "temporal_psnr": "in time",
             "view_psnr": "across views"}
 MARKS = "<!-- table -->", "<!-- end of table -->"
@@ -147,6 +148,9 @@ def evaluate(ablation: Ablation, bars: StageBars, only: set[str] | None = None
     floor_rows: dict[str, dict] = {}
     if only is None or only & {*FLOORS, *PROPOSALS[:3]}:
         floor_rows |= measured([*FLOORS, *PROPOSALS[:3]], f"flow {on}", flow_completions, grids, ablation, bars)
+    if only is None or only & {*SETTLED}:
+        floor_rows |= measured(SETTLED, f"settled {on}", lambda index, frames: dict(zip(
+            SETTLED, settled_proposals(frames[:, 0], frames[0]), strict=True)), grids, ablation, bars)
     if only is None or PROPOSALS[3] in only:
         count = min(ablation.evaluate.geometric, ablation.evaluate.grids)
         floor_rows |= measured(PROPOSALS[3:], f"geometric {on} {count}", lambda index, frames: {
@@ -185,7 +189,7 @@ def table(floor_rows: dict[str, dict], rows: dict[str, dict], ablation: Ablation
                 gain(rows[best], floor_rows[best_floor], figure, ablation.evaluate)))
         if "refiner" in rows:
             lines += [f"- {what}: the refiner over *{name}*: " + _gain(gain(
-                rows["refiner"], floor_rows[name], figure, ablation.evaluate)) for name in PROPOSALS
+                rows["refiner"], floor_rows[name], figure, ablation.evaluate)) for name in (*PROPOSALS, *SETTLED)
                       if name in floor_rows]
     return "\n".join(lines)
 

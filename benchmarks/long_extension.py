@@ -38,16 +38,16 @@ from fourreal_core.sampling.extend import StartClips, extend, model_completer  #
 from fourreal_core.sampling.flow import FlowOptions  # noqa: E402
 from fourreal_core.sampling.stores import ChunkStore, MemoryStore  # noqa: E402
 from fourreal_core.tracking.flow import DisFlow, warp  # noqa: E402
-from fourreal_core.tracking.flow_proposals import flow_proposals, flows_of_first  # noqa: E402
+from fourreal_core.tracking.flow_proposals import PROPOSERS, flows_of_first  # noqa: E402
 from fourreal_core.training.scenes.grids import GridOptions, make_grid, to_float  # noqa: E402
 
 VIEWS, KEEP = 8, 4
 MODES = {"far context": "first", "no far context": "none"}
 
 
-def chunk_proposals(clips: Tensor, column: Tensor, store: ChunkStore, far: bool, codec: SpaceToDepth
+def chunk_proposals(clips: Tensor, column: Tensor, store: ChunkStore, far: bool, codec: SpaceToDepth, count: int = 2
                     ) -> Callable[[Chunk], Tensor]:
-    """Makes a chunk's ``(1, v, t, 2 * C, h, w)`` proposals.
+    """Makes a chunk's ``(1, v, t, count * C, h, w)`` proposals.
 
     Args:
         clips: ``(T, H, W, 3)``, row 0.
@@ -55,6 +55,7 @@ def chunk_proposals(clips: Tensor, column: Tensor, store: ChunkStore, far: bool,
         store: With the chunks before.
         far: Whether column 0 says how a view sees the row.
         codec: Frames to latents.
+        count: How many the model takes, see flow_proposals.PROPOSERS; the last of them is the row seen from the view.
     """
     first = flows_of_first(column, DisFlow())[1]
 
@@ -64,12 +65,12 @@ def chunk_proposals(clips: Tensor, column: Tensor, store: ChunkStore, far: bool,
         kept = column if last == 0 else torch.cat([
             clips[last][None], codec.decode(store.read([(v, last) for v in views[1:]])).clamp(0, 1)])
         moved_times = [last, *(t for t in times if t > last)]
-        two = flow_proposals(kept, clips[moved_times])
+        moved = PROPOSERS[count](kept, clips[moved_times])
         if far and last > 0:
-            two[1] = torch.stack([torch.from_numpy(np.stack([warp(f.numpy(), first[v]) for f in clips[moved_times]]))
+            moved[-1] = torch.stack([torch.from_numpy(np.stack([warp(f.numpy(), first[v]) for f in clips[moved_times]]))
                                   for v in views]).clamp(0, 1)
-        made = kept[None, :, None].repeat(2, 1, len(times), 1, 1, 1)  # earlier times are known cells
-        made[:, :, [times.index(t) for t in moved_times]] = two
+        made = kept[None, :, None].repeat(count, 1, len(times), 1, 1, 1)  # earlier times are known cells
+        made[:, :, [times.index(t) for t in moved_times]] = moved
         return codec.encode(made).movedim(0, 2).flatten(2, 3)[None]
 
     return proposals
@@ -85,7 +86,8 @@ def run_scene(model: Model4D, index: int, times: int, mode: str) -> list[list[fl
     given = StartClips(codec.encode(truth[:, 0]), codec.encode(truth[0]))
     proposal = None
     if model.spec.dit.proposals:
-        proposal = chunk_proposals(truth[0], truth[:, 0], store, mode == "far context", codec)
+        proposal = chunk_proposals(truth[0], truth[:, 0], store, mode == "far context", codec,
+                                   model.spec.dit.proposals)
     extend(plan, given, model_completer(model, FlowOptions(steps=1), proposal=proposal), store, seed=index,
            on_step=lambda done, total, preview=None: print(f"scene {index}, {mode}: chunk {done} of {total}",
                                                           file=sys.stderr, end="\r", flush=True))

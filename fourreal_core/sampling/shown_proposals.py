@@ -30,9 +30,9 @@ def shown_proposals(frames: Tensor, known: Tensor, count: int, given: Tensor | N
         raise InputError(f"a proposal of shape {tuple(given.shape)}", str(tuple(frames.shape)), "give one of each cell")
     found = [] if given is None else [given]
     if len(found) < count and bool(known[0].all()) and bool(known[:, 0].all()):
-        from ..tracking.flow_proposals import flow_proposals
+        from ..tracking.flow_proposals import PROPOSERS, flow_proposals
 
-        found += list(flow_proposals(frames[:, 0], frames[0]))[len(found):]
+        found += list(PROPOSERS.get(count, flow_proposals)(frames[:, 0], frames[0]))[len(found):]
     if not found or count < 1:
         return None
     keep = known[:, :, None, None, None]

@@ -87,7 +87,8 @@ def test_the_benchmark_measures_rows_and_floors_and_goes_on(comparison, tmp_path
     assert ablations.main() == 0
     assert "not trained yet: soft" in capsys.readouterr().err
     found = json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))
-    assert set(found) == {"floors", "rows"} and set(found["floors"]) == {*ablations.FLOORS, *ablations.PROPOSALS}
+    assert set(found) == {"floors", "rows"} and set(found["floors"]) == {
+        *ablations.FLOORS, *ablations.PROPOSALS, *ablations.SETTLED}
     assert max(found["floors"], key=found["floors"].get) == "geometric proposal"
     row = found["rows"][0]
     assert row["name"] == "soft, untrained" and row["ci95"][0] <= row["psnr"] <= row["ci95"][1]

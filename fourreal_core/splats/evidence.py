@@ -23,7 +23,15 @@ from ..grid import FrameGrid
 from ..rasterizer import RasterOptions
 from ..tracking.cell_flows import CellFlows
 from ..tracking.flow import Flow, warp
-from ..tracking.witness import Witness, best_candidate, blurred, on_picture, share_of_new
+from ..tracking.witness import (
+    Witness,
+    best_candidate,
+    blurred,
+    on_picture,
+    share_of_new,
+    whole_regions,
+    without_specks,
+)
 from .filling import fill_holes
 from .lattice import render_source_map, view_lattice
 from .moving import MovingPoints
@@ -142,7 +150,8 @@ class Evidence:
         costs = [self._cost(flow, rows, cell, source) for flow in candidates]
         for k in range(1, len(candidates)):
             costs[k] = np.where(self._readable(candidates[k]), costs[k] + self.options.prefer * (k > 1), np.inf)
-        return best_candidate(candidates, costs)
+        flow, cost, choice = best_candidate(candidates, costs)
+        return without_specks(flow), cost, choice
 
     def _cost(self, flow: Flow, rows: list[int], cell: tuple[int, int], source: int) -> Image:
         """How differently the rows show at the two times what a flow takes for one point, in grey levels of 255."""
@@ -163,7 +172,8 @@ class Evidence:
         if not np.isfinite(self.options.new_gray):
             return settled
         new, across = witness.toned(flow, settled.color, self.options.tone_px * flow.shape[1] / 512)
-        share = share_of_new(settled.cost, self.options.new_gray, self.options.new_soft) * self._readable(across)
+        share = whole_regions(share_of_new(settled.cost, self.options.new_gray, self.options.new_soft))
+        share = share * self._readable(across)
         color = settled.color + share[..., None] * (new - settled.color)
         return Settled(color.clip(0, 1), settled.seen | (share > 0.5), settled.cost)
 

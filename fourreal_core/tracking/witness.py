@@ -57,6 +57,20 @@ def best_candidate(candidates: Sequence[Flow], costs: Sequence[Image]) -> tuple[
     return flow, stacked.min(0), choice
 
 
+def without_specks(flow: Flow) -> Flow:
+    """A flow ``(H, W, 2)`` whose every pixel is the median of its 5 x 5 window: choices a pixel wide are chance."""
+    import cv2
+
+    return np.stack([cv2.medianBlur(np.ascontiguousarray(flow[..., axis]), 5) for axis in (0, 1)], -1)
+
+
+def whole_regions(share: Image, side: int = 5, soft_px: float = 1.5) -> Image:
+    """A share ``(H, W)`` without what is narrower than ``side`` pixels, and with soft outlines."""
+    import cv2
+
+    return blurred(cv2.morphologyEx(share, cv2.MORPH_OPEN, np.ones((side, side), np.uint8)), soft_px)
+
+
 def share_of_new(cost: Image, new_gray: float, new_soft: float) -> Image:
     """How surely a pixel ``(H, W)`` shows what no candidate explains: 0 to 1, one half at ``new_gray`` grey levels."""
     return (1 / (1 + np.exp(np.clip((new_gray - cost) / new_soft, -30, 30)))).astype(np.float32)

@@ -5,7 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fourreal_core.tracking.witness import Witness, best_candidate, blurred, on_picture, share_of_new
+from fourreal_core.tracking.witness import (
+    Witness,
+    best_candidate,
+    blurred,
+    on_picture,
+    share_of_new,
+    whole_regions,
+    without_specks,
+)
 
 SIZE = (16, 24)
 
@@ -63,3 +71,20 @@ def test_new_is_half_at_the_threshold_and_monotone() -> None:
 def test_what_leaves_the_picture_is_told() -> None:
     assert on_picture(constant(0, 0)).all()
     assert not on_picture(constant(1, 0))[:, -1].any() and on_picture(constant(1, 0))[:, :-1].all()
+
+
+def test_single_pixels_are_no_choice() -> None:
+    flow = constant(2, -1)
+    flow[8, 10] = [9, 9]
+    assert np.array_equal(without_specks(flow), constant(2, -1))
+    flow[:, 12:] = [5, 5]  # an outline stays where it is
+    assert (without_specks(flow)[:, :12] == [2, -1]).all() and (without_specks(flow)[:, 12:] == [5, 5]).all()
+
+
+def test_only_whole_regions_are_new() -> None:
+    share = np.zeros(SIZE, np.float32)
+    share[2:4, 2:4] = 1
+    assert not whole_regions(share).any()
+    share[6:16, 10:22] = 1
+    kept = whole_regions(share)
+    assert kept[11, 16] > 0.99 and not kept[:1, :4].any() and (np.diff(kept[11, 3:12]) >= 0).all()

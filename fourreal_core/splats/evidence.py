@@ -50,6 +50,7 @@ class EvidenceOptions:
         window_px: Standard deviation of the window over which colours are compared, for frames 512 wide.
         prefer: Grey levels of 255 by which a measured candidate must explain the row better than the scene does.
         new_gray: Colour difference in grey levels beyond which a pixel counts as new; infinite to take nothing over.
+        itself_gray: Colour difference in grey levels up to which a row's own flow explains it, so that it is not new.
         new_soft: Grey levels over which that goes from no to yes.
         tone_px: Standard deviation of the window over which tones are compared, for frames 512 wide.
         covered: Alpha below which the scene says nothing about a pixel.
@@ -59,6 +60,7 @@ class EvidenceOptions:
     window_px: float = 4.0
     prefer: float = 1.0
     new_gray: float = 30.0
+    itself_gray: float = 10.0
     new_soft: float = 3.0
     tone_px: float = 8.0
     covered: float = 0.3
@@ -103,6 +105,7 @@ class Evidence:
     raster: RasterOptions | None = None
     _lattices: dict[int, MovingPoints] = field(default_factory=dict)
     _scene_maps: dict[tuple[int, int, int], Flow] = field(default_factory=dict)
+    _own_costs: dict[tuple[int, int, int], Image] = field(default_factory=dict)
 
     def witnesses(self, view: int, time: int, source: int) -> list[int]:
         """The nearest other rows that are known at both times; the scene is followed in rows that are wholly known."""
@@ -127,8 +130,29 @@ class Evidence:
         for row in rows:
             candidates += self._corrected(scene_flow, (view, source), row, time)
         flow, cost, choice = self._best(candidates, rows, cell, source)
+        hidden = self._hidden(flow, cost, rows[0], cell, source)
+        flow, choice = np.where(hidden[..., None], scene_flow, flow), np.where(hidden, 0, choice)
         seen = np.where(choice == 0, scene_seen, self._readable(flow))
-        return self._with_new(Settled(warp(picture, flow), seen, cost), flow, self._witness(rows[0], cell, source))
+        settled = Settled(warp(picture, flow), seen, np.where(hidden, 0, cost))
+        return self._with_new(settled, flow, self._witness(rows[0], cell, source))
+
+    def _hidden(self, flow: Flow, cost: Image, row: int, cell: tuple[int, int], source: int) -> Mask:
+        """Where nothing explains the row, but the row explains itself: something near hides the point there.
+
+        What hides it is in its own place in the view; the row has nothing to say about what is behind.
+        """
+        across = warp(self.flows((cell[0], source), (row, source)).best, flow)
+        itself = warp(self._itself(row, cell[1], source), across)
+        return (cost > self.options.new_gray) & (itself < self.options.itself_gray)
+
+    def _itself(self, row: int, time: int, source: int) -> Image:
+        """How badly ``(H, W)`` a row's own flow explains it at a time, in grey levels of 255."""
+        key = (row, time, source)
+        if key not in self._own_costs:
+            now, then = self.flows.picture((row, time)), self.flows.picture((row, source))
+            apart = [255 * np.abs(now - warp(then, way)).mean(-1) for way in self._ways(row, time, source)]
+            self._own_costs[key] = np.min([self._blurred(a, self.options.window_px) for a in apart], 0)
+        return self._own_costs[key]
 
     def _corrected(self, flow: Flow, source: tuple[int, int], row: int, time: int) -> list[Flow]:
         """The scene's flow plus what a row measured beyond the scene's own motion in that row."""

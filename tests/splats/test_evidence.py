@@ -123,3 +123,27 @@ def test_the_cost_is_the_rows_own_change_by_hand(truth: torch.Tensor) -> None:
 def test_options_that_make_no_sense_are_refused() -> None:
     with pytest.raises(InputError, match="defaults"):
         EvidenceOptions(window_px=0)
+
+
+@pytest.mark.parametrize("explained", [True, False])
+def test_what_a_row_explains_itself_hides_the_point_and_is_not_new(truth: torch.Tensor, explained: bool) -> None:
+    frames = truth.clone()
+    patch = (slice(8, 16), slice(12, 22))
+    frames[0, 2][patch] = torch.tensor([1.0, 0.0, 1.0])  # something near, say, that view 1 sees elsewhere
+    grid = known_cross(frames)
+    scene = wall_scene(VIEWS, TIMES, sliding(TIMES, (4.0, 2.0)))
+    evidence = Evidence(scene, grid, flows_of(grid.frames, grid.known), EvidenceOptions(window_px=8.0))
+    evidence._own_costs[0, 2, 0] = np.full(SIZE, 0.0 if explained else 99.0, np.float32)
+    flow = np.broadcast_to(np.asarray([-4, -2], np.float32), (*SIZE, 2)).copy()
+    made = evidence.settle((1, 2), 0, flow, np.ones(SIZE, bool))
+    there = (slice(10, 14), slice(13, 19))
+    wall = float(np.abs(made.color[there] - truth[1, 2][there].numpy()).mean())
+    assert (wall < 0.02) == explained  # whole pixels: the wall itself, or else the patch
+    assert bool((made.cost[there] == 0).all()) == explained and made.seen[there].all()
+
+
+def test_a_row_explains_itself_by_its_best_way(truth: torch.Tensor) -> None:
+    grid = known_cross(truth)
+    evidence = Evidence(wall_scene(VIEWS, TIMES), grid, flows_of(grid.frames, grid.known))
+    # its flow is the wall's own, so nothing is left but what comes in at the border
+    assert evidence._itself(0, 2, 0)[INNER].max() < 1.0

@@ -3,8 +3,8 @@
     python benchmarks/ablation_pictures.py configs/ablations.toml -o docs/images [--grids 5 11] [--set KEY=VALUE ...]
 
 ``ablation_scene_N.png``: a method a line, cells far from the given ones side by side. ``sync_strength.png``: by layer,
-of the soft and the hard model as trained and of their untrained rules, over the comparison's first grids (the paper's
-Figure 3; supplement 2). Rows that are not trained yet are left out.
+of the refiner, the soft and the hard model as trained, and their untrained rules, over the comparison's first grids
+(the paper's Figure 3; supplement 2). Rows that are not trained yet are left out.
 """
 
 from __future__ import annotations
@@ -35,8 +35,10 @@ from fourreal_core.training.data.cache import CachedGrids  # noqa: E402
 from fourreal_core.training.scenes.grids import to_float  # noqa: E402
 
 CELLS = ((2, 2), (3, 6), (6, 3), (7, 7))
-STRENGTHS = {"soft, trained": "parallel soft, trained", "hard, trained": "parallel hard, trained",
+STRENGTHS = {"refiner (soft, trained)": "refiner", "soft, trained": "parallel soft, trained",
+             "hard, trained": "parallel hard, trained",
              "soft, untrained": "parallel soft, untrained", "hard, untrained": "parallel hard, untrained"}
+"""Curves of the plot, and the rows they are of."""
 _LABEL, _GAP = 150, 3
 
 
@@ -49,7 +51,7 @@ def scene_lines(ablation: Ablation, index: int, truth: Tensor, wanted: set[str])
     if geometric.exists():
         lines["geometric proposal"] = to_float(load_file(geometric)["cells"])
     for row in ablation.rows:
-        if ablation.model_file(row).is_file() and (not wanted or row.name in wanted):
+        if (not wanted or row.name in wanted) and ablation.model_file(row).is_file():
             generator = torch.Generator().manual_seed(ablation.evaluate.seed * 1_000_003 + index)
             lines[row.name] = complete_frames(ablation.model(row), truth, generator)
     return lines

@@ -65,15 +65,27 @@ def line_plot(curves: Mapping[str, Curve], x_label: str, y_label: str, size: tup
         write(f"{tick:g}", at[0] - 8 - 7 * len(f"{tick:g}"), at[1] + 4)
     write(x_label, (width - 7 * len(x_label)) // 2, height - 8)
     write(y_label, 6, 16)
-    right = width - _RIGHT - 7 * max(len(name) for name in points)
-    for k, (name, curve) in enumerate(points.items()):
-        corners = np.array([place(x, y) for x, y in curve], np.int32)
+    drawn = {name: np.array([place(x, y) for x, y in curve], np.int32) for name, curve in points.items()}
+    left, top = _free_corner(np.concatenate(list(drawn.values())), 7 * max(map(len, points)), 16 * len(points), size)
+    for k, (name, corners) in enumerate(drawn.items()):
         cv2.polylines(picture, [corners], False, COLORS[k], 2, cv2.LINE_AA)
         if len(corners) <= 20:
             for corner in corners.tolist():
                 cv2.circle(picture, corner, 3, COLORS[k], -1, cv2.LINE_AA)
-        write(name, right, _TOP + 14 + 16 * k, COLORS[k])
+        write(name, left, top + 12 + 16 * k, COLORS[k])
     return to_float(picture)
+
+
+def _free_corner(points: np.ndarray, width: int, height: int, size: tuple[int, int]) -> tuple[int, int]:
+    """Left and top of a legend, in the corner of the axes with the fewest points ``(N, 2)``."""
+    corners = [(x, y) for y in (_TOP + 4, size[0] - _BOTTOM - height - 4)
+               for x in (size[1] - _RIGHT - width, _LEFT + 8)]
+
+    def inside(corner: tuple[int, int]) -> int:
+        low = np.array(corner) - 8
+        return int(((points >= low) & (points <= low + np.array([width, height]) + 16)).all(1).sum())
+
+    return min(corners, key=inside)
 
 
 def _range(values: np.ndarray) -> tuple[float, float]:

@@ -42,10 +42,10 @@ def test_newer_hosts_get_search_aliases(object_info: dict[str, Any]) -> None:
     assert got == {host_has_them}
 
 
-def test_start_up_is_not_slowed_down(host: Any) -> None:
-    seconds = re.search(r"([\d.]+) seconds: .*comfyui-4real", host.log.read_text("utf-8", "replace"))
-    assert seconds is not None, "the host did not list the extension among its imports"
-    assert float(seconds[1]) < 0.5
+def test_the_host_lists_the_extension_as_imported(host: Any) -> None:
+    line = re.search(r"[\d.]+ seconds( \(IMPORT FAILED\))?: .*comfyui-4real", host.log.read_text("utf-8", "replace"))
+    assert line is not None, "the host did not list the extension among its imports"
+    assert line[1] is None
 
 
 def test_template_browser_lists_the_workflows(host: Any) -> None:

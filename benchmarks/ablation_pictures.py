@@ -1,6 +1,6 @@
 """Pictures of a comparison: what each row makes of some scenes, and how strongly the sync layers act.
 
-    python benchmarks/ablation_pictures.py configs/ablations.toml -o docs/images [--grids 5 11] [--set KEY=VALUE ...]
+    python benchmarks/ablation_pictures.py benchmarks/ablations.toml -o docs/images [--grids 5 11] [--set KEY=VALUE ...]
 
 ``ablation_scene_N.png``: a method a line, cells far from the given ones side by side. ``sync_strength.png``: by layer,
 of the refiner, the soft and the hard model as trained, and their untrained rules, over the comparison's first grids

@@ -1,7 +1,7 @@
 """Trains and measures the variants of a comparison on held-out seeded scenes, beside what needs no model.
 
-    python benchmarks/ablations.py train    configs/ablations.toml [--only NAME ...] [--set KEY=VALUE ...]
-    python benchmarks/ablations.py evaluate configs/ablations.toml [--json FILE] [--markdown FILE]
+    python benchmarks/ablations.py train    benchmarks/ablations.toml [--only NAME ...] [--set KEY=VALUE ...]
+    python benchmarks/ablations.py evaluate benchmarks/ablations.toml [--json FILE] [--markdown FILE]
 
 Both go on where they were stopped: training from its checkpoints, the evaluation row by row (one file each under
 ``OUT/results``; a row whose weights changed is measured again). Row 0 and column 0 are given and the other cells are
@@ -246,7 +246,7 @@ def main() -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("train", "evaluate"))
-    parser.add_argument("config", type=Path, help="TOML file, see configs/ablations.toml")
+    parser.add_argument("config", type=Path, help="TOML file, see benchmarks/ablations.toml")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="rows (or floors) by name; all when left out")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="changes",
                         help='a value that takes the place of the file\'s, such as run.out="/data/runs"')

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..errors import InputError
 from .flow import DisFlow, Flow, FlowEngine, Gray, chain, forward_backward_error, to_gray
-from .long_flow import LongFlowOptions, choose_flow
+from .long_flow import LongFlowOptions, choose_flow, ways_of_measuring
 
 Cell = tuple[int, int]
 
@@ -74,12 +74,13 @@ class CellFlows:
             raise InputError(f"flow from cell {start} to cell {end}", "two known cells of one row or one column",
                              "go through a cell that shares a row with one and a column with the other")
         a, b = self._gray(start), self._gray(end)
-        pairs = [(self.engine(a, b), self.engine(b, a))]
         between = self._between(start, end)
-        if between is not None:
+        if between is None:
+            pairs = [(self.engine(a, b), self.engine(b, a))]
+        else:
             there = chain(self(start, between).best, self(between, end).best)
             back = chain(self(end, between).best, self(between, start).best)
-            pairs += [(self.engine(a, b, there), self.engine(b, a, back)), (there, back)]
+            pairs = ways_of_measuring(self.engine, a, b, there, back)
         first, last = self.picture(start), self.picture(end)
         forth, misses, _ = choose_flow(first, last, pairs, self.options)
         back, misses_back, _ = choose_flow(last, first, [pair[::-1] for pair in pairs], self.options)

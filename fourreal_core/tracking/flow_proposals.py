@@ -20,7 +20,7 @@ from torch import Tensor
 from ..errors import InputError
 from .cell_flows import CellFlow, CellFlows
 from .flow import DisFlow, Flow, FlowEngine, chain, to_gray, warp
-from .long_flow import LongFlowOptions, choose_flow
+from .long_flow import LongFlowOptions, choose_flow, ways_of_measuring
 from .witness import Witness, best_candidate, blurred, share_of_new
 
 INVERSIONS = 6
@@ -181,9 +181,7 @@ def flows_of_first(clip: Tensor, engine: FlowEngine, enlarge: int = 1) -> tuple[
     for k in range(1, len(grays)):
         chained = chain(forth[-1], engine(grays[k - 1], grays[k]))
         chained_back = chain(engine(grays[k], grays[k - 1]), back[-1])
-        pairs = [(engine(grays[0], grays[k]), engine(grays[k], grays[0])),
-                 (engine(grays[0], grays[k], chained), engine(grays[k], grays[0], chained_back)),
-                 (chained, chained_back)]
+        pairs = ways_of_measuring(engine, grays[0], grays[k], chained, chained_back)
         forth.append(choose_flow(frames[0], frames[k], pairs, options)[0])
         back.append(choose_flow(frames[k], frames[0], [(b, a) for a, b in pairs], options)[0])
     return tuple(np.stack([_reduced(flow, enlarge) for flow in flows]) for flows in (forth, back))

@@ -82,9 +82,7 @@ def long_flow(frames: NDArray[np.float32], grays: list[Gray], engine: FlowEngine
     for t in range(1, count):
         step, step_back = engine(grays[t - 1], grays[t]), engine(grays[t], grays[t - 1])
         chained, chained_back = chain(forth, step), chain(step_back, back)
-        pairs = [(engine(grays[0], grays[t]), engine(grays[t], grays[0])),
-                 (engine(grays[0], grays[t], chained), engine(grays[t], grays[0], chained_back)),
-                 (chained, chained_back)]
+        pairs = ways_of_measuring(engine, grays[0], grays[t], chained, chained_back)
         forth, errors[t], picked = choose_flow(frames[0], frames[t], pairs, options)
         back = pairs[picked][1]
         stands &= still_explains(frames[0], frames[t], forth, options)
@@ -93,6 +91,19 @@ def long_flow(frames: NDArray[np.float32], grays: list[Gray], engine: FlowEngine
     stands = _without_specks(stands, options.still_px)
     flows[:, stands], errors[:, stands] = 0, 0
     return flows, errors
+
+
+def ways_of_measuring(engine: FlowEngine, a: Gray, b: Gray, there: Flow, back: Flow) -> list[tuple[Flow, Flow]]:
+    """Flows from a to b and back, three ways: measured directly, started from a chain over frames between, the chain.
+
+    Args:
+        engine: Measures one pair.
+        a: Grey frame ``(H, W)``.
+        b: The other one.
+        there: ``(H, W, 2)`` the chain from a to b.
+        back: The chain from b to a.
+    """
+    return [(engine(a, b), engine(b, a)), (engine(a, b, there), engine(b, a, back)), (there, back)]
 
 
 def choose_flow(first: NDArray, now: NDArray, pairs: list[tuple[Flow, Flow]], options: LongFlowOptions

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import asdict
 from typing import Any
 
@@ -9,6 +10,8 @@ from ...fourreal_core.model.fingerprint import fingerprint
 from .patch import streams_of
 
 WEIGHTS = "diffusion_model."
+
+log = logging.getLogger(__name__)
 
 
 def identity(model: Any) -> dict[str, Any]:
@@ -37,7 +40,8 @@ def _print_of(weights: list[Any]) -> Any:
     """What is kept of the weights; of kinds that can't be looked into (quantised, not yet read) the shapes alone."""
     try:
         return fingerprint(weights).to_json()
-    except (AttributeError, NotImplementedError, RuntimeError, TypeError):
+    except (AttributeError, NotImplementedError, RuntimeError, TypeError) as err:
+        log.warning("this model's weights can't be looked into (%s): it is told from others by its sizes alone", err)
         return [list(weight.shape) for weight in weights]
 
 

@@ -1,4 +1,5 @@
-"""``fourreal data``: makes training data. ``render-procedural`` renders seeded 4D scenes."""
+"""``fourreal data``: makes training data. ``render-procedural`` renders seeded 4D scenes, ``propose`` measures what
+refiners are shown of them."""
 
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from ..training.scenes.grids import GridOptions
 
 _SPLITS, _FORMATS = ("train", "validation", "test"), ("cache", "folders", "webdataset")
+_KINDS = ("flow", "settled", "witnessed")
 
 
 def add_command(commands: argparse._SubParsersAction, parents: list[argparse.ArgumentParser]) -> None:
@@ -43,6 +45,18 @@ def add_command(commands: argparse._SubParsersAction, parents: list[argparse.Arg
     made.add_argument("--flows", action="store_true", help="keep true flows too, for train.flow_weight")
     made.add_argument("--workers", type=int, default=1, metavar="N", help="processes (default 1; 0: none beside this)")
     made.set_defaults(execute=execute)
+    shown = kinds.add_parser(
+        "propose",
+        parents=parents,
+        help="measure what refiners are shown of a cache",
+        description="Measures what optical flow proposes for the grids of a cache and keeps it beside them, so that "
+        "the training of a refiner reads it. Stopped at any moment it goes on with what is not there yet.",
+    )
+    shown.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="folder of the cache")
+    shown.add_argument("--split", choices=_SPLITS, default="train", help="whose grids (default train)")
+    shown.add_argument("--kind", choices=_KINDS, default="witnessed", help="as train.proposal (default witnessed)")
+    shown.add_argument("--workers", type=int, default=1, metavar="N", help="processes (default 1; 0: none beside this)")
+    shown.set_defaults(execute=execute_propose)
 
 
 def execute(args: argparse.Namespace) -> None:
@@ -63,6 +77,20 @@ def execute(args: argparse.Namespace) -> None:
             render_cache(args.out, options, args.workers, step)
         else:
             _write_assets(args.out, args.format, options, sizes, step)
+
+
+def execute_propose(args: argparse.Namespace) -> None:
+    """Runs ``fourreal data propose``.
+
+    Raises:
+        InputError: No cache in the folder.
+    """
+    from ..training.data.proposals import propose_cache
+    from ..training.options import PROPOSALS
+    from .bars import StageBars
+
+    with StageBars(args.quiet) as bars:
+        propose_cache(args.out, args.split, PROPOSALS[args.kind], args.workers, bars(f"propose {args.split}"))
 
 
 def _write_assets(out: Path, kind: str, options: CacheOptions, sizes: GridOptions, step: object) -> None:

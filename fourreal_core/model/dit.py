@@ -12,7 +12,7 @@ from ..errors import InputError
 from .blocks import Attention, AttentionCore, Block, Condition, LevelEmbedding, full_attention
 from .known_sources import gather_sources, nearest_known
 from .layout import AXES
-from .patches import Head, Stem, blend_copies
+from .patches import Features, Head, Stem, blend_copies
 from .rope import rope_angles
 from .spec import DiTSpec
 
@@ -53,13 +53,13 @@ class Drawing(NamedTuple):
     """What the head needs again of what the stem saw.
 
     Attributes:
-        features: Of the stem, ``(B * V * T, conv_width, H / 2, W / 2)``, or None.
+        features: Of the stem, see patches.Features; or None.
         pictures: ``(B * V * T, copies, channels, H, W)``.
         present: ``(B * V * T, copies)`` bool.
         size: Rows and columns of tokens.
     """
 
-    features: Tensor | None
+    features: Features | None
     pictures: Tensor
     present: Tensor
     size: tuple[int, int]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -12,57 +14,106 @@ NO_COPY = -4.0
 """Logit against which the copy gates compete: a small share, so that training starts from a copy."""
 
 
+class Features(NamedTuple):
+    """What a stem hands to the head, over the tokens' heads.
+
+    Attributes:
+        half: ``(N, conv_width, H / 2, W / 2)``.
+        quarter: ``(N, 2 * conv_width, H / 4, W / 4)``, or None.
+    """
+
+    half: Tensor
+    quarter: Tensor | None = None
+
+
+class Residual(nn.Module):
+    """Two 3 x 3 convolutions beside the identity, which it is until it is trained."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(width, width, 3, padding=1)
+        self.second = nn.Conv2d(width, width, 3, padding=1)
+        nn.init.zeros_(self.second.weight)
+        nn.init.zeros_(self.second.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(N, width, h, w)`` to the same."""
+        return x + self.second(F.silu(self.first(F.silu(x))))
+
+
+def _residuals(width: int, depth: int) -> nn.Sequential:
+    return nn.Sequential(*(Residual(width) for _ in range(depth)))
+
+
 class Stem(nn.Module):
     """Pictures to tokens: patches, or a convolution at half the resolution and patches of its features.
 
     Half resolution means that 2 x 2 pixels go in as channels, and out again in the head: nothing is lost, and a layer
-    costs a quarter.
+    costs a quarter. A deep stem (``conv_depth``) has residual blocks there and at a quarter of the resolution, too.
     """
 
     def __init__(self, spec: DiTSpec) -> None:
         super().__init__()
-        self.convolves = spec.stem == "conv"
-        if self.convolves:
-            self.mix = nn.Conv2d(4 * spec.input_channels, spec.conv_width, 3, padding=1)
-            self.patch = nn.Conv2d(spec.conv_width, spec.width, spec.patch // 2, stride=spec.patch // 2)
-        else:
+        self.convolves, self.deep = spec.stem == "conv", spec.conv_depth > 0
+        if not self.convolves:
             self.patch = nn.Conv2d(spec.input_channels, spec.width, spec.patch, stride=spec.patch)
+            return
+        width, side = spec.conv_width, spec.patch // 2
+        self.mix = nn.Conv2d(4 * spec.input_channels, width, 3, padding=1)
+        if self.deep:
+            self.at_half = _residuals(width, spec.conv_depth)
+            self.down = nn.Conv2d(width, 2 * width, 2, stride=2)
+            self.at_quarter = _residuals(2 * width, spec.conv_depth)
+            width, side = 2 * width, side // 2
+        self.patch = nn.Conv2d(width, spec.width, side, stride=side)
 
-    def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Tokens ``(N, D, rows, columns)`` of pictures ``(N, channels, H, W)``, and features at half size or None."""
+    def forward(self, pictures: Tensor) -> tuple[Tensor, Features | None]:
+        """Tokens ``(N, D, rows, columns)`` of pictures ``(N, channels, H, W)``, and features for the head or None."""
         if not self.convolves:
             return self.patch(pictures), None
-        halves = F.pixel_unshuffle(pictures, 2).contiguous(memory_format=torch.channels_last)
-        features = F.silu(self.mix(halves))
-        return self.patch(features), features
+        half = F.silu(self.mix(F.pixel_unshuffle(pictures, 2).contiguous(memory_format=torch.channels_last)))
+        if not self.deep:
+            return self.patch(half), Features(half)
+        half = self.at_half(half)
+        quarter = self.at_quarter(self.down(half))
+        return self.patch(F.silu(quarter)), Features(half, quarter)
 
 
 class Head(nn.Module):
     """Tokens to what the network draws itself and to how it copies.
 
     ``drawn`` has the latents' channels. Where the spec has pictures to copy from, gates say how much of each a pixel
-    takes, and a warp head at which offset. Everything starts at zero: nothing drawn, equal gates, no offset.
+    takes, and a warp head at which offset. Everything starts at zero: nothing drawn, equal gates (but for the spec's
+    ``lead``), no offset.
     """
 
     def __init__(self, spec: DiTSpec) -> None:
         super().__init__()
         self.spec = spec
         self.warps = spec.head == "warp"
+        self.convolves, self.deep = spec.head != "linear", spec.head != "linear" and spec.conv_depth > 0
         outputs = spec.channels + spec.copies * (3 if self.warps else 1)
-        self.convolves = spec.head != "linear"
         self.norm = nn.LayerNorm(spec.width, elementwise_affine=False)
-        self.side = spec.patch // 2 if self.convolves else spec.patch
-        inner = -(-spec.conv_width // 2) if self.convolves else outputs
+        self.side = spec.patch // (4 if self.deep else 2 if self.convolves else 1)
+        width = spec.conv_width
+        inner = width if self.deep else -(-width // 2) if self.convolves else outputs
         self.patch = nn.Linear(spec.width, inner * self.side**2)
         last: nn.Module = self.patch
         if self.convolves:
-            skip = spec.conv_width if spec.stem == "conv" else 0
-            self.mix = nn.Conv2d(inner + skip, spec.conv_width, 3, padding=1)
-            self.out = last = nn.Conv2d(spec.conv_width, 4 * outputs, 3, padding=1)
+            skip = width if spec.stem == "conv" else 0
+            if self.deep:
+                self.join = nn.Conv2d(inner + 2 * skip, 2 * width, 3, padding=1)
+                self.at_quarter = _residuals(2 * width, spec.conv_depth)
+                self.up = nn.Conv2d(2 * width, 4 * width, 1)
+                inner = width
+            self.mix = nn.Conv2d(inner + skip, width, 3, padding=1)
+            self.at_half = _residuals(width, spec.conv_depth)
+            self.out = last = nn.Conv2d(width, 4 * outputs, 3, padding=1)
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)
 
-    def forward(self, tokens: Tensor, size: tuple[int, int], features: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, tokens: Tensor, size: tuple[int, int], features: Features | None
+                ) -> tuple[Tensor, Tensor, Tensor]:
         """Draws.
 
         Args:
@@ -76,15 +127,27 @@ class Head(nn.Module):
         """
         planes = self.patch(tokens).view(len(tokens), *size, -1).permute(0, 3, 1, 2)
         planes = F.pixel_shuffle(planes, self.side)
+        if self.deep:
+            planes = self.at_quarter(self.join(_beside(planes, None if features is None else features.quarter)))
+            planes = F.pixel_shuffle(self.up(F.silu(planes)), 2)
         if self.convolves:
-            planes = planes if features is None else torch.cat([planes, features.to(planes.dtype)], 1)
-            planes = self.out(F.silu(self.mix(planes.contiguous(memory_format=torch.channels_last))))
-            planes = F.pixel_shuffle(planes, 2)
+            planes = self.mix(_beside(planes, None if features is None else features.half))
+            planes = F.pixel_shuffle(self.out(F.silu(self.at_half(planes))), 2)
         planes = planes.float() if planes.dtype in (torch.bfloat16, torch.float16) else planes
-        copies = self.spec.copies
+        copies, sources = self.spec.copies, 2 * self.spec.sources
         drawn, gates, offsets = planes.split(
             [self.spec.channels, copies, planes.shape[1] - self.spec.channels - copies], 1)
+        if self.spec.lead and copies > sources:
+            ahead = gates.new_zeros(copies, 1, 1)
+            ahead[sources] = self.spec.lead
+            gates = gates + ahead
         return drawn, gates, self.spec.patch * offsets.unflatten(1, (-1, 2)) if self.warps else offsets
+
+
+def _beside(planes: Tensor, features: Tensor | None) -> Tensor:
+    """Planes with the stem's features behind them, channels last in memory, as convolutions are fastest."""
+    planes = planes if features is None else torch.cat([planes, features.to(planes.dtype)], 1)
+    return planes.contiguous(memory_format=torch.channels_last)
 
 
 def sample_at(pictures: Tensor, offsets: Tensor) -> Tensor:

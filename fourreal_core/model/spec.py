@@ -38,8 +38,11 @@ class DiTSpec:
         head: ``linear`` patches, ``conv``: two small convolutions after them, or ``warp``: convolutions that also give
             offsets at which the known cells are sampled.
         conv_width: Channels of the convolutions, each of which spans 2 x 2 fine pixels.
+        conv_depth: Residual blocks of convolutions in a conv stem and in a convolving head, each at half and at a
+            quarter of the resolution; 0 for single convolutions.
         sources: Whether each cell sees the nearest known cell of its row and of its column, and may copy from them.
         proposals: Proposals of itself that each cell sees and may copy from.
+        lead: Logit by which the first proposal leads in the copy gates, so that training starts from it.
         prediction: What comes out: the ``velocity``, or the ``clean`` latents, from which the velocity follows.
         text_width: Width of text tokens; 0 for a model without text.
         axis_embedding: Whether blocks are told along which axis they run.
@@ -55,8 +58,10 @@ class DiTSpec:
     stem: str = "conv"
     head: str = "warp"
     conv_width: int = 32
+    conv_depth: int = 0
     sources: bool = True
     proposals: int = 0
+    lead: float = 0.0
     prediction: str = "clean"
     text_width: int = 0
     axis_embedding: bool = True
@@ -68,7 +73,8 @@ class DiTSpec:
                                  "choose one of them")
         sizes = (self.channels, self.subpixel, self.width, self.layers, self.heads, self.patch, self.mlp_ratio,
                  self.conv_width)
-        if min(sizes) < 1 or min(self.text_width, self.proposals) < 0 or self.width % self.heads or self.head_width % 2:
+        least = min(self.text_width, self.proposals, self.conv_depth)
+        if min(sizes) < 1 or least < 0 or self.width % self.heads or self.head_width % 2:
             raise InputError(f"a DiT of {self.layers} layers, width {self.width}, {self.heads} heads, patch "
                              f"{self.patch}", "positive sizes, and a width that heads divide into even parts",
                              "choose other sizes")
@@ -79,6 +85,9 @@ class DiTSpec:
             raise InputError(f"patches of {self.patch} fine pixels with {self.subpixel} to a latent pixel and a "
                              f"{self.stem} stem", "whole latent pixels in a patch, and an even patch for convolutions",
                              "choose another patch")
+        if self.conv_depth and self.patch % 4:
+            raise InputError(f"patches of {self.patch} fine pixels for deep convolutions", "a multiple of 4",
+                             "choose another patch, or conv_depth 0")
         if self.head == "warp" and not self.copies:
             raise InputError("a warp head with nothing to sample", "sources or a proposal", "switch one of them on")
 

@@ -21,7 +21,8 @@ def shown_proposals(frames: Tensor, known: Tensor, count: int, given: Tensor | N
         given: ``(V, T, H, W, 3)``.
 
     Returns:
-        ``(P, V, T, H, W, 3)`` with P at most ``count``; None if there are none.
+        ``(P, V, T, H, W, 3)`` with P at most ``count``; None if there are none. Behind the pictures may be maps, see
+        flow_proposals.PICTURES.
 
     Raises:
         InputError: A given proposal of another shape.
@@ -35,5 +36,6 @@ def shown_proposals(frames: Tensor, known: Tensor, count: int, given: Tensor | N
         found += list(PROPOSERS.get(count, flow_proposals)(frames[:, 0], frames[0]))[len(found):]
     if not found or count < 1:
         return None
-    keep = known[:, :, None, None, None]
-    return torch.stack([torch.where(keep, frames, proposal.to(frames)) for proposal in found[:count]])
+    from ..tracking.flow_proposals import as_given
+
+    return as_given(torch.stack([proposal.to(frames) for proposal in found[:count]]), frames, known)

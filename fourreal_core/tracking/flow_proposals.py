@@ -23,6 +23,8 @@ from .flow import DisFlow, Flow, FlowEngine, chain, to_gray, warp
 from .long_flow import LongFlowOptions, choose_flow, ways_of_measuring
 from .witness import Witness, best_candidate, blurred, share_of_new
 
+DOUBT_GRAYS, DOUBT_PX = 32.0, 8.0
+"""What counts as 1 in the map of witnessed proposals: grey levels of 255, and pixels of forward-backward error."""
 INVERSIONS = 6
 """Fixed-point steps by which a flow is turned around; each shortens what is left by the flow's own steepness."""
 
@@ -100,6 +102,28 @@ def settled_proposals(freeze_time: Tensor, fixed_view: Tensor, engine: FlowEngin
     Raises:
         InputError: Clips of different sizes.
     """
+    return witnessed_proposals(freeze_time, fixed_view, engine, options)[:3]
+
+
+def witnessed_proposals(freeze_time: Tensor, fixed_view: Tensor, engine: FlowEngine | None = None,
+                        options: SettlingOptions | None = None) -> Tensor:
+    """The settled proposals, and with them how far each can be believed: what a refiner weighs them by.
+
+    Args:
+        freeze_time: As of settled_proposals.
+        fixed_view: As of settled_proposals.
+        engine: As of settled_proposals.
+        options: As of settled_proposals.
+
+    Returns:
+        ``(4, V, T, H, W, 3)``: the three of settled_proposals, and a map in ``[0, 1]`` that is no picture. Its channels
+        say how badly the moved picture is borne out and how badly the seen one is (colour differences over
+        DOUBT_GRAYS), and by how much flows miss their start on their way there and back (over DOUBT_PX). It is 0 in
+        given cells.
+
+    Raises:
+        InputError: Clips of different sizes.
+    """
     _check_clips(freeze_time, fixed_view)
     options = options or SettlingOptions()
     views, times = len(freeze_time), len(fixed_view)
@@ -108,20 +132,21 @@ def settled_proposals(freeze_time: Tensor, fixed_view: Tensor, engine: FlowEngin
     known = torch.zeros(views, times, dtype=torch.bool)
     known[0] = known[:, 0] = True
     flows = CellFlows(frames, known, engine)
-    made, costs = zip(*(_settled_cells(flows, frames, axis, options) for axis in (0, 1)), strict=True)
+    made, costs, misses = zip(*(_settled_cells(flows, frames, axis, options) for axis in (0, 1)), strict=True)
     shares = [np.exp(-np.minimum(cost / options.doubt_gray, 60))[..., None] for cost in costs]
     blend = (shares[0] * made[0] + shares[1] * made[1]) / (shares[0] + shares[1])
-    out = torch.from_numpy(np.stack([blend, *made]).astype(np.float32)).clamp(0, 1)
-    out[:, :, 0], out[:, 0] = freeze_time.to(out), fixed_view.to(out)
+    doubt = np.stack([costs[0] / DOUBT_GRAYS, costs[1] / DOUBT_GRAYS, (misses[0] + misses[1]) / 2 / DOUBT_PX], -1)
+    out = torch.from_numpy(np.stack([blend, *made, doubt]).astype(np.float32)).clamp(0, 1)
+    out[:3, :, 0], out[:3, 0] = freeze_time.to(out), fixed_view.to(out)
     return out
 
 
 def _settled_cells(flows: CellFlows, frames: Tensor, axis: int, options: SettlingOptions
-                   ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Cells ``(V, T, H, W, 3)`` from the known one of their view (axis 0) or of their time (axis 1), and their costs
-    ``(V, T, H, W)``, zero at known cells."""
+                   ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """Cells ``(V, T, H, W, 3)`` from the known one of their view (axis 0) or of their time (axis 1), their costs and by
+    how much the flow of their witness misses its start ``(V, T, H, W)``, both zero at known cells."""
     out = frames.numpy().copy()
-    cost = np.zeros(out.shape[:4], np.float32)
+    cost, missed = np.zeros((2, *out.shape[:4]), np.float32)
 
     def place(a: int, b: int) -> tuple[int, int]:
         return (a, b) if axis == 0 else (b, a)
@@ -131,14 +156,15 @@ def _settled_cells(flows: CellFlows, frames: Tensor, axis: int, options: Settlin
         for b in range(1, out.shape[1 - axis]):
             witness = Witness(match, flows.picture(place(0, b)), flows.picture(place(0, 0)))
             forth, back = flows(place(0, 0), place(0, b)), flows(place(0, b), place(0, 0))
-            out[place(a, b)], cost[place(a, b)] = _settled_cell(flows.picture(place(a, 0)), witness, forth, back,
-                                                                options)
-    return out, cost
+            at = place(a, b)
+            out[at], cost[at], missed[at] = _settled_cell(flows.picture(place(a, 0)), witness, forth, back, options)
+    return out, cost, missed
 
 
 def _settled_cell(source: NDArray[np.float32], witness: Witness, forth: CellFlow, back: CellFlow,
-                  options: SettlingOptions) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """One cell ``(H, W, 3)`` from its source, by the candidate that its witness bears out, and the cost ``(H, W)``."""
+                  options: SettlingOptions) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """One cell ``(H, W, 3)`` from its source, by the candidate that its witness bears out, the cost ``(H, W)``, and the
+    witness's forward-backward error ``(H, W)`` in pixels."""
     moves = (forth.best, *forth.measured) if len(forth.measured) > 1 else (forth.best,)
     candidates = [turned_around(warp(move, witness.match)) for move in moves]
     there = warp(witness.match, candidates[0])
@@ -147,9 +173,9 @@ def _settled_cell(source: NDArray[np.float32], witness: Witness, forth: CellFlow
     costs = [blurred(witness.apart(flow), options.window_px) for flow in candidates]
     flow, cost, _ = best_candidate(candidates, costs)
     color = warp(source, flow)
-    new, _ = witness.toned(flow, color, options.tone_px)
+    new, across = witness.toned(flow, color, options.tone_px)
     share = share_of_new(cost, options.new_gray, options.new_soft)[..., None]
-    return (color + share * (new - color)).clip(0, 1), cost
+    return (color + share * (new - color)).clip(0, 1), cost, warp(back.error, across)
 
 
 def _check_clips(freeze_time: Tensor, fixed_view: Tensor) -> None:
@@ -204,5 +230,21 @@ def _reduced(flow: Flow, times: int) -> Flow:
     return cv2.resize(flow, size, interpolation=cv2.INTER_AREA) / np.float32(times)
 
 
-PROPOSERS: dict[int, Callable[[Tensor, Tensor], Tensor]] = {2: flow_proposals, 3: settled_proposals}
+PROPOSERS: dict[int, Callable[[Tensor, Tensor], Tensor]] = {2: flow_proposals, 3: settled_proposals,
+                                                            4: witnessed_proposals}
 """What makes the proposals of a model that takes so many."""
+PICTURES = {2: 2, 3: 3, 4: 3}
+"""How many of so many proposals are pictures of the cell; those behind them are maps."""
+
+
+def as_given(proposals: Tensor, frames: Tensor, known: Tensor) -> Tensor:
+    """Proposals that show known cells as they are; maps are 0 there.
+
+    Args:
+        proposals: ``(P, V, T, H, W, 3)``.
+        frames: ``(V, T, H, W, 3)``.
+        known: ``(V, T)`` bool.
+    """
+    pictures = PICTURES.get(len(proposals), len(proposals))
+    shown = torch.cat([frames.expand(pictures, *frames.shape), torch.zeros_like(proposals[pictures:])])
+    return torch.where(known[:, :, None, None, None], shown.to(proposals), proposals)

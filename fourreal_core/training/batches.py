@@ -10,8 +10,10 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
-from ..tracking.flow_proposals import PROPOSERS
+from ..tracking.flow_proposals import PICTURES, PROPOSERS, as_given
 from .data.cache import CachedGrids
+from .data.measured import draw_measured
+from .data.proposals import proposal_path
 from .data.sources import GridSource
 from .options import TrainingConfig
 
@@ -28,6 +30,7 @@ class Batch(NamedTuple):
             row 0 of the same column, for steps that are told; or None.
         proposals: ``(B, V, T, P, H, W, 3)`` first completions, given frames where known; or None.
         shown: ``(B, P)`` bool, which of them the model sees; or None.
+        subject: ``(B, V, T, H, W)`` bool, pixels of the subject, where these have a weight of their own; or None.
     """
 
     frames: Tensor
@@ -37,6 +40,7 @@ class Batch(NamedTuple):
     flows: Tensor | None = None
     proposals: Tensor | None = None
     shown: Tensor | None = None
+    subject: Tensor | None = None
 
 
 def generator_for(*key: int | str) -> torch.Generator:
@@ -57,12 +61,16 @@ def make_batch(config: TrainingConfig, source: GridSource, step: int, places: ra
     train = config.train
     window, shape = step_shape(config, step)
     told = tells_flow(config, step)
-    frames, known, levels, seeds, flows = [], [], [], [], []
+    measured = is_measured(config, source)
+    frames, known, levels, seeds, flows, windows = [], [], [], [], [], []
     for place in places:
         generator = generator_for(train.seed, config.stage, step, place)
         if told:
             grid, flow = _with_flow(source, window, config.data.augment, generator)
             flows.append(flow)
+        elif measured:
+            windows.append(draw_measured(source, window, config.model.dit.proposals, config.data.augment, generator))
+            grid = windows[-1].frames
         else:
             grid = source.draw(step * train.batch + place, generator)
             grid = cut(grid, window, generator)
@@ -81,18 +89,36 @@ def make_batch(config: TrainingConfig, source: GridSource, step: int, places: ra
     proposals = shown = None
     if train.proposal != "none" and min(shape) > 1:
         propose = PROPOSERS[config.model.dit.proposals]
-        proposals = torch.stack([propose(grid[:, 0], grid[0]).movedim(0, 2) for grid in videos])
-        proposals = torch.where(mask[..., None, None, None, None], videos[:, :, :, None], proposals)
+        made = [w.proposals for w in windows] if measured else [propose(grid[:, 0], grid[0]) for grid in videos]
+        proposals = torch.stack([as_given(p, grid, cells).movedim(0, 2)
+                                 for p, grid, cells in zip(made, videos, mask, strict=True)])
         shown = torch.stack([_shown(config, proposals.shape[3], seed) for seed in seeds])
     told_flows = torch.stack(flows) if told else None
-    return Batch(videos, mask, torch.stack(levels), seeds, told_flows, proposals, shown)
+    subject = torch.stack([w.subject for w in windows]) if measured and train.subject_weight else None
+    return Batch(videos, mask, torch.stack(levels), seeds, told_flows, proposals, shown, subject)
+
+
+def is_measured(config: TrainingConfig, source: GridSource) -> bool:
+    """Whether a stage's grids come with what was measured of them: proposals that are kept, or the subject's outline.
+
+    Raises:
+        InputError: The subject has a weight and the data has no outlines of it.
+    """
+    train = config.train
+    cached = isinstance(source, CachedGrids) and config.stage == "finetune4d"
+    if train.subject_weight and not cached:
+        raise InputError(f"train.subject_weight = {train.subject_weight} for data without the subject's outline",
+                         "a cache alone, in the stage finetune4d", "set it to 0, or name no other data")
+    kept = cached and train.proposal != "none" and any(
+        proposal_path(path, config.model.dit.proposals).exists() for path, _ in source.shards)
+    return bool(cached and (kept or train.subject_weight))
 
 
 def _shown(config: TrainingConfig, count: int, seed: int) -> Tensor:
-    """Which of some proposals ``(P,)`` a model sees: all, or now and then a single one."""
+    """Which of some proposals ``(P,)`` a model sees: all, or now and then a single picture."""
     generator, shown = generator_for("shown", seed), torch.ones(count, dtype=torch.bool)
     if count > 1 and float(torch.rand((), generator=generator)) < config.train.no_proposal:
-        shown = torch.arange(count) == torch.randint(count, (), generator=generator)
+        shown = torch.arange(count) == torch.randint(PICTURES[count], (), generator=generator)
     return shown
 
 

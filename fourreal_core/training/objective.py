@@ -6,11 +6,13 @@ Supplement 1.1 and the rectified flow of design: ``x_s = (1 - s) x + s e``, the 
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ..model.codec import Codec
 from ..model.dit import GridInputs
 from .batches import Batch
+from .options import TrainOptions
 
 
 def noisy_inputs(batch: Batch, codec: Codec) -> tuple[GridInputs, Tensor, Tensor]:
@@ -38,8 +40,13 @@ def noisy_inputs(batch: Batch, codec: Codec) -> tuple[GridInputs, Tensor, Tensor
     return GridInputs(mixed, batch.level.to(clean), batch.known, proposal), clean, noise
 
 
-def grid_loss(drawn: Tensor, clean: Tensor, noise: Tensor, known: Tensor, prediction: str) -> Tensor:
-    """Mean squared error ``(B,)`` of each grid over its unknown cells.
+LEAST_ERROR = 1e-5
+"""Squared error below which decibels no longer count: 50 dB."""
+
+
+def grid_loss(drawn: Tensor, clean: Tensor, noise: Tensor, known: Tensor, prediction: str,
+              subject: Tensor | None = None) -> Tensor:
+    """Mean squared error ``(B,)`` of each grid over its unknown cells, or over the subject in them.
 
     Args:
         drawn: What the network drew, ``(B, V, T, C, h, w)``.
@@ -47,11 +54,37 @@ def grid_loss(drawn: Tensor, clean: Tensor, noise: Tensor, known: Tensor, predic
         noise: The noise in the inputs.
         known: ``(B, V, T)`` bool.
         prediction: ``velocity`` or ``clean``.
+        subject: ``(B, V, T, H, W)`` bool in pixels; a grid that shows nothing of it is measured as a whole.
     """
     target = clean if prediction == "clean" else noise - clean
-    error = ((drawn.float() - target.float()) ** 2).flatten(3).mean(-1)
-    wanted = (~known).float()
-    return (error * wanted).flatten(1).sum(1) / wanted.flatten(1).sum(1).clamp_min(1)
+    error = ((drawn.float() - target.float()) ** 2).mean(3)
+    wanted = (~known)[..., None, None].float().expand(error.shape)
+    if subject is not None:
+        share = F.adaptive_avg_pool2d(subject.flatten(0, 2)[:, None].float(), error.shape[-2:]).view(error.shape)
+        there = (share * wanted).flatten(1).any(1)
+        wanted = torch.where(there[:, None, None, None, None], share * wanted, wanted)
+    return (error * wanted).flatten(1).sum(1) / wanted.flatten(1).sum(1).clamp_min(1e-6)
+
+
+def training_loss(drawn: Tensor, clean: Tensor, noise: Tensor, batch: Batch, prediction: str, train: TrainOptions
+                  ) -> Tensor:
+    """The loss ``(B,)`` of each grid: its error, or that in decibels, on all of the picture and on the subject.
+
+    Args:
+        drawn: What the network drew, ``(B, V, T, C, h, w)``.
+        clean: Clean latents.
+        noise: The noise in the inputs.
+        batch: With the subject's masks where they have a weight.
+        prediction: ``velocity`` or ``clean``.
+        train: ``decibels`` and ``subject_weight`` of it.
+    """
+    masks = [None] if batch.subject is None else [None, batch.subject.to(drawn.device)]
+    known = batch.known.to(drawn.device)
+    errors = [grid_loss(drawn, clean, noise, known, prediction, mask) for mask in masks]
+    losses = [(error + LEAST_ERROR).log() for error in errors] if train.decibels else errors
+    if batch.subject is None:
+        return losses[0]
+    return (1 - train.subject_weight) * losses[0] + train.subject_weight * losses[1]
 
 
 def flow_distance(offsets: Tensor, flows: Tensor, known: Tensor) -> Tensor:

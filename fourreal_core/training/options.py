@@ -23,7 +23,7 @@ TRAINS = {
 }
 """What may be trained, and the model's own name for those parameters; ``attention`` is that of any variant."""
 LEVELS = ("uniform", "logit_normal")
-PROPOSALS = {"none": 0, "flow": 2, "settled": 3}
+PROPOSALS = {"none": 0, "flow": 2, "settled": 3, "witnessed": 4}
 """What a model may be shown, and how many proposals that is."""
 _SECTIONS = ("model", "data", "train", "run", "base")
 PRECISIONS = ("float32", "bf16", "auto")
@@ -90,8 +90,11 @@ class TrainOptions:
             none. It falls to 0 over ``flow_steps``. Only ``finetune4d`` on a cache with flows.
         flow_steps: First steps that are told the true flows.
         proposal: What a model that takes proposals is shown: ``flow``, what the two clips' flows say; ``settled``, the
-            same checked against each other (see tracking.flow_proposals); or ``none``.
+            same checked against each other (see tracking.flow_proposals); ``witnessed``, these and how far each can be
+            believed; or ``none``.
         no_proposal: Share of grids from which one of several proposals is kept, so that a model does with fewer.
+        decibels: A grid's error counts by its logarithm, as in PSNR: grids that are easy weigh as much as hard ones.
+        subject_weight: Share of the loss that is measured on the subject alone, in ``finetune4d`` on a cache.
         pseudo_share: Pseudo-4D grids to true ones in ``mixed``.
         seed: Of everything random.
         threads: Of torch; 0 leaves them.
@@ -120,6 +123,8 @@ class TrainOptions:
     flow_steps: int = 0
     proposal: str = "none"
     no_proposal: float = 0.1
+    decibels: bool = False
+    subject_weight: float = 0.0
     pseudo_share: tuple[int, int] = (1, 2)
     seed: int = 0
     threads: int = 0
@@ -145,7 +150,8 @@ class TrainOptions:
             )
         if not self.windows or any(len(w) != 2 or min(w) < 1 for w in self.windows):
             raise InputError(f"windows {self.windows}", "[[V, T], ...] with positive sizes", "change train.windows")
-        shares = (self.image_share, self.chunk_share, self.full_noise, self.no_proposal, self.last_rate, self.ema)
+        shares = (self.image_share, self.chunk_share, self.full_noise, self.no_proposal, self.last_rate, self.ema,
+                  self.subject_weight)
         if not all(0 <= share <= 1 for share in shares) or self.ema >= 1 or self.learning_rate <= 0 or self.clip <= 0:
             raise InputError(
                 f"shares {shares}, learning rate {self.learning_rate}, clip {self.clip}",

@@ -14,7 +14,7 @@ from ..errors import InputError
 from ..media.files import prepare_folder
 from ..model.model4d import Model4D
 from ..model.model_file import load_model
-from .batches import generator_for, make_batch, step_shape
+from .batches import generator_for, is_measured, make_batch, step_shape
 from .data.assets import AssetFolders, AssetShards
 from .data.cache import CachedGrids
 from .data.pseudo4d import PseudoGrids
@@ -72,7 +72,8 @@ def check_data(config: TrainingConfig, source: GridSource) -> None:
     """Draws one item of every window, so that data that doesn't fit is seen before training.
 
     Raises:
-        InputError: Grids smaller than a window, or cells of another size than the configuration says.
+        InputError: Grids smaller than a window, cells of another size than the configuration says, or no outlines of
+            the subject where it has a weight.
     """
     for window in config.train.windows:
         grid = source.draw(0, generator_for(config.train.seed, "check"))
@@ -83,6 +84,7 @@ def check_data(config: TrainingConfig, source: GridSource) -> None:
                 f"at least {window[0]} x {window[1]} cells of {config.data.size[1]} x {config.data.size[0]}",
                 "change train.windows, data.size or the data",
             )
+    is_measured(config, source)
     patch = 1 if config.base.transformer else config.model.dit.patch
     if any(side % patch for side in config.data.size):
         raise InputError(

@@ -19,7 +19,7 @@ from .averaging import Average, learning_rate
 from .batches import Batch, make_batch
 from .data.cache import CachedGrids
 from .data.sources import GridSource
-from .objective import flow_distance, grid_loss, noisy_inputs
+from .objective import flow_distance, noisy_inputs, training_loss
 from .options import TrainingConfig
 from .preparing import (
     check_data,
@@ -214,7 +214,8 @@ class _Run:
             offsets_of(self.model) if part.flows is not None else contextlib.nullcontext([]) as offsets,
         ):
             drawn = self.wrapped(inputs)
-        loss = grid_loss(drawn, clean.to(device), noise.to(device), inputs.known, prediction_of(self.model)).mean()
+        loss = training_loss(drawn, clean.to(device), noise.to(device), part, prediction_of(self.model),
+                             self.config.train).mean()
         if part.flows is None:
             return loss, 0.0
         flows = part.flows.to(device)

@@ -11,6 +11,7 @@ from ..model.model4d import Model4D
 from ..tracking.flow_proposals import PROPOSERS
 from .batches import generator_for
 from .data.cache import CachedGrids
+from .data.measured import kept_proposals
 from .options import TrainingConfig
 from .scenes.grids import to_float
 
@@ -55,7 +56,7 @@ def validate(
     Returns:
         ``psnr`` and ``subject_psnr`` over unknown cells in dB; and the first grid as made, its known cells, its truth.
     """
-    window = max(config.train.windows, key=lambda w: w[0] * w[1])
+    window, proposals = max(config.train.windows, key=lambda w: w[0] * w[1]), model.spec.dit.proposals
     known = torch.zeros(window, dtype=torch.bool)
     known[0] = known[:, 0] = True
     everything, subjects, sample = [], [], None
@@ -65,9 +66,7 @@ def validate(
         if config.stage == "base":
             made, mine = _videos(model, truth, i)
         else:
-            count = model.spec.dit.proposals
-            proposals = PROPOSERS[count](truth[:, 0], truth[0]) if count else None
-            made, mine = first_guess(model, truth, known, i, proposals), known
+            made, mine = first_guess(model, truth, known, i, _proposals(grids, i, truth, proposals)), known
         wrong = (made - truth) ** 2
         everything.append(_decibels(wrong[~mine].flatten(1).mean(1)))
         subject = (wrong.mean(-1) * masks)[~mine].flatten(1).sum(1) / masks[~mine].flatten(1).sum(1).clamp_min(1)
@@ -76,6 +75,14 @@ def validate(
     mean = {"psnr": float(torch.cat(everything).mean()), "subject_psnr": float(torch.cat(subjects).mean())}
     assert sample is not None
     return mean, sample
+
+
+def _proposals(grids: CachedGrids, index: int, frames: Tensor, count: int) -> Tensor | None:
+    """What a model that takes so many is shown of a held-out grid: what is kept beside it, or made anew."""
+    kept = kept_proposals(grids, index, count) if count else None
+    if kept is None:
+        return PROPOSERS[count](frames[:, 0], frames[0]) if count else None
+    return kept[:, : frames.shape[0], : frames.shape[1]]
 
 
 def _videos(model: Model4D, truth: Tensor, index: int) -> tuple[Tensor, Tensor]:

@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import pytest
 import torch
+import torch.nn.functional as F
 
-from fourreal_core.model.patches import NO_COPY, Head, Stem, blend_copies, sample_at
+from fourreal_core.model.patches import NO_COPY, Head, Residual, Stem, blend_copies, sample_at
 from fourreal_core.model.spec import HEADS, STEMS
 
 from .small import TINY, rng, stirred
@@ -44,10 +45,11 @@ def test_gradients_of_the_blend() -> None:
     assert torch.autograd.gradcheck(lambda g, o: blend_copies(pictures, present, g, o), (gates, offsets))
 
 
+@pytest.mark.parametrize("depth", [0, 2])
 @pytest.mark.parametrize("stem", STEMS)
 @pytest.mark.parametrize("kind", HEADS)
-def test_every_stem_fits_every_head_and_starts_at_zero(stem: str, kind: str) -> None:
-    spec = replace(TINY, stem=stem, head=kind)
+def test_every_stem_fits_every_head_and_starts_at_zero(stem: str, kind: str, depth: int) -> None:
+    spec = replace(TINY, stem=stem, head=kind, conv_depth=depth)
     planes, features = Stem(spec)(torch.randn(2, spec.input_channels, 8, 12, generator=rng()))
     assert planes.shape == (2, spec.width, 2, 3)
     drawn, gates, offsets = Head(spec)(planes.flatten(2).transpose(1, 2), (2, 3), features)
@@ -70,16 +72,35 @@ def test_a_linear_stem_and_head_put_patches_where_they_belong() -> None:
     torch.testing.assert_close(drawn[0, :, 4:8, 8:12], out.view(3, 4, 4), rtol=0, atol=1e-5)
 
 
-def test_convolutions_see_over_the_edge_of_a_patch() -> None:
-    spec = replace(TINY, head="conv")
+def test_residual_blocks_are_the_identity_until_they_are_trained() -> None:
+    block, picture = Residual(4), torch.randn(1, 4, 6, 6, generator=rng())
+    assert torch.equal(block(picture), picture)
+    stirred(block)
+    by_hand = picture + F.conv2d(F.silu(F.conv2d(F.silu(picture), block.first.weight, block.first.bias, padding=1)),
+                                 block.second.weight, block.second.bias, padding=1)
+    torch.testing.assert_close(block(picture), by_hand)
+
+
+def test_the_first_proposal_leads_by_the_logit_of_the_spec() -> None:
+    spec = replace(TINY, proposals=2, lead=3.0)
+    planes, features = Stem(spec)(torch.randn(1, spec.input_channels, 8, 8, generator=rng()))
+    _, gates, _ = Head(spec)(planes.flatten(2).transpose(1, 2), (2, 2), features)
+    assert gates[0, :, 0, 0].tolist() == [0, 0, 3, 0]  # two sources stand in front
+    assert torch.equal(gates, gates[..., :1, :1].expand_as(gates))
+
+
+@pytest.mark.parametrize("depth", [0, 1])
+def test_convolutions_see_over_the_edge_of_a_patch(depth: int) -> None:
+    spec = replace(TINY, head="conv", conv_depth=depth)
     stem, head = stirred(Stem(spec)), stirred(Head(spec))
-    pictures = torch.zeros(1, spec.input_channels, 16, 16)
+    side = 16 if depth == 0 else 64  # each residual block sees farther
+    pictures = torch.zeros(1, spec.input_channels, side, side)
     touched = pictures.clone()
     touched[0, 0, 3, 3] = 1.0  # inside the first patch, at its corner
     drawn = []
     for picture in (pictures, touched):
         planes, features = stem(picture)
-        drawn.append(head(planes.flatten(2).transpose(1, 2), (4, 4), features)[0])
+        drawn.append(head(planes.flatten(2).transpose(1, 2), (side // 4, side // 4), features)[0])
     changed = (drawn[0] != drawn[1]).any(1)[0]
     assert bool(changed[4, 4])
-    assert not changed[14:, 14:].any()
+    assert not changed[side - 2:, side - 2:].any()

@@ -9,12 +9,15 @@ import torch
 from fourreal_core.errors import InputError
 from fourreal_core.tracking.flow import identity_map, warp
 from fourreal_core.tracking.flow_proposals import (
+    PICTURES,
     PROPOSERS,
     SettlingOptions,
+    as_given,
     flow_proposals,
     flows_of_first,
     settled_proposals,
     turned_around,
+    witnessed_proposals,
 )
 
 
@@ -60,7 +63,7 @@ def test_a_shift_is_carried_over_by_hand() -> None:
         torch.testing.assert_close(proposal[1, 1, 1:, 6:], truth[1:, 6:], rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("count", [2, 3])
+@pytest.mark.parametrize("count", sorted(PROPOSERS))
 def test_given_cells_are_as_given(count: int) -> None:
     rng = torch.Generator().manual_seed(1)
     freeze, fixed = torch.rand(3, 24, 32, 3, generator=rng), torch.rand(2, 24, 32, 3, generator=rng)
@@ -68,7 +71,7 @@ def test_given_cells_are_as_given(count: int) -> None:
     made = PROPOSERS[count](freeze, fixed)
     assert made.shape == (count, 3, 2, 24, 32, 3)
     assert made.isfinite().all() and made.min() >= 0 and made.max() <= 1
-    for proposal in made:
+    for proposal in made[:PICTURES[count]]:
         assert torch.equal(proposal[:, 0], freeze) and torch.equal(proposal[0], fixed)
 
 
@@ -134,3 +137,24 @@ def test_a_blend_lies_between_its_parts() -> None:
 def test_settling_by_nothing_is_refused() -> None:
     with pytest.raises(InputError, match="defaults"):
         SettlingOptions(doubt_gray=0)
+
+
+def test_the_map_of_doubts_says_where_a_proposal_is_wrong() -> None:
+    freeze, fixed, truth = _walk(5)
+    made = witnessed_proposals(freeze, fixed)
+    assert torch.equal(made[:3], settled_proposals(freeze, fixed))
+    assert not made[3, 0].any() and not made[3, :, 0].any()  # given cells are beyond doubt
+    doubt, wrong = made[3, 1, 1, 4:-4, 4:-4, 0], (made[1, 1, 1] - truth).abs().mean(-1)[4:-4, 4:-4]
+    worst = doubt > doubt.quantile(0.9)
+    assert wrong[worst].mean() > 2 * wrong[~worst].mean()  # without a relation both would be alike
+
+
+def test_maps_are_zero_and_pictures_are_the_frames_where_cells_are_known() -> None:
+    rng = torch.Generator().manual_seed(3)
+    frames, proposals = torch.rand(2, 2, 4, 4, 3, generator=rng), torch.rand(4, 2, 2, 4, 4, 3, generator=rng)
+    known = torch.tensor([[True, False], [False, True]])
+    shown = as_given(proposals, frames, known)
+    assert torch.equal(shown[:, ~known], proposals[:, ~known])
+    assert not shown[3][known].any()
+    for k in range(3):
+        assert torch.equal(shown[k][known], frames[known])

@@ -198,17 +198,17 @@ def test_two_processes_get_the_loss_of_one(tiny, tiny_text, tmp_path):
 
 
 def test_a_loss_that_is_no_number_stops_and_keeps_the_last_checkpoint(tiny, monkeypatch):
-    config, real, calls = tiny("base"), trainer.grid_loss, []
+    config, real, calls = tiny("base"), trainer.training_loss, []
 
     def breaks(*arguments):
         calls.append(1)
         return real(*arguments) * (float("nan") if len(calls) > 9 else 1)  # two parts a step: in the fifth step
 
-    monkeypatch.setattr(trainer, "grid_loss", breaks)
+    monkeypatch.setattr(trainer, "training_loss", breaks)
     with pytest.raises(InputError, match="a loss of nan .* in step 4; expected finite numbers.*last good checkpoint"):
         trainer.train_stage(config)
     assert [p.name for p in whole_states(config.folder / "checkpoints")] == ["step-00000002", "step-00000004"]
-    monkeypatch.setattr(trainer, "grid_loss", real)
+    monkeypatch.setattr(trainer, "training_loss", real)
     assert trainer.train_stage(config)["steps_now"] == 2
 
 

@@ -110,7 +110,7 @@ def render_cache(folder: Path | str, options: CacheOptions, workers: int = 1, on
     import multiprocessing
 
     context = multiprocessing.get_context("spawn")  # a forked child would inherit half of torch's threads
-    with concurrent.futures.ProcessPoolExecutor(workers, context, _one_thread) as pool:
+    with concurrent.futures.ProcessPoolExecutor(workers, context, one_thread) as pool:
         try:
             for _ in concurrent.futures.as_completed([pool.submit(_render_shard, folder, options, s) for s in todo]):
                 done += 1
@@ -170,6 +170,23 @@ class CachedGrids:
     def __len__(self) -> int:
         return sum(count for _, count in self._shards)
 
+    @property
+    def shards(self) -> tuple[tuple[Path, int], ...]:
+        """Files that can be read, each with its number of grids."""
+        return tuple(self._shards)
+
+    def locate(self, index: int) -> tuple[Path, int]:
+        """The file that holds a grid, and the grid's place in it.
+
+        Raises:
+            IndexError: There are not so many grids.
+        """
+        for path, count in self._shards:
+            if index < count:
+                return path, index
+            index -= count
+        raise IndexError(index)
+
     def read(self, index: int) -> tuple[Tensor, Tensor]:
         """Cells ``(V, T, H, W, 3)`` uint8 and the subject's masks ``(V, T, H, W)`` bool of one grid."""
         cells, packed = self._rows(index, "cells", "masks")
@@ -186,18 +203,15 @@ class CachedGrids:
         return cells, flows.float() / FLOW_STEPS
 
     def _rows(self, index: int, *names: str) -> list[Tensor]:
-        for path, count in self._shards:
-            if index < count:
-                with safe_open(path, framework="pt") as file:
-                    if not set(names) <= set(file.keys()):
-                        raise InputError(
-                            f"{path.name} without {' and '.join(sorted(set(names) - set(file.keys())))}",
-                            "a cache with true flows",
-                            "render it with --flows, or set train.flow_weight to 0",
-                        )
-                    return [file.get_slice(name)[index : index + 1][0] for name in names]
-            index -= count
-        raise IndexError(index)
+        path, place = self.locate(index)
+        with safe_open(path, framework="pt") as file:
+            if not set(names) <= set(file.keys()):
+                raise InputError(
+                    f"{path.name} without {' and '.join(sorted(set(names) - set(file.keys())))}",
+                    "a cache with true flows",
+                    "render it with --flows, or set train.flow_weight to 0",
+                )
+            return [file.get_slice(name)[place : place + 1][0] for name in names]
 
     def draw(self, position: int, generator: torch.Generator) -> Tensor:
         """See GridSource."""
@@ -278,7 +292,8 @@ def _open(path: Path) -> int:
         raise InputError(f"{path.name} can't be read ({err})", "a whole shard", "render it again") from err
 
 
-def _one_thread() -> None:
+def one_thread() -> None:
+    """Makes a process of the background one of a single thread that gives way to training."""
     torch.set_num_threads(1)
     if hasattr(os, "nice"):
-        os.nice(5)  # rendering gives way to training
+        os.nice(5)

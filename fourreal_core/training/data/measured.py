@@ -1,0 +1,79 @@
+"""Windows of cached grids together with what was measured or is known of them: proposals, and the subject's outline."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ...tracking.flow_proposals import PICTURES, PROPOSERS
+from ..scenes.grids import to_float
+from .cache import CachedGrids
+from .proposals import read_proposals
+
+
+class MeasuredWindow(NamedTuple):
+    """A window of a grid.
+
+    Attributes:
+        frames: ``(V, T, H, W, 3)`` uint8.
+        subject: ``(V, T, H, W)`` bool, what moves of itself.
+        proposals: ``(P, V, T, H, W, 3)`` in ``[0, 1]``; or None where none were asked for.
+    """
+
+    frames: Tensor
+    subject: Tensor
+    proposals: Tensor | None
+
+
+def kept_proposals(grids: CachedGrids, index: int, count: int) -> Tensor | None:
+    """Proposals ``(P, V, T, H, W, 3)`` in ``[0, 1]`` that lie beside a grid; None if there are none.
+
+    Raises:
+        InputError: A damaged file.
+    """
+    path, place = grids.locate(index)
+    found = read_proposals(path, count, place)
+    return None if found is None else found.float() / 255
+
+
+def draw_measured(grids: CachedGrids, window: tuple[int, int], count: int, augment: bool, generator: torch.Generator
+                  ) -> MeasuredWindow:
+    """A window of row 0, column 0 and other rows and columns at random, in their order.
+
+    Proposals lead from row 0 and column 0, so these are always in it. Kept proposals are taken where there are some.
+
+    Args:
+        grids: A cache.
+        window: Views and times.
+        count: Proposals a cell, see flow_proposals.PROPOSERS; 0 for none.
+        augment: Mirror, and swap colours, at random.
+        generator: Source of all choices.
+    """
+    index = int(torch.randint(len(grids), (), generator=generator))
+    frames, subject = grids.read(index)
+    rows, columns = (_with_first(n, w, generator) for n, w in zip(frames.shape[:2], window, strict=True))
+    frames, subject = frames[rows][:, columns], subject[rows][:, columns]
+    proposals = kept_proposals(grids, index, count) if count else None
+    if proposals is not None:
+        proposals = proposals[:, rows][:, :, columns]
+    elif count:
+        floats = to_float(frames)
+        proposals = PROPOSERS[count](floats[:, 0], floats[0])
+    coins = torch.rand(2, generator=generator).tolist()
+    if augment and coins[0] < 0.5:
+        frames, subject = frames.flip(3), subject.flip(3)
+        proposals = None if proposals is None else proposals.flip(4)
+    if augment and coins[1] < 0.5:
+        order = torch.randperm(3, generator=generator)
+        frames = frames[..., order]
+        if proposals is not None:  # the channels of a map mean what they mean
+            pictures, maps = proposals[:PICTURES[count]], proposals[PICTURES[count]:]
+            proposals = torch.cat([pictures[..., order], maps])
+    return MeasuredWindow(frames, subject, proposals)
+
+
+def _with_first(count: int, wanted: int, generator: torch.Generator) -> Tensor:
+    others = 1 + torch.randperm(count - 1, generator=generator)[: wanted - 1].sort().values
+    return torch.cat([torch.zeros(1, dtype=torch.long), others])

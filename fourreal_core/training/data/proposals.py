@@ -1,0 +1,94 @@
+"""What flow proposes for a cache's grids, measured once and kept beside its shards; resumable, like the cache."""
+
+from __future__ import annotations
+
+import concurrent.futures
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ...errors import InputError
+from ...media.files import whole_file
+from ...progress import OnStep, no_progress
+from ...tracking.flow_proposals import PROPOSERS
+from ..scenes.grids import to_float
+from .cache import CachedGrids, one_thread
+
+FORMAT = "fourreal-grid-proposals"
+
+
+def propose_cache(folder: Path | str, split: str, count: int, workers: int = 1, on_step: OnStep = no_progress) -> int:
+    """Measures proposals for every shard of a cache that has none yet; killed at any moment it goes on from there.
+
+    Args:
+        folder: Of the cache.
+        split: Whose grids.
+        count: Proposals a cell, see flow_proposals.PROPOSERS.
+        workers: Processes; 0 works in this one.
+        on_step: Called after every shard.
+
+    Returns:
+        How many shards were done now.
+
+    Raises:
+        InputError: No such cache, or no such number of proposals.
+    """
+    if count not in PROPOSERS:
+        raise InputError(f"{count} proposals", "one of " + ", ".join(map(str, PROPOSERS)), "choose one of them")
+    grids = CachedGrids(folder, split)
+    todo = [path for path, _ in grids.shards if not proposal_path(path, count).exists()]
+    done, total = len(grids.shards) - len(todo), len(grids.shards)
+    if workers < 1:
+        for path in todo:
+            _propose_shard(path, count)
+            done += 1
+            on_step(done, total)
+        return len(todo)
+    import multiprocessing
+
+    context = multiprocessing.get_context("spawn")  # a forked child would inherit half of torch's threads
+    with concurrent.futures.ProcessPoolExecutor(workers, context, one_thread) as pool:
+        try:
+            for future in concurrent.futures.as_completed([pool.submit(_propose_shard, path, count) for path in todo]):
+                future.result()
+                done += 1
+                on_step(done, total)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return len(todo)
+
+
+def proposal_path(shard: Path, count: int) -> Path:
+    """Where the proposals of a shard lie."""
+    return shard.with_name(f"{shard.stem}.proposals{count}")
+
+
+def read_proposals(shard: Path, count: int, index: int) -> Tensor | None:
+    """Proposals ``(P, V, T, H, W, 3)`` uint8 of one grid of a shard; None where none are kept.
+
+    Raises:
+        InputError: A damaged file.
+    """
+    path = proposal_path(shard, count)
+    if not path.exists():
+        return None
+    try:
+        with safe_open(path, framework="pt") as file:
+            return file.get_slice("proposals")[index : index + 1][0]
+    except (SafetensorError, OSError) as err:
+        raise InputError(f"{path.name} can't be read ({err})", "a whole file", "remove it and propose again") from err
+
+
+def _propose_shard(shard: Path, count: int) -> None:
+    with safe_open(shard, framework="pt") as file:
+        cells = file.get_tensor("cells")
+    made = []
+    for grid in cells:
+        frames = to_float(grid)
+        made.append((PROPOSERS[count](frames[:, 0], frames[0]) * 255).round().to(torch.uint8))
+    with whole_file(proposal_path(shard, count)) as part:
+        save_file({"proposals": torch.stack(made)}, part, {"format": FORMAT})

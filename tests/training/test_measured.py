@@ -1,0 +1,144 @@
+"""Proposals kept beside a cache, windows with what was measured of them, and losses on the subject and in decibels."""
+
+from __future__ import annotations
+
+import math
+import shutil
+
+import pytest
+import torch
+
+from fourreal_core.cli import main
+from fourreal_core.errors import InputError
+from fourreal_core.tracking.flow_proposals import PROPOSERS
+from fourreal_core.training.batches import is_measured, make_batch
+from fourreal_core.training.data.cache import CachedGrids
+from fourreal_core.training.data.measured import draw_measured, kept_proposals
+from fourreal_core.training.data.proposals import proposal_path, propose_cache
+from fourreal_core.training.objective import LEAST_ERROR, grid_loss, training_loss
+from fourreal_core.training.scenes.grids import to_float
+from fourreal_core.training.trainer import train_stage
+
+
+def rng(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.fixture
+def proposed(tiny_cache, tmp_path):
+    """A copy of the cache with witnessed proposals beside its first shard."""
+    folder = tmp_path / "proposed"
+    shutil.copytree(tiny_cache, folder)
+    steps = []
+    assert propose_cache(folder, "train", 4, 0, lambda done, total, preview=None: steps.append((done, total))) == 2
+    assert steps == [(1, 2), (2, 2)]
+    return folder
+
+
+def test_kept_proposals_are_what_the_clips_say(proposed) -> None:
+    grids = CachedGrids(proposed)
+    for index in (0, 3):
+        frames = to_float(grids.read(index)[0])
+        made = PROPOSERS[4](frames[:, 0], frames[0])
+        assert (kept_proposals(grids, index, 4) - made).abs().max() <= 0.5 / 255 + 1e-6  # 8 bits
+    assert kept_proposals(grids, 0, 3) is None
+
+
+def test_proposing_goes_on_with_what_is_missing(proposed) -> None:
+    paths = [proposal_path(path, 4) for path, _ in CachedGrids(proposed).shards]
+    before = paths[0].stat().st_mtime_ns
+    paths[1].unlink()
+    assert propose_cache(proposed, "train", 4, 0) == 1
+    assert paths[1].exists() and paths[0].stat().st_mtime_ns == before
+    with pytest.raises(InputError, match="one of 2, 3, 4"):
+        propose_cache(proposed, "train", 7, 0)
+
+
+def test_a_damaged_file_is_named(proposed) -> None:
+    grids = CachedGrids(proposed)
+    path = proposal_path(grids.shards[0][0], 4)
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(InputError, match="propose again"):
+        kept_proposals(grids, 0, 4)
+
+
+def test_the_command_proposes(tiny_cache, tmp_path) -> None:
+    folder = tmp_path / "cache"
+    shutil.copytree(tiny_cache, folder)
+    assert main(["data", "propose", "-o", str(folder), "--kind", "flow", "--workers", "0", "--quiet"]) == 0
+    assert kept_proposals(CachedGrids(folder), 0, 2) is not None
+    assert main(["data", "propose", "-o", str(tmp_path / "nothing"), "--quiet"]) == 2
+
+
+def test_windows_keep_the_given_cells_and_belong_together(proposed) -> None:
+    grids = CachedGrids(proposed)
+    mirrored = 0
+    for seed in range(12):
+        plain = draw_measured(grids, (2, 2), 4, False, rng(seed))
+        assert plain.frames.shape == (2, 2, 16, 16, 3) and plain.proposals.shape == (4, 2, 2, 16, 16, 3)
+        given = plain.frames.float() / 255
+        for picture in plain.proposals[:3]:
+            assert torch.equal(picture[0], given[0]) and torch.equal(picture[:, 0], given[:, 0])
+        turned = draw_measured(grids, (2, 2), 4, True, rng(seed))
+        flipped = turned.frames.flip(3).sort(-1).values.equal(plain.frames.sort(-1).values)
+        mirrored += flipped
+        back = turned.proposals.flip(4) if flipped else turned.proposals
+        # colours may trade places in pictures, and never in the map
+        assert torch.equal(back[3], plain.proposals[3])
+        assert torch.equal(back[:3].sort(-1).values, plain.proposals[:3].sort(-1).values)
+        assert torch.equal(turned.subject.flip(3) if flipped else turned.subject, plain.subject)
+    assert 0 < mirrored < 12
+
+
+def test_batches_show_kept_proposals(tiny, proposed) -> None:
+    config = tiny("finetune4d", model__proposals=4, train__proposal="witnessed", train__windows=((3, 3),),
+                  train__subject_weight=0.5, data__cache=proposed.as_posix())
+    batch = make_batch(config, CachedGrids(proposed), 0, range(2))
+    assert batch.proposals.shape == (2, 3, 3, 4, 16, 16, 3) and batch.subject.shape == (2, 3, 3, 16, 16)
+    assert torch.equal(batch.proposals[:, :, :, 0][batch.known], batch.frames[batch.known])
+    assert not batch.proposals[:, :, :, 3][batch.known].any()
+
+
+def test_a_subject_needs_its_outline(tiny, tiny_cache) -> None:
+    config = tiny("pseudo4d", train__subject_weight=0.5)
+    with pytest.raises(InputError, match="set it to 0"):
+        is_measured(config, CachedGrids(tiny_cache))
+
+
+def test_the_error_on_the_subject_by_hand() -> None:
+    truth, noise, known = torch.zeros(1, 1, 2, 3, 4, 4), torch.zeros(1, 1, 2, 3, 4, 4), torch.tensor([[[True, False]]])
+    subject = torch.zeros(1, 1, 2, 4, 4, dtype=torch.bool)
+    subject[0, 0, 1, :2, :2] = True  # 4 of 16 pixels of the unknown cell
+    drawn = torch.zeros_like(truth)
+    drawn[0, 0, 1, :, :2, :2] = 2.0
+    assert grid_loss(drawn, truth, noise, known, "clean").item() == pytest.approx(1.0)
+    assert grid_loss(drawn, truth, noise, known, "clean", subject).item() == pytest.approx(4.0)
+    # latents of half the size: a latent pixel counts by its share
+    assert grid_loss(drawn[..., ::2, ::2], truth[..., ::2, ::2], noise[..., ::2, ::2], known, "clean",
+                     subject).item() == pytest.approx(4.0)
+    nothing = grid_loss(drawn, truth, noise, known, "clean", torch.zeros_like(subject))
+    assert nothing.item() == pytest.approx(1.0)  # measured as a whole
+
+
+def test_decibels_weigh_grids_alike(tiny, proposed) -> None:
+    config = tiny("finetune4d", train__decibels=True, train__subject_weight=0.25, train__windows=((3, 3),),
+                  data__cache=proposed.as_posix())
+    batch = make_batch(config, CachedGrids(proposed), 0, range(2))
+    clean = torch.zeros(2, 3, 3, 3, 16, 16)
+    drawn = torch.tensor([0.1, 0.2])[:, None, None, None, None, None].expand_as(clean).clone().requires_grad_()
+    loss = training_loss(drawn, clean, clean, batch, "clean", config.train)
+    for found, error in zip(loss, (0.01, 0.04), strict=True):  # the same everywhere, so on the subject too
+        assert found.item() == pytest.approx(math.log(error + LEAST_ERROR), abs=1e-4)
+    loss.sum().backward()
+    # the slope of log(d^2) is 2 / d in total: the better grid pulls twice as much
+    pulls = drawn.grad.flatten(1).sum(1)
+    assert (pulls[0] / pulls[1]).item() == pytest.approx(2, rel=1e-2)
+
+
+def test_a_refiner_with_doubts_trains_and_is_measured(tiny, proposed) -> None:
+    propose_cache(proposed, "validation", 4, 0)
+    config = tiny("finetune4d", model__proposals=4, model__conv_depth=1, model__lead=4.0, train__proposal="witnessed",
+                  train__trains="all", train__decibels=True, train__subject_weight=0.5,
+                  data__cache=proposed.as_posix())
+    report = train_stage(config)
+    assert math.isfinite(report["loss"]) and 5 < report["psnr"] < 60

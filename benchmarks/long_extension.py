@@ -38,7 +38,13 @@ from fourreal_core.sampling.extend import StartClips, extend, model_completer  #
 from fourreal_core.sampling.flow import FlowOptions  # noqa: E402
 from fourreal_core.sampling.stores import ChunkStore, MemoryStore  # noqa: E402
 from fourreal_core.tracking.flow import DisFlow, warp  # noqa: E402
-from fourreal_core.tracking.flow_proposals import PROPOSERS, flows_of_first  # noqa: E402
+from fourreal_core.tracking.flow_proposals import (  # noqa: E402
+    DOUBT_GRAYS,
+    PICTURES,
+    PROPOSERS,
+    believed_blend,
+    flows_of_first,
+)
 from fourreal_core.training.scenes.grids import GridOptions, make_grid, to_float  # noqa: E402
 
 VIEWS, KEEP = 8, 4
@@ -55,7 +61,7 @@ def chunk_proposals(clips: Tensor, column: Tensor, store: ChunkStore, far: bool,
         store: With the chunks before.
         far: Whether column 0 says how a view sees the row.
         codec: Frames to latents.
-        count: How many the model takes, see flow_proposals.PROPOSERS; the last of them is the row seen from the view.
+        count: How many the model takes, see flow_proposals.PROPOSERS.
     """
     first = flows_of_first(column, DisFlow())[1]
 
@@ -67,13 +73,23 @@ def chunk_proposals(clips: Tensor, column: Tensor, store: ChunkStore, far: bool,
         moved_times = [last, *(t for t in times if t > last)]
         moved = PROPOSERS[count](kept, clips[moved_times])
         if far and last > 0:
-            moved[-1] = torch.stack([torch.from_numpy(np.stack([warp(f.numpy(), first[v]) for f in clips[moved_times]]))
-                                  for v in views]).clamp(0, 1)
+            moved = with_seen(moved, torch.stack([torch.from_numpy(np.stack([
+                warp(f.numpy(), first[v]) for f in clips[moved_times]])) for v in views]).clamp(0, 1))
         made = kept[None, :, None].repeat(count, 1, len(times), 1, 1, 1)  # earlier times are known cells
         made[:, :, [times.index(t) for t in moved_times]] = moved
         return codec.encode(made).movedim(0, 2).flatten(2, 3)[None]
 
     return proposals
+
+
+def with_seen(proposals: Tensor, seen: Tensor) -> Tensor:
+    """Proposals ``(P, V, T, H, W, 3)`` with another picture of how the row is seen ``(V, T, H, W, 3)``."""
+    found = proposals.clone()
+    found[PICTURES[len(found)] - 1] = seen
+    if len(found) == 4:
+        costs = [found[3, ..., k].numpy() * DOUBT_GRAYS for k in (0, 1)]
+        found[0] = torch.from_numpy(believed_blend([found[1].numpy(), found[2].numpy()], costs))
+    return found
 
 
 @torch.no_grad()

@@ -9,7 +9,7 @@ of it exists for pictures too small for that; a refiner takes them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -133,12 +133,25 @@ def witnessed_proposals(freeze_time: Tensor, fixed_view: Tensor, engine: FlowEng
     known[0] = known[:, 0] = True
     flows = CellFlows(frames, known, engine)
     made, costs, misses = zip(*(_settled_cells(flows, frames, axis, options) for axis in (0, 1)), strict=True)
-    shares = [np.exp(-np.minimum(cost / options.doubt_gray, 60))[..., None] for cost in costs]
-    blend = (shares[0] * made[0] + shares[1] * made[1]) / (shares[0] + shares[1])
+    blend = believed_blend(made, costs, options)
     doubt = np.stack([costs[0] / DOUBT_GRAYS, costs[1] / DOUBT_GRAYS, (misses[0] + misses[1]) / 2 / DOUBT_PX], -1)
     out = torch.from_numpy(np.stack([blend, *made, doubt]).astype(np.float32)).clamp(0, 1)
     out[:3, :, 0], out[:3, 0] = freeze_time.to(out), fixed_view.to(out)
     return out
+
+
+def believed_blend(pictures: Sequence[NDArray[np.float32]], costs: Sequence[NDArray[np.float32]],
+                   options: SettlingOptions | None = None) -> NDArray[np.float32]:
+    """Two pictures ``(..., H, W, 3)`` blended; one counts 1/e as much for every ``doubt_gray`` by which it costs more.
+
+    Args:
+        pictures: Both.
+        costs: ``(..., H, W)`` of both in grey levels of 255.
+        options: See SettlingOptions.
+    """
+    doubt = (options or SettlingOptions()).doubt_gray
+    shares = [np.exp(-np.minimum(cost / doubt, 60))[..., None] for cost in costs]
+    return (shares[0] * pictures[0] + shares[1] * pictures[1]) / (shares[0] + shares[1])
 
 
 def _settled_cells(flows: CellFlows, frames: Tensor, axis: int, options: SettlingOptions

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import math
 import sys
 from pathlib import Path
 
@@ -44,6 +45,15 @@ def test_proposals_start_from_the_last_finished_column(benchmark):
     # flat pictures: no flow, so the first is what was made last and the second is the row's own frame
     assert float(made[2, at, 0].mean()) == pytest.approx(0.75, abs=1e-5)
     assert float(made[2, at, 1].mean()) == pytest.approx(0.5, abs=1e-5)
+
+
+def test_another_seen_picture_changes_the_blend_by_its_doubt(benchmark):
+    proposals = torch.zeros(4, 1, 1, 2, 2, 3)
+    proposals[1], proposals[3, ..., 1] = 0.5, 0.25  # the seen picture costs 8 grey levels more than the moved one
+    made = benchmark.with_seen(proposals, torch.ones(1, 1, 2, 2, 3))
+    share = math.exp(-8 / 5)
+    torch.testing.assert_close(made[0], torch.full_like(made[0], (0.5 + share) / (1 + share)))
+    assert (made[2] == 1).all() and torch.equal(made[[1, 3]], proposals[[1, 3]])
 
 
 def test_runs_are_kept_and_read_by_chunk(benchmark, tmp_path, monkeypatch, capsys):

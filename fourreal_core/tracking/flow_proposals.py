@@ -19,10 +19,13 @@ from torch import Tensor
 
 from ..errors import InputError
 from .cell_flows import CellFlow, CellFlows
+from .enlarged_flow import EnlargedFlow
 from .flow import DisFlow, Flow, FlowEngine, chain, to_gray, warp
 from .long_flow import LongFlowOptions, choose_flow, ways_of_measuring
 from .witness import Witness, best_candidate, blurred, share_of_new
 
+SMALL_PX = 96
+"""Width up to which pictures are enlarged twice while the flows of settled proposals are measured."""
 DOUBT_GRAYS, DOUBT_PX = 32.0, 8.0
 """What counts as 1 in the map of witnessed proposals: grey levels of 255, and pixels of forward-backward error."""
 INVERSIONS = 6
@@ -92,7 +95,7 @@ def settled_proposals(freeze_time: Tensor, fixed_view: Tensor, engine: FlowEngin
     Args:
         freeze_time: ``(V, H, W, 3)`` in ``[0, 1]``, column 0.
         fixed_view: ``(T, H, W, 3)``, row 0; its first frame is that of the freeze-time clip.
-        engine: Measures flow; OpenCV's DIS if None.
+        engine: Measures flow; OpenCV's DIS if None, for pictures of at most SMALL_PX on enlarged ones.
         options: See SettlingOptions.
 
     Returns:
@@ -131,6 +134,8 @@ def witnessed_proposals(freeze_time: Tensor, fixed_view: Tensor, engine: FlowEng
     frames[:, 0], frames[0] = freeze_time, fixed_view
     known = torch.zeros(views, times, dtype=torch.bool)
     known[0] = known[:, 0] = True
+    if engine is None and freeze_time.shape[2] <= SMALL_PX:
+        engine = EnlargedFlow()
     flows = CellFlows(frames, known, engine)
     made, costs, misses = zip(*(_settled_cells(flows, frames, axis, options) for axis in (0, 1)), strict=True)
     blend = believed_blend(made, costs, options)

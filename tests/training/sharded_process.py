@@ -1,4 +1,4 @@
-"""One of two processes that train a model whose weights are spread over both, save it half-way, and go on in a new one."""
+"""One of two processes that train a model spread over both, save it half-way, and go on in a new one."""
 
 from __future__ import annotations
 

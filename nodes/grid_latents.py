@@ -14,6 +14,7 @@ from ..fourreal_core.progress import OnStep, no_progress
 from .host_models.host_model import HostModel, KnownCells
 from .host_models.registry import host_model
 from .lone_frames import encode_alone
+from .remedies import naming
 
 GREY = 0.5
 
@@ -34,7 +35,8 @@ class GridLatents:
         """Raises InputError where there is nothing to complete, or the model doesn't take the frames' size."""
         from ..fourreal_core.sampling.known_cells import check_completable
 
-        check_completable(grid.known[None])
+        with naming("'Frame Grid from Videos'"):
+            check_completable(grid.known[None])
         steps = [self._vae.spacial_compression_encode() * patch for patch in self.family.patch_size()]
         if any(side % step for side, step in zip(grid.size, steps, strict=True)):
             fitting = [max(step, round(side / step) * step) for side, step in zip(grid.size, steps, strict=True)]

@@ -136,13 +136,23 @@ def check_conditioning_refuses_grids_without_a_task() -> None:
     execute = node("freeze_time_conditioning", "FreezeTimeConditioning").execute
     model, text = families.build("wan_t2v", torch.float32), families.conditioning("wan_t2v", 3)
     every = torch.ones(VIEWS, TIMES, dtype=torch.bool)
-    with refused("every cell is known"):
+    place = "change 'Frame Grid from Videos'"
+    with refused("every cell is known", place):
         execute(model, FakeVae(16), grid(known=every), text, text)
-    with refused("no cell is known"):
+    with refused("no cell is known", place):
         execute(model, FakeVae(16), grid(known=~every), text, text)
+    for cells, what in ((every[:1], "1 view"), (every[:, :1], "1 time")):
+        whole = grid()
+        piece = type(whole)(whole.frames[:len(cells), :cells.shape[1]], cells & whole.known[:1, :1], whole.valid)
+        with refused(f"a grid of {what}", place):
+            execute(model, FakeVae(16), piece, text, text)
+        for name in ("sampler", "extend_grid"):
+            whole_job = node(name, {"sampler": "ParallelSyncSampler", "extend_grid": "ExtendGrid"}[name])
+            with refused(f"a grid of {what}", place):
+                whole_job.execute(model, FakeVae(16), piece, text, text)
     with refused("frames of 36 x 36 pixels", "multiples of 16 x 16, such as 32 x 32", "'Frame Grid from Videos'"):
         execute(model, FakeVae(16), grid(size=36), text, text)
-    with refused("a VAE that makes latents", "load the VAE that belongs to the model"):
+    with refused("a VAE that makes latents", "the VAE that belongs to the model", "'Load VAE'"):
         execute(model, FakeVae(48), grid(), text, text)
 
 

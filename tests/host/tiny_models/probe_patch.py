@@ -16,12 +16,13 @@ from typing import Any  # noqa: E402
 
 import comfy.model_management  # noqa: E402
 import comfy.sample  # noqa: E402
+import comfy.samplers  # noqa: E402
 import families  # noqa: E402
 import folder_paths  # noqa: E402
 import torch  # noqa: E402
 from checks import apply_sync, left_over, prepared, refused, run_checks  # noqa: E402
 from families import TIMES, VIEWS  # noqa: E402
-from grids import grid_videos, largest_difference, sampled, streams  # noqa: E402
+from grids import CFG, custom_advanced, grid_videos, guided, largest_difference, sampled, streams  # noqa: E402
 
 
 def check_cancelling_ends_both_streams() -> None:
@@ -252,6 +253,26 @@ def check_half_precision_runs() -> None:
             assert out.isfinite().all()
             # weights that start at zero: the untrained rule, whatever type the model computes in
             assert torch.equal(out, sampled(name, apply_sync(model, variant="hard"), videos, "one_call"))
+
+
+def check_guiders_of_any_number_of_prompts() -> None:
+    from comfy_extras import nodes_custom_sampler
+
+    model, videos = streams(families.build("wan_t2v"), "soft"), grid_videos("wan_t2v")
+    positive, negative = families.conditioning("wan_t2v", 3), families.conditioning("wan_t2v", 4)
+    single = comfy.samplers.CFGGuider(model)
+    single.set_conds(positive, negative)
+    single.set_cfg(1.0)
+    basic = nodes_custom_sampler.Guider_Basic(model)
+    basic.set_conds(positive)
+    both = nodes_custom_sampler.Guider_DualCFG(model)
+    both.set_conds(positive, positive, negative)
+    both.set_cfg(2.0, CFG)
+    two = custom_advanced(model, positive, negative, videos)
+    # computed in float64 and rounded to float32 at each step
+    assert largest_difference(guided(model, both, videos), two) < 1e-6
+    one = guided(model, single, videos)
+    assert torch.equal(guided(model, basic, videos), one) and largest_difference(one, two) > 1e-4
 
 
 def check_weights_are_not_fetched_ahead() -> None:

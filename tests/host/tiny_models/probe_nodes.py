@@ -128,6 +128,10 @@ def check_a_proposal_fills_unknown_cells() -> None:
     for made in (filled, from_grid):
         assert torch.equal(made.movedim(1, -1)[known], plain.movedim(1, -1)[known])
         assert made[1, :, 1].std() > 1e-3
+    text = families.conditioning("wan_t2v", 3)
+    for name in (("sampler", "ParallelSyncSampler"), ("extend_grid", "ExtendGrid")):
+        with refused("a denoise of 0.6 and no proposal", "'Render 4D Scene'"):
+            node(*name).execute(families.build("wan_t2v", torch.float32), FakeVae(16), grid(), text, text, denoise=0.6)
     with refused("a proposal of 5 cells for a grid of 3 views and 4 times"):
         prepared("wan_t2v", proposal=guess[:5])
 

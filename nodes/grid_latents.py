@@ -74,9 +74,9 @@ class GridLatents:
         shown = shown_proposals(frames, known, self.family.proposals, given)
         guesses = shown if shown is not None else given[None] if given is not None else frames[None][:0]
         inside, outside = known.nonzero().tolist(), (~known).nonzero().tolist()
-        pictures = [torch.full_like(frames[0, 0], GREY), *(guess[v, t] for guess in guesses for v, t in outside)]
+        pictures = [guess[v, t] for guess in guesses for v, t in outside]
         pictures += [frames[v, t] for v, t in inside] if known_latents is None else []
-        grey, *others = self.encode(pictures, on_step)
+        *others, grey = self.encode([*pictures, torch.full_like(frames[0, 0], GREY)], on_step)
         made, encoded = others[:len(guesses) * len(outside)], others[len(guesses) * len(outside):]
         zero = self._format.process_out(torch.zeros_like(grey[None, :, None]))[0, :, 0]
         latents = zero.repeat(max(len(guesses), 1), *known.shape, 1, 1, 1)

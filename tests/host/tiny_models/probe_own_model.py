@@ -116,7 +116,7 @@ def check_nodes_that_shift_the_schedule() -> None:
 def check_proposals() -> None:
     given, guess = grid(), torch.rand(12, 32, 32, 3, generator=torch.Generator().manual_seed(3))
     shown = core("sampling.shown_proposals").shown_proposals
-    for count in (0, 1, 2):
+    for count in (0, 1, 2, 3):
         own = random_model(proposals=count)
         model, vae = loaded(own)
         for proposal in (None, guess):

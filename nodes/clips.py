@@ -49,13 +49,15 @@ def matching_clips(freeze_time: Tensor, fixed_view: Tensor) -> tuple[Tensor, Ten
     for name, clip, why in (("freeze-time", freeze_time, "one view has no parallax"),
                             ("fixed-view", fixed_view, "one moment has no motion")):
         if clip.shape[0] < 2:
-            raise InputError(f"the {name} clip has 1 frame ({why})", "at least 2", "choose a longer clip")
+            raise InputError(f"the {name} clip has 1 frame ({why})", "at least 2",
+                             "choose a longer clip in its 'Load Video'")
     (h, w), (fh, fw) = freeze_time.shape[1:3], fixed_view.shape[1:3]
     if (h, w) == (fh, fw):
         return freeze_time, fixed_view
     if abs((fw / fh) / (w / h) - 1) > ASPECT_TOLERANCE:
         raise InputError(f"a freeze-time clip of {w} x {h} and a fixed-view clip of {fw} x {fh} pixels",
-                         f"aspect ratios within {ASPECT_TOLERANCE:.0%} of each other", "crop one of them")
+                         f"aspect ratios within {ASPECT_TOLERANCE:.0%} of each other",
+                         "crop one of them before 'Frame Grid from Videos'")
     log.warning("the fixed-view clip is %d x %d pixels and the freeze-time clip %d x %d; the fixed-view clip is "
                 "resized", fw, fh, w, h)
     return freeze_time, resized(fixed_view, (h, w))

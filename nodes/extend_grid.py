@@ -15,7 +15,7 @@ from ..fourreal_core.grid import FrameGrid
 from ..fourreal_core.progress import no_progress
 from .compat import advanced, schema
 from .freeze_time_conditioning import check_prompts, prompt_inputs, proposal_frames, proposal_input
-from .grid_sampling import SamplerSettings, sampler_inputs
+from .grid_sampling import SamplerSettings, check_start, sampler_inputs
 from .lone_frames import decode_alone
 from .parallel_sync import SyncSettings, synchronized
 from .placement import plain_tensors
@@ -93,7 +93,8 @@ def extended(model: Any, vae: Any, grid: FrameGrid, prompts: tuple[Any, Any], se
         given: A proposal ``(V, T, H, W, 3)``, or None.
 
     Raises:
-        InputError: What 'Freeze-Time Conditioning' refuses, or windows without room for new cells.
+        InputError: What 'Freeze-Time Conditioning' refuses, windows without room for new cells, or a denoise below 1
+            with nothing to start from.
     """
     from ..fourreal_core.sampling.extend import GivenFrames, extend
     from ..fourreal_core.sampling.stores import FolderStore
@@ -106,6 +107,7 @@ def extended(model: Any, vae: Any, grid: FrameGrid, prompts: tuple[Any, Any], se
         model = synchronized(model, SyncSettings())
     latents = GridLatents(model, vae)
     check_prompts(latents.family, *prompts)
+    check_start(settings, latents.family, given)
     latents.check(grid)
     start = _encoded(latents, grid)
     plan = _plan(grid, options, start)

@@ -14,6 +14,7 @@ from ..fourreal_core.progress import OnStep, no_progress
 from .host_models.host_model import HostModel, KnownCells
 from .host_models.registry import host_model
 from .lone_frames import encode_alone
+from .remedies import naming
 
 GREY = 0.5
 
@@ -34,7 +35,8 @@ class GridLatents:
         """Raises InputError where there is nothing to complete, or the model doesn't take the frames' size."""
         from ..fourreal_core.sampling.known_cells import check_completable
 
-        check_completable(grid.known[None])
+        with naming("'Frame Grid from Videos'"):
+            check_completable(grid.known[None])
         steps = [self._vae.spacial_compression_encode() * patch for patch in self.family.patch_size()]
         if any(side % step for side, step in zip(grid.size, steps, strict=True)):
             fitting = [max(step, round(side / step) * step) for side, step in zip(grid.size, steps, strict=True)]
@@ -72,9 +74,9 @@ class GridLatents:
         shown = shown_proposals(frames, known, self.family.proposals, given)
         guesses = shown if shown is not None else given[None] if given is not None else frames[None][:0]
         inside, outside = known.nonzero().tolist(), (~known).nonzero().tolist()
-        pictures = [torch.full_like(frames[0, 0], GREY), *(guess[v, t] for guess in guesses for v, t in outside)]
+        pictures = [guess[v, t] for guess in guesses for v, t in outside]
         pictures += [frames[v, t] for v, t in inside] if known_latents is None else []
-        grey, *others = self.encode(pictures, on_step)
+        *others, grey = self.encode([*pictures, torch.full_like(frames[0, 0], GREY)], on_step)
         made, encoded = others[:len(guesses) * len(outside)], others[len(guesses) * len(outside):]
         zero = self._format.process_out(torch.zeros_like(grey[None, :, None]))[0, :, 0]
         latents = zero.repeat(max(len(guesses), 1), *known.shape, 1, 1, 1)

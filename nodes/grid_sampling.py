@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import comfy.sample
 import comfy.samplers
@@ -12,7 +12,11 @@ import comfy.utils
 from comfy_api.latest import io
 from torch import Tensor
 
+from ..fourreal_core.errors import InputError
 from .freeze_time_conditioning import Prepared
+
+if TYPE_CHECKING:
+    from .host_models.host_model import HostModel
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,14 @@ def sampler_inputs() -> list[io.Input]:
         io.Float.Input("denoise", default=defaults.denoise, min=0.0, max=1.0, step=0.01, tooltip="Below 1 the unknown "
                        "cells start from the proposal."),
     ]
+
+
+def check_start(settings: SamplerSettings, family: HostModel, proposal: Any) -> None:
+    """Raises InputError where the unknown cells would start from nothing that has been proposed."""
+    if settings.denoise < 1 and proposal is None and not family.proposals:
+        raise InputError(f"a denoise of {settings.denoise:g} and no proposal to start from",
+                         "a proposal, or a denoise of 1",
+                         "connect the grid of 'Render 4D Scene' to proposal, or set denoise to 1")
 
 
 def sample(model: Any, made: Prepared, noise: Tensor, settings: SamplerSettings,

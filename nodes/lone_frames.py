@@ -30,7 +30,8 @@ def encode_alone(vae: Any, frames: Sequence[Tensor], channels: int, on_step: OnS
         latent = latent[:, :, None] if latent.ndim == 4 else latent
         if latent.shape[:3] != (1, channels, 1):
             raise InputError(f"a VAE that makes latents of shape {tuple(latent.shape)}", f"{channels} channels and one "
-                             "frame for one picture, as the model takes", "load the VAE that belongs to the model")
+                             "frame for one picture, as the model takes",
+                             "load the VAE that belongs to the model with 'Load VAE'")
         latents.append(latent)
         on_step(index + 1, len(frames), frame)
     return latents

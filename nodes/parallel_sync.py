@@ -11,6 +11,7 @@ from comfy_api.latest import io
 
 from ..fourreal_core.errors import InputError
 from .compat import advanced, schema
+from .remedies import naming
 from .sync_files import NONE, file_path, list_files
 
 AUTO = "auto"
@@ -132,7 +133,8 @@ def _trained(path: Any, base: Iterable[Any], variant: str, layers: int) -> Any:
     from ..fourreal_core.model.fingerprint import fingerprint
     from ..fourreal_core.model.sync_file import load_sync
 
-    sync = load_sync(path, fingerprint(base))
+    with naming("sync_weights, or the node that loads the model"):
+        sync = load_sync(path, fingerprint(base))
     if sync.spec.layers != layers or variant not in (AUTO, sync.spec.variant.removesuffix("_trained")):
         raise InputError(f"sync weights {path.name} of the variant {sync.spec.variant.split('_')[0]!r} for "
                          f"{sync.spec.layers} layers", f"the variant {variant!r} for {layers} layers",

@@ -10,6 +10,7 @@ from ..fourreal_core.errors import InputError
 from ..fourreal_core.grid import FrameGrid
 from ..fourreal_core.splats.scene import Scene4D
 from .compat import advanced, block, schema
+from .compilation import compile_first
 from .export.host_splat import cameras_from_info
 from .placement import compute_device, place, plain_tensors
 from .progress import HostProgress
@@ -73,6 +74,7 @@ class RenderScene(io.ComfyNode):
         if mode == CAMERA and camera_info is None:
             raise InputError("no camera", "a camera_info", "connect one, or choose another mode")
         on_step, device = HostProgress().part(), compute_device(scene, grid)
+        compile_first(device, gradients=False)
         with plain_tensors():
             scene = place(scene, device)
             if mode == COMPLETE_GRID:

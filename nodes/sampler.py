@@ -12,7 +12,7 @@ from ..fourreal_core.grid import FrameGrid
 from .compat import schema
 from .decode_latent import decoded
 from .freeze_time_conditioning import prepare, prompt_inputs, proposal_input
-from .grid_sampling import SamplerSettings, sample, sampler_inputs
+from .grid_sampling import SamplerSettings, check_start, sample, sampler_inputs
 from .parallel_sync import AUTO, SyncSettings, sync_inputs, synchronized
 from .sync_files import NONE
 from .wires import GridWire
@@ -50,10 +50,13 @@ class ParallelSyncSampler(io.ComfyNode):
                 last_layer: int = -1, highest_noise: float = 1.0, lowest_noise: float = 0.0,
                 proposal: Any = None) -> io.NodeOutput:
         """See ComfyNode."""
+        from .host_models.registry import host_model
+
         model = synchronized(model, SyncSettings(variant, sync_weights, first_layer, last_layer, highest_noise,
                                                  lowest_noise))
-        made = prepare(model, vae, grid, positive, negative, proposal)
         settings = SamplerSettings(seed, steps, cfg, sampler_name, scheduler, denoise)
+        check_start(settings, host_model(model), proposal)
+        made = prepare(model, vae, grid, positive, negative, proposal)
         noise = comfy.sample.prepare_noise(made.latent["samples"], seed)
         samples = sample(model, made, noise, settings, latent_preview.prepare_callback(model, steps))
         latent = {**made.latent, "samples": samples}

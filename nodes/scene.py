@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import torch
 from comfy_api.latest import io
 
 from ..fourreal_core.grid import FrameGrid
 from ..fourreal_core.splats.scene import Scene4D
 from .compat import schema
+from .compilation import compile_first
 from .placement import compute_device, place, plain_tensors
 from .progress import HostProgress
 from .wires import ClipTracks, GridWire, SceneWire, TracksWire
@@ -32,6 +34,8 @@ class CanonicalSplats(io.ComfyNode):
         """See ComfyNode."""
         from ..fourreal_core.splats.canonical import canonical_scene
 
+        if tracks.views.depth is None:  # it is rendered then
+            compile_first(torch.device("cpu"), gradients=False)
         with plain_tensors():
             return io.NodeOutput(canonical_scene(tracks.views, tracks.times.frames))
 
@@ -58,6 +62,7 @@ class PruneFloaters(io.ComfyNode):
         from ..fourreal_core.splats.floaters import prune_floaters
 
         progress, device = HostProgress(), compute_device(scene, grid)
+        compile_first(device, gradients=True)
         with plain_tensors(gradients=True):
             pruned = prune_floaters(place(scene, device), grid.freeze_time.to(device), grid.valid.to(device),
                                     on_step=progress.part())
@@ -98,6 +103,7 @@ class FitDeformation(io.ComfyNode):
         from ..fourreal_core.splats.fit import FitOptions, fit_deformation
 
         progress, device = HostProgress(), compute_device(scene, grid)
+        compile_first(device, gradients=True)
         with plain_tensors(gradients=True):
             times = place(tracks.times, device) if tracks is not None else None
             fitted = fit_deformation(place(scene, device), place(grid, device), times,

@@ -60,7 +60,8 @@ class TwoStreams:
     def __post_init__(self) -> None:
         if not 0 <= self.lowest_level <= self.highest_level <= 1:
             raise InputError(f"noise levels from {self.lowest_level:g} to {self.highest_level:g}",
-                             "0 <= lowest <= highest <= 1", "exchange them")
+                             "0 <= lowest <= highest <= 1",
+                             "exchange highest_noise and lowest_noise in 'Apply Parallel Sync'")
 
     def __call__(self, executor: Any, x: Tensor, t: Tensor, c_concat: Tensor | None = None,
                  c_crossattn: Tensor | None = None, control: Any = None,

@@ -49,6 +49,17 @@ def test_every_model_file_is_named_with_its_folder_and_source(queued: dict[str, 
             assert "https://" in notes or "comes with this extension" in line, file
 
 
+def test_the_front_end_can_fetch_what_is_missing(queued: dict[str, Any], drawn: dict[str, Any]) -> None:
+    notes = "\n".join(node["widgets_values"][0] for node in drawn["nodes"] if node["type"] in FRONT_END_ONLY)
+    for node in drawn["nodes"]:
+        if node["type"] in LOADED and node["type"] != "FourRealLoadModel":
+            (model,) = node["properties"]["models"]
+            assert model["name"] == queued[str(node["id"])]["inputs"][LOADED[node["type"]]]
+            assert f"`models/{model['directory']}/{model['name']}`" in notes
+            repository, _, path = model["url"].partition("/resolve/main/")
+            assert f"({repository})" in notes and path.rsplit("/", 1)[-1] == model["name"]
+
+
 def test_both_formats_are_the_same_graph(queued: dict[str, Any], drawn: dict[str, Any]) -> None:
     nodes = {str(node["id"]): node for node in drawn["nodes"] if node["type"] not in FRONT_END_ONLY}
     assert {i: node["type"] for i, node in nodes.items()} == {i: node["class_type"] for i, node in queued.items()}

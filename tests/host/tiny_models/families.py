@@ -57,6 +57,7 @@ FAMILIES = {
     "wan_i2v": Tiny("WAN21_I2V", WAN | {"model_type": "i2v", "in_dim": 36}),
     "wan_vace": Tiny("WAN21_Vace", WAN | {"model_type": "vace", "num_layers": 4, "vace_layers": 2, "vace_in_dim": 96}),
     "wan_camera": Tiny("WAN21_Camera", WAN | {"model_type": "camera", "in_dim": 32}, extra=_camera),
+    "wan22_camera": Tiny("WAN22_Camera", WAN | {"model_type": "camera_2.2", "in_dim": 36}, extra=_camera),
     "wan22_5b": Tiny("WAN22_T2V", WAN | {"in_dim": 48, "out_dim": 48}, channels=48),
     "ltxv": Tiny("LTXV", LTX, channels=128, extra=lambda: {"attention_mask": torch.ones(1, 6, dtype=torch.long)}),
     "ltx2": Tiny("LTXAV", LTX | {"image_model": "ltxav", "audio_attention_head_dim": 6, "audio_num_attention_heads": 2,

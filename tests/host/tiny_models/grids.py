@@ -65,7 +65,15 @@ def one_call(model: Any, positive: Any, negative: Any, videos: Videos) -> torch.
 
 
 def custom_advanced(model: Any, positive: Any, negative: Any, videos: Videos) -> torch.Tensor:
-    """The host's own SamplerCustomAdvanced node with a CFGGuider."""
+    """SamplerCustomAdvanced with a CFGGuider."""
+    guider = comfy.samplers.CFGGuider(model)
+    guider.set_conds(positive, negative)
+    guider.set_cfg(CFG)
+    return guided(model, guider, videos)
+
+
+def guided(model: Any, guider: Any, videos: Videos) -> torch.Tensor:
+    """The host's own SamplerCustomAdvanced node with some guider."""
     from comfy_extras.nodes_custom_sampler import SamplerCustomAdvanced
 
     class Given:
@@ -74,9 +82,6 @@ def custom_advanced(model: Any, positive: Any, negative: Any, videos: Videos) ->
         def generate_noise(self, latent: Any) -> torch.Tensor:
             return videos.noise
 
-    guider = comfy.samplers.CFGGuider(model)
-    guider.set_conds(positive, negative)
-    guider.set_cfg(CFG)
     sigmas = comfy.samplers.calculate_sigmas(model.get_model_object("model_sampling"), "simple", STEPS)
     node = SamplerCustomAdvanced
     run = getattr(node, "execute", None) or node().sample

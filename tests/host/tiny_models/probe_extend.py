@@ -87,7 +87,7 @@ def by_core(own: Any, given: Any, seed: int, proposals: bool = False) -> torch.T
 
 def check_an_extension_is_the_cores() -> None:
     given = grid()
-    for dit in ({}, {"subpixel": 2}, {"proposals": 2}):
+    for dit in ({}, {"subpixel": 2}, {"proposals": 2}, {"proposals": 3}):
         own = random_model(**dit)
         model, vae = loaded(own)
         with output_folder() as folder:

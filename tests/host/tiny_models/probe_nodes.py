@@ -90,8 +90,8 @@ def check_models_are_told_in_their_own_form() -> None:
             assert torch.equal(image[kept], latent["samples"][kept])
             assert image[1, :, 1].std() < 1e-6  # grey or zero where nothing is known
     both, nothing = {"concat_latent_image", "concat_mask"}, set()
-    expected = {"wan_t2v": nothing, "wan_i2v": both, "wan_camera": both, "wan22_5b": nothing, "ltxv": nothing,
-                "ltx2": nothing, "hunyuan_1": nothing, "hunyuan_i2v": both, "hunyuan_15": both,
+    expected = {"wan_t2v": nothing, "wan_i2v": both, "wan_camera": both, "wan22_camera": both, "wan22_5b": nothing,
+                "ltxv": nothing, "ltx2": nothing, "hunyuan_1": nothing, "hunyuan_i2v": both, "hunyuan_15": both,
                 "cosmos_predict2": nothing, "cosmos_predict2_i2v": nothing, "cogvideox": nothing,
                 "cogvideox_i2v": {"concat_latent_image"}, "mochi": nothing, "kandinsky5": {"concat_mask"},
                 "wan_vace": {"vace_frames", "vace_mask", "vace_strength"}}
@@ -115,7 +115,7 @@ def check_told_models_run() -> None:
         model = apply_sync(families.build(name, torch.float32))
         made = comfy.sample.sample(model, torch.randn_like(latent["samples"]), 1, 2.0, "euler", "simple", positive,
                                    negative, latent["samples"], noise_mask=latent["noise_mask"], seed=0,
-                                   disable_pbar=True) if name != "wan_camera" else latent["samples"]
+                                   disable_pbar=True) if not name.endswith("camera") else latent["samples"]
         assert made.shape == latent["samples"].shape and made.isfinite().all(), name
 
 
@@ -128,6 +128,10 @@ def check_a_proposal_fills_unknown_cells() -> None:
     for made in (filled, from_grid):
         assert torch.equal(made.movedim(1, -1)[known], plain.movedim(1, -1)[known])
         assert made[1, :, 1].std() > 1e-3
+    text = families.conditioning("wan_t2v", 3)
+    for name in (("sampler", "ParallelSyncSampler"), ("extend_grid", "ExtendGrid")):
+        with refused("a denoise of 0.6 and no proposal", "'Render 4D Scene'"):
+            node(*name).execute(families.build("wan_t2v", torch.float32), FakeVae(16), grid(), text, text, denoise=0.6)
     with refused("a proposal of 5 cells for a grid of 3 views and 4 times"):
         prepared("wan_t2v", proposal=guess[:5])
 
@@ -136,13 +140,23 @@ def check_conditioning_refuses_grids_without_a_task() -> None:
     execute = node("freeze_time_conditioning", "FreezeTimeConditioning").execute
     model, text = families.build("wan_t2v", torch.float32), families.conditioning("wan_t2v", 3)
     every = torch.ones(VIEWS, TIMES, dtype=torch.bool)
-    with refused("every cell is known"):
+    place = "change 'Frame Grid from Videos'"
+    with refused("every cell is known", place):
         execute(model, FakeVae(16), grid(known=every), text, text)
-    with refused("no cell is known"):
+    with refused("no cell is known", place):
         execute(model, FakeVae(16), grid(known=~every), text, text)
+    for cells, what in ((every[:1], "1 view"), (every[:, :1], "1 time")):
+        whole = grid()
+        piece = type(whole)(whole.frames[:len(cells), :cells.shape[1]], cells & whole.known[:1, :1], whole.valid)
+        with refused(f"a grid of {what}", place):
+            execute(model, FakeVae(16), piece, text, text)
+        for name in ("sampler", "extend_grid"):
+            whole_job = node(name, {"sampler": "ParallelSyncSampler", "extend_grid": "ExtendGrid"}[name])
+            with refused(f"a grid of {what}", place):
+                whole_job.execute(model, FakeVae(16), piece, text, text)
     with refused("frames of 36 x 36 pixels", "multiples of 16 x 16, such as 32 x 32", "'Frame Grid from Videos'"):
         execute(model, FakeVae(16), grid(size=36), text, text)
-    with refused("a VAE that makes latents", "load the VAE that belongs to the model"):
+    with refused("a VAE that makes latents", "the VAE that belongs to the model", "'Load VAE'"):
         execute(model, FakeVae(48), grid(), text, text)
 
 

@@ -67,7 +67,7 @@ def check_ksampler_is_the_cores_completion() -> None:
 
 
 def check_other_samplers_and_guiders() -> None:
-    from comfy_extras.nodes_custom_sampler import SamplerCustomAdvanced
+    from comfy_extras import nodes_custom_sampler
 
     own, given = random_model(), grid()
     model, vae = loaded(own)
@@ -83,12 +83,18 @@ def check_other_samplers_and_guiders() -> None:
         def generate_noise(self, latent: Any) -> torch.Tensor:
             return noise_of(made)
 
-    guider = comfy.samplers.CFGGuider(model)
+    guider, basic = comfy.samplers.CFGGuider(model), nodes_custom_sampler.Guider_Basic(model)
     guider.set_conds(made[0], made[1])
+    basic.set_conds(made[0])
+    both = nodes_custom_sampler.Guider_DualCFG(model)
+    both.set_conds(made[0], made[0], made[1])
+    both.set_cfg(3.0, 2.0)
     sigmas = comfy.samplers.calculate_sigmas(model.get_model_object("model_sampling"), "simple", STEPS)
-    run = getattr(SamplerCustomAdvanced, "execute", None) or SamplerCustomAdvanced().sample
-    out = run(Given(), guider, comfy.samplers.sampler_object("euler"), sigmas, made[2])
-    assert torch.equal(getattr(out, "args", out)[0]["samples"], sampled(model, made))
+    advanced = nodes_custom_sampler.SamplerCustomAdvanced
+    run, plain = getattr(advanced, "execute", None) or advanced().sample, sampled(model, made)
+    for each, rounding in ((guider, 0.0), (basic, 0.0), (both, BATCHED)):  # without text all prompts are the same
+        out = run(Given(), each, comfy.samplers.sampler_object("euler"), sigmas, made[2])
+        assert apart(getattr(out, "args", out)[0]["samples"], plain) <= rounding, type(each).__name__
 
 
 def check_nodes_that_shift_the_schedule() -> None:
@@ -110,7 +116,7 @@ def check_nodes_that_shift_the_schedule() -> None:
 def check_proposals() -> None:
     given, guess = grid(), torch.rand(12, 32, 32, 3, generator=torch.Generator().manual_seed(3))
     shown = core("sampling.shown_proposals").shown_proposals
-    for count in (0, 1, 2):
+    for count in (0, 1, 2, 3):
         own = random_model(proposals=count)
         model, vae = loaded(own)
         for proposal in (None, guess):

@@ -16,12 +16,25 @@ from typing import Any  # noqa: E402
 
 import comfy.model_management  # noqa: E402
 import comfy.sample  # noqa: E402
+import comfy.samplers  # noqa: E402
+import comfy.sd  # noqa: E402
 import families  # noqa: E402
 import folder_paths  # noqa: E402
 import torch  # noqa: E402
 from checks import apply_sync, left_over, prepared, refused, run_checks  # noqa: E402
 from families import TIMES, VIEWS  # noqa: E402
-from grids import grid_videos, largest_difference, sampled, streams  # noqa: E402
+from grids import (  # noqa: E402
+    CFG,
+    SIDES,
+    custom_advanced,
+    grid_videos,
+    guided,
+    largest_difference,
+    one_call,
+    sampled,
+    streams,
+)
+from safetensors.torch import save_file  # noqa: E402
 
 
 def check_cancelling_ends_both_streams() -> None:
@@ -225,7 +238,7 @@ def check_sync_weights_belong_to_one_base() -> None:
         new = sampled("wan_t2v", apply_sync(model, sync_weights="new.safetensors"), videos)
         trained = sampled("wan_t2v", apply_sync(model, sync_weights="trained.safetensors"), videos)
         assert torch.equal(new, untrained) and largest_difference(trained, untrained) > 1e-6
-        with refused("trained on a base model"):
+        with refused("trained on a base model", "change sync_weights"):
             other = families.build("wan_t2v", torch.float32, ffn_dim=48)
             apply_sync(other, sync_weights="trained.safetensors")
         with refused("the variant 'soft'", "choose the variant"):
@@ -252,6 +265,54 @@ def check_half_precision_runs() -> None:
             assert out.isfinite().all()
             # weights that start at zero: the untrained rule, whatever type the model computes in
             assert torch.equal(out, sampled(name, apply_sync(model, variant="hard"), videos, "one_call"))
+
+
+def check_guiders_of_any_number_of_prompts() -> None:
+    from comfy_extras import nodes_custom_sampler
+
+    model, videos = streams(families.build("wan_t2v"), "soft"), grid_videos("wan_t2v")
+    positive, negative = families.conditioning("wan_t2v", 3), families.conditioning("wan_t2v", 4)
+    single = comfy.samplers.CFGGuider(model)
+    single.set_conds(positive, negative)
+    single.set_cfg(1.0)
+    basic = nodes_custom_sampler.Guider_Basic(model)
+    basic.set_conds(positive)
+    both = nodes_custom_sampler.Guider_DualCFG(model)
+    both.set_conds(positive, positive, negative)
+    both.set_cfg(2.0, CFG)
+    two = custom_advanced(model, positive, negative, videos)
+    # computed in float64 and rounded to float32 at each step
+    assert largest_difference(guided(model, both, videos), two) < 1e-6
+    one = guided(model, single, videos)
+    assert torch.equal(guided(model, basic, videos), one) and largest_difference(one, two) > 1e-4
+
+
+def check_models_of_files_and_their_loras() -> None:
+    """A file of half-precision weights through the host's own loader, as 'Load Diffusion Model' runs it."""
+    sizes = {"dim": 128, "num_heads": 1, "freq_dim": 256, "text_dim": 4096}  # what the host doesn't read from a file
+    generator, videos = torch.Generator().manual_seed(2), grid_videos("wan_t2v")
+    weights = families.build("wan_t2v", torch.float32, **sizes).model.diffusion_model.state_dict()
+    text = [[torch.randn(1, 6, 4096, generator=generator), {}]]
+    name = "diffusion_model.blocks.1.self_attn.o"
+    lora = {f"{name}.lora_up.weight": torch.randn(128, 2, generator=generator),
+            f"{name}.lora_down.weight": torch.randn(2, 128, generator=generator)}
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "tiny.safetensors")
+        # smaller weights than the other checks have: sums over 128 and 4096 channels
+        save_file({key: (0.2 * value).half().contiguous() for key, value in weights.items()}, path)
+        model = comfy.sd.load_diffusion_model(path)
+
+    def made(model: Any, some: Any = videos) -> torch.Tensor:
+        return one_call(model, text, text, some)
+
+    alone = torch.cat([made(model, videos.row(view)) for view in range(VIEWS)])
+    assert largest_difference(made(streams(model, joined=SIDES["time"])), alone) < 2e-6
+    plain = made(apply_sync(model))
+    before, behind = (apply_sync(comfy.sd.load_lora_for_models(model, None, lora, 1.0, 0.0)[0]),
+                      comfy.sd.load_lora_for_models(apply_sync(model), None, lora, 1.0, 0.0)[0])
+    tuned = made(before)
+    assert torch.equal(made(behind), tuned) and largest_difference(tuned, plain) > 1e-4
+    assert torch.equal(made(apply_sync(model)), plain)
 
 
 def check_weights_are_not_fetched_ahead() -> None:

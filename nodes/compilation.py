@@ -1,0 +1,45 @@
+"""The rasterizer's one compilation, with the cancel button at work meanwhile."""
+
+from __future__ import annotations
+
+import threading
+
+import comfy.model_management
+import torch
+
+POLL_SECONDS = 0.1
+_lock = threading.Lock()
+_running: dict[bool, threading.Thread] = {}
+"""Compilations with and without the backward pass; one that was cancelled ends by itself and is of use later."""
+
+
+def compile_first(device: torch.device, gradients: bool) -> None:
+    """Has the kernels compiled that a node will render with, where they are not.
+
+    Compiling can't be divided: it goes on in a thread of its own, and whoever cancels only stops waiting for it.
+
+    Args:
+        device: Where the node computes.
+        gradients: Whether it fits something by rendering.
+    """
+    from ..fourreal_core.rasterizer.warm_up import missing_code
+
+    if device.type != "cpu" or not missing_code(gradients):
+        return
+    thread = _compiling(gradients)
+    while thread.is_alive():
+        thread.join(POLL_SECONDS)
+        comfy.model_management.throw_exception_if_processing_interrupted()
+
+
+def _compiling(gradients: bool) -> threading.Thread:
+    """The thread that compiles, started by the first who asks."""
+    from ..fourreal_core.rasterizer.warm_up import warm_up
+
+    with _lock:
+        thread = _running.get(gradients)
+        if thread is None or not thread.is_alive():
+            thread = threading.Thread(target=warm_up, args=(gradients,), name="4Real compilation", daemon=True)
+            _running[gradients] = thread
+            thread.start()
+        return thread

@@ -190,7 +190,8 @@ def test_progress_counts_renders_and_seeds_decide(truth: tuple[Scene4D, FrameGri
     assert torch.equal(a.splats.colors, b.splats.colors) and not torch.equal(a.splats.colors, c.splats.colors)
 
 
-@pytest.mark.parametrize("wrong", [{"cells": 0}, {"motion_every": 0}, {"color_rate": -1.0}, {"ssim_weight": 1.5}, {"decay": -0.1}])
+@pytest.mark.parametrize("wrong", [{"cells": 0}, {"motion_every": 0}, {"color_rate": -1.0}, {"ssim_weight": 1.5},
+                                   {"decay": -0.1}])
 def test_options_are_checked(wrong: dict[str, float]) -> None:
     with pytest.raises(InputError):
         RenderingFitOptions(**wrong)

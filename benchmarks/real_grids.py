@@ -9,7 +9,7 @@ clips ``freeze_time.mp4`` and ``fixed_view.mp4``, and ``grid.json`` with the cel
 
 Tracks: ``complete`` is given row 0 and column 0 and scored on ``targets``; ``reconstruct`` is given every known cell
 but ``held_out`` and scored on those. Predictions go to OUT/NAME/v{view}_t{time}.png, figures to OUT/report.json. With
-``--method splats`` plain renders of the fitted scene are scored: on the track's cells, and on the known ones (``known``).
+``--method splats`` plain renders of the fitted scene are scored, on the track's cells and (``known``) on those given.
 """
 
 from __future__ import annotations

@@ -46,22 +46,21 @@ def _loss_and_gradient(image: Tensor, truth: Tensor, valid: Tensor, ssim_weight:
 
     if not has_code(gradient_bands):
         log.info("fit: compiling its loss once (about 15 s); the code is kept on disk")
-
     height, width, channels = image.shape
     mask = valid.contiguous().view(-1).numpy().view(np.uint8)
     counted = np.count_nonzero(mask) * channels
     shown = max(counted, channels)
     frame = Frame(height, width, channels, -0.5 * ssim_weight / shown, (1 - ssim_weight) / shown)
-    taps, across, down = _window(frame)
-    pictures = tuple(x.detach().contiguous().view(-1).numpy() for x in (image, truth))
+    window = _window(frame)
+    pictures = (*(x.detach().contiguous().view(-1).numpy() for x in (image, truth)), mask)
     maps = np.empty((3, height, stride(frame)), np.float32)
     pad = REACH * channels
     maps[..., :pad] = 0
     maps[..., pad + width * channels:] = 0
     sums = np.zeros((-(-height // BAND), 2))
     gradient = torch.empty_like(image, memory_format=torch.contiguous_format)
-    run_on_workers(score_bands, *pictures, mask, frame, taps, across, down, maps.reshape(-1), sums.reshape(-1))
-    run_on_workers(gradient_bands, *pictures, mask, frame, taps, maps.reshape(-1), gradient.view(-1).numpy(),
+    run_on_workers(score_bands, pictures, frame, window, maps.reshape(-1), sums.reshape(-1))
+    run_on_workers(gradient_bands, pictures, frame, window, maps.reshape(-1), gradient.view(-1).numpy(),
                    sums.reshape(-1))
     similar, apart = sums.sum(0)
     loss = ((1 - ssim_weight) * apart + 0.5 * ssim_weight * (counted - similar)) / shown

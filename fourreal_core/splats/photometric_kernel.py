@@ -56,12 +56,34 @@ class Frame(NamedTuple):
     l1: float
 
 
+class Layout(NamedTuple):
+    """How rows lie in memory while they are worked on.
+
+    Attributes:
+        row: Numbers in a padded row.
+        pad: Where a row's own numbers begin in it.
+        blocks: Eights in which these are done; what is beyond them weighs nothing.
+        size: Numbers in all padded rows.
+    """
+
+    row: int
+    pad: int
+    blocks: int
+    size: int
+
+
 def stride(frame: Frame) -> int:
     """Numbers in a padded row: as many zeros on either side as the window reaches, and room for whole lanes."""
     return frame.width * frame.channels + 2 * REACH * frame.channels + LANES
 
 
 _stride = inlined(stride)
+
+
+@inlined
+def _layout(frame):
+    row = _stride(frame)
+    return Layout(row, REACH * frame.channels, (frame.width * frame.channels + LANES - 1) // LANES, frame.height * row)
 
 
 @inlined
@@ -138,12 +160,14 @@ def _mixed_row(image, truth, y, frame, pad, rows, row):
 
 
 @part
-def _score_row(ring, y, row, pad, blocks, taps, across, down, weights, gain, maps, size):
+def _score_row(ring, y, layout, taps, mass_of, weights, gain, maps):
     """Similarity of a row, summed over its valid numbers, and into the maps what its gradient is made of."""
+    across, down = mass_of
+    pad, size = layout.pad, layout.size
     half, one, two = fill(np.float32(0.5)), fill(np.float32(1)), fill(np.float32(2))
-    c1, c2, factor, upright = fill(np.float32(C1)), fill(np.float32(C2)), fill(gain), fill(down)
-    summed, window = fill(np.float32(0)), _rows_about(y, 4, blocks)
-    for b in range(blocks):
+    c1, c2, factor, upright = fill(np.float32(C1)), fill(np.float32(C2)), fill(gain), fill(element(down, y))
+    summed, window = fill(np.float32(0)), _rows_about(y, 4, layout.blocks)
+    for b in range(layout.blocks):
         at, mixed = pad + b * LANES, 4 * b * LANES
         mass = mul(load(across, at), upright)
         ms = mul(_blur_column(ring, window, mixed, taps), mass)
@@ -163,7 +187,7 @@ def _score_row(ring, y, row, pad, blocks, taps, across, down, weights, gain, map
         weight = mul(mul(weight, factor), mass)
         by_s = mul(ms, add(sub(by_a1, by_b1), sub(by_b2, by_a2)))
         by_d = mul(md, sub(add(by_a2, by_b2), add(by_a1, by_b1)))
-        place = y * row + at
+        place = y * layout.row + at
         store(maps, place, mul(weight, add(by_s, by_d)))
         store(maps, size + place, mul(weight, mul(two, sub(fill(np.float32(0)), by_b2))))
         store(maps, 2 * size + place, mul(weight, mul(two, by_a2)))
@@ -171,25 +195,24 @@ def _score_row(ring, y, row, pad, blocks, taps, across, down, weights, gain, map
 
 
 @kernel
-def score_bands(counter, image, truth, valid, frame, window, across, down, maps, sums):
+def score_bands(counter, pictures, frame, window, maps, sums):
     """First pass: similarity, and the maps of its gradient, band by band until none is left.
 
     Args:
         counter: The next band's number; workers share it.
-        image: ``(H W C,)`` float32, truth likewise.
-        valid: ``(H W,)`` uint8, zero where a pixel does not count.
+        pictures: Image and truth ``(H W C,)`` float32, and ``(H W,)`` uint8, zero where a pixel does not count.
         frame: Sizes and weights.
-        window: ``(6,)`` float32, the window from its middle.
-        across: One over the window's mass along a padded row, float32; down: ``(H,)`` the same across rows.
+        window: Float32, the window from its middle ``(6,)``, and one over the mass of it that lies in the picture,
+            along a padded row and ``(H,)`` across rows.
         maps: Out, three times H padded rows; zero in the padding before.
         sums: Out, a row of two for every band; the first is the sum of similarity.
     """
-    row, step = _stride(frame), frame.channels
-    pad, count = REACH * step, frame.width * step
-    blocks, size = (count + LANES - 1) // LANES, frame.height * row
+    image, truth, valid = pictures
+    layout, step = _layout(frame), frame.channels
+    row, pad, blocks, _ = layout
     rows, ring = np.zeros(4 * row, np.float32), np.zeros(4 * TAPS * blocks * LANES, np.float32)
     weights = np.zeros(row, np.float32)
-    gain, taps = np.float32(frame.ssim), _lanes_of(window)
+    gain, taps, mass_of = np.float32(frame.ssim), _lanes_of(window[0]), (window[1], window[2])
     while True:
         band = take_number(counter)
         first, last = band * BAND, min((band + 1) * BAND, frame.height)
@@ -207,19 +230,18 @@ def score_bands(counter, image, truth, valid, frame, window, across, down, maps,
             centre = y - REACH
             if centre >= first:
                 _fill_weights(valid, centre, frame, pad, weights)
-                found += _score_row(ring, centre, row, pad, blocks, taps, across, element(down, centre), weights, gain,
-                                    maps, size)
+                found += _score_row(ring, centre, layout, taps, mass_of, weights, gain, maps)
         put(sums, 2 * band, found)
 
 
 @part
-def _gradient_row(ring, y, row, pad, blocks, taps, pictures, weights, l1, out):
+def _gradient_row(ring, y, layout, taps, pictures, weights, l1, out):
     """The gradient of a row, and its absolute difference summed over its valid numbers."""
     nothing, gain = fill(np.float32(0)), fill(l1)
-    summed, window = nothing, _rows_about(y, 3, blocks)
-    for b in range(blocks):
-        at, mixed = pad + b * LANES, 3 * b * LANES
-        x, t, weight = load(pictures, at), load(pictures, row + at), load(weights, at)
+    summed, window = nothing, _rows_about(y, 3, layout.blocks)
+    for b in range(layout.blocks):
+        at, mixed = layout.pad + b * LANES, 3 * b * LANES
+        x, t, weight = load(pictures, at), load(pictures, layout.row + at), load(weights, at)
         d = sub(x, t)
         summed = mul_add(weight, sub(nothing, smaller(d, sub(nothing, d))), summed)
         sign = mul(gain, sub(keep(more_than(d, nothing), weight), keep(more_than(nothing, d), weight)))
@@ -230,25 +252,24 @@ def _gradient_row(ring, y, row, pad, blocks, taps, pictures, weights, l1, out):
 
 
 @kernel
-def gradient_bands(counter, image, truth, valid, frame, window, maps, gradient, sums):
+def gradient_bands(counter, pictures, frame, window, maps, gradient, sums):
     """Second pass: the gradient and the absolute difference, band by band until none is left.
 
     Args:
         counter: The next band's number; workers share it.
-        image: ``(H W C,)`` float32, truth likewise.
-        valid: ``(H W,)`` uint8, zero where a pixel does not count.
+        pictures: Image and truth ``(H W C,)`` float32, and ``(H W,)`` uint8, zero where a pixel does not count.
         frame: Sizes and weights.
-        window: ``(6,)`` float32.
+        window: As for the first pass.
         maps: As the first pass left them.
         gradient: Out, ``(H W C,)`` float32, for the image.
         sums: Out, a row of two for every band; the second is the sum of absolute differences.
     """
-    row, step = _stride(frame), frame.channels
-    pad, count = REACH * step, frame.width * step
-    blocks, size = (count + LANES - 1) // LANES, frame.height * row
-    pictures, ring = np.zeros(2 * row, np.float32), np.zeros(3 * TAPS * blocks * LANES, np.float32)
+    image, truth, valid = pictures
+    layout, step, count = _layout(frame), frame.channels, frame.width * frame.channels
+    row, pad, blocks, size = layout
+    padded, ring = np.zeros(2 * row, np.float32), np.zeros(3 * TAPS * blocks * LANES, np.float32)
     weights, out = np.zeros(row, np.float32), np.zeros(row, np.float32)
-    l1, taps = np.float32(frame.l1), _lanes_of(window)
+    l1, taps = np.float32(frame.l1), _lanes_of(window[0])
     while True:
         band = take_number(counter)
         first, last = band * BAND, min((band + 1) * BAND, frame.height)
@@ -266,8 +287,8 @@ def gradient_bands(counter, image, truth, valid, frame, window, maps, gradient, 
             if centre >= first:
                 _fill_weights(valid, centre, frame, pad, weights)
                 start = centre * count
-                pictures[pad : pad + count] = image[start : start + count]
-                pictures[row + pad : row + pad + count] = truth[start : start + count]
-                found += _gradient_row(ring, centre, row, pad, blocks, taps, pictures, weights, l1, out)
+                padded[pad : pad + count] = image[start : start + count]
+                padded[row + pad : row + pad + count] = truth[start : start + count]
+                found += _gradient_row(ring, centre, layout, taps, padded, weights, l1, out)
                 gradient[start : start + count] = out[pad : pad + count]
         put(sums, 2 * band + 1, found)

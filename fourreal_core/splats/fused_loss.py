@@ -20,7 +20,7 @@ def fused_loss(image: Tensor, truth: Tensor, valid: Tensor, ssim_weight: float) 
     Args:
         image: ``(H, W, C)`` float32 on the CPU.
         truth: Of the same shape.
-        valid: ``(H, W)`` bool.
+        valid: ``(H, W)`` bool, or weights.
         ssim_weight: Share of structural dissimilarity.
     """
     return _FusedLoss.apply(image, truth, valid, ssim_weight)
@@ -47,12 +47,12 @@ def _loss_and_gradient(image: Tensor, truth: Tensor, valid: Tensor, ssim_weight:
     if not has_code(gradient_bands):
         log.info("fit: compiling its loss once (about 15 s); the code is kept on disk")
     height, width, channels = image.shape
-    mask = valid.contiguous().view(-1).numpy().view(np.uint8)
-    counted = np.count_nonzero(mask) * channels
+    counts = valid.contiguous().view(-1).numpy().astype(np.float32, copy=False)
+    counted = float(counts.sum(dtype=np.float64)) * channels
     shown = max(counted, channels)
     frame = Frame(height, width, channels, -0.5 * ssim_weight / shown, (1 - ssim_weight) / shown)
     window = _window(frame)
-    pictures = (*(x.detach().contiguous().view(-1).numpy() for x in (image, truth)), mask)
+    pictures = (*(x.detach().contiguous().view(-1).numpy() for x in (image, truth)), counts)
     maps = np.empty((3, height, stride(frame)), np.float32)
     pad = REACH * channels
     maps[..., :pad] = 0

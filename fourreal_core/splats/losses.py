@@ -17,7 +17,7 @@ def photometric_loss(image: Tensor, truth: Tensor, valid: Tensor, ssim_weight: f
     Args:
         image: ``(H, W, 3)`` render.
         truth: ``(H, W, 3)`` in ``[0, 1]``.
-        valid: ``(H, W)`` bool, pixels that count.
+        valid: ``(H, W)`` bool, pixels that count; or by how much they do.
         ssim_weight: Share of ``(1 - SSIM) / 2`` in ``[0, 1]``; the rest is L1.
     """
     if ssim_weight > 0 and image.device.type == "cpu" and image.dtype == truth.dtype == torch.float32 and _compiled():

@@ -129,10 +129,10 @@ def _rows_about(y, planes, blocks):
 
 
 @inlined
-def _fill_weights(valid, y, frame, pad, weights):
-    """One for every number of a row's valid pixels, else zero; the padding stays zero."""
+def _fill_weights(counts, y, frame, pad, weights):
+    """Each number of a row gets its pixel's weight; the padding stays zero."""
     for x in range(frame.width):
-        w = np.float32(1) if element(valid, y * frame.width + x) > 0 else np.float32(0)
+        w = element(counts, y * frame.width + x)
         for c in range(frame.channels):
             put(weights, pad + x * frame.channels + c, w)
 
@@ -161,7 +161,7 @@ def _mixed_row(image, truth, y, frame, pad, rows, row):
 
 @part
 def _score_row(ring, y, layout, taps, mass_of, weights, gain, maps):
-    """Similarity of a row, summed over its valid numbers, and into the maps what its gradient is made of."""
+    """Similarity of a row, weighed and summed, and into the maps what its gradient is made of."""
     across, down = mass_of
     pad, size = layout.pad, layout.size
     half, one, two = fill(np.float32(0.5)), fill(np.float32(1)), fill(np.float32(2))
@@ -200,14 +200,14 @@ def score_bands(counter, pictures, frame, window, maps, sums):
 
     Args:
         counter: The next band's number; workers share it.
-        pictures: Image and truth ``(H W C,)`` float32, and ``(H W,)`` uint8, zero where a pixel does not count.
+        pictures: Image and truth ``(H W C,)`` float32, and how much every pixel counts ``(H W,)`` float32.
         frame: Sizes and weights.
         window: Float32, the window from its middle ``(6,)``, and one over the mass of it that lies in the picture,
             along a padded row and ``(H,)`` across rows.
         maps: Out, three times H padded rows; zero in the padding before.
         sums: Out, a row of two for every band; the first is the sum of similarity.
     """
-    image, truth, valid = pictures
+    image, truth, counts = pictures
     layout, step = _layout(frame), frame.channels
     row, pad, blocks, _ = layout
     rows, ring = np.zeros(4 * row, np.float32), np.zeros(4 * TAPS * blocks * LANES, np.float32)
@@ -229,14 +229,14 @@ def score_bands(counter, pictures, frame, window, maps, sums):
                 ring[place : place + 4 * blocks * LANES] = 0
             centre = y - REACH
             if centre >= first:
-                _fill_weights(valid, centre, frame, pad, weights)
+                _fill_weights(counts, centre, frame, pad, weights)
                 found += _score_row(ring, centre, layout, taps, mass_of, weights, gain, maps)
         put(sums, 2 * band, found)
 
 
 @part
 def _gradient_row(ring, y, layout, taps, pictures, weights, l1, out):
-    """The gradient of a row, and its absolute difference summed over its valid numbers."""
+    """The gradient of a row, and its absolute difference weighed and summed."""
     nothing, gain = fill(np.float32(0)), fill(l1)
     summed, window = nothing, _rows_about(y, 3, layout.blocks)
     for b in range(layout.blocks):
@@ -257,14 +257,14 @@ def gradient_bands(counter, pictures, frame, window, maps, gradient, sums):
 
     Args:
         counter: The next band's number; workers share it.
-        pictures: Image and truth ``(H W C,)`` float32, and ``(H W,)`` uint8, zero where a pixel does not count.
+        pictures: Image and truth ``(H W C,)`` float32, and how much every pixel counts ``(H W,)`` float32.
         frame: Sizes and weights.
         window: As for the first pass.
         maps: As the first pass left them.
         gradient: Out, ``(H W C,)`` float32, for the image.
         sums: Out, a row of two for every band; the second is the sum of absolute differences.
     """
-    image, truth, valid = pictures
+    image, truth, counts = pictures
     layout, step, count = _layout(frame), frame.channels, frame.width * frame.channels
     row, pad, blocks, size = layout
     padded, ring = np.zeros(2 * row, np.float32), np.zeros(3 * TAPS * blocks * LANES, np.float32)
@@ -285,7 +285,7 @@ def gradient_bands(counter, pictures, frame, window, maps, gradient, sums):
                 ring[place : place + 3 * blocks * LANES] = 0
             centre = y - REACH
             if centre >= first:
-                _fill_weights(valid, centre, frame, pad, weights)
+                _fill_weights(counts, centre, frame, pad, weights)
                 start = centre * count
                 padded[pad : pad + count] = image[start : start + count]
                 padded[row + pad : row + pad + count] = truth[start : start + count]

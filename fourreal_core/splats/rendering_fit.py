@@ -18,6 +18,7 @@ from ..grid import FrameGrid
 from ..progress import OnStep, no_progress
 from ..rasterizer import RasterOptions, rasterize
 from .appearance import common_colors
+from .filling import fill_holes
 from .gaussians import Splats
 from .losses import photometric_loss
 from .motion_regularizers import MotionRegularizers, motion_penalty
@@ -46,6 +47,8 @@ class RenderingFitOptions:
         pixels_follow: The views' own pixels, from which proposals are coloured, follow the fitted motion too instead of
             that of the tracks.
         ssim_weight: Share of structural dissimilarity in the loss.
+        under_captions: By how much pixels that show a caption count, for which colours are taken from around it. Splats
+            behind it would else take any colour.
         decay: Share of the steps, at the end, over which all rates fall to zero.
         regularizers: What keeps the motion plausible.
     """
@@ -62,6 +65,7 @@ class RenderingFitOptions:
     stretch_rate: float = 0.0
     pixels_follow: bool = False
     ssim_weight: float = 0.2
+    under_captions: float = 0.05
     decay: float = 0.3
     regularizers: MotionRegularizers = field(default_factory=MotionRegularizers)
 
@@ -72,9 +76,10 @@ class RenderingFitOptions:
             raise InputError(f"{self.cells} cells a step, {self.motion_every} steps for one of the motion and rates of "
                              f"{rates}", "at least one cell and one step, no negative rate",
                              "leave them at their defaults")
-        if not (0 <= self.ssim_weight <= 1 and 0 <= self.decay <= 1):
-            raise InputError(f"an SSIM weight of {self.ssim_weight} and a decay of {self.decay}",
-                             "shares between 0 and 1", "use 0.2 and 0.3")
+        shares = (self.ssim_weight, self.under_captions, self.decay)
+        if min(shares) < 0 or max(shares) > 1:
+            raise InputError(f"an SSIM weight, a weight under captions and a decay of {shares}",
+                             "shares between 0 and 1", "leave them at their defaults")
 
 
 class _Leaves:
@@ -159,6 +164,28 @@ class _Leaves:
         return round_splats(found, self.axes[0].detach()) if self.axes else found
 
 
+class _Targets:
+    """What known cells should look like, and how much each pixel counts."""
+
+    def __init__(self, grid: FrameGrid, under_captions: float, device: torch.device) -> None:
+        self.grid, self.device = grid, device
+        valid = grid.valid.to(device)
+        self._hidden = ~valid if under_captions > 0 and not bool(valid.all()) else None
+        self.weight = valid if self._hidden is None else torch.where(valid, 1.0, under_captions)
+        self._behind: dict[tuple[int, int], Tensor] = {}
+
+    def __getitem__(self, cell: tuple[int, int]) -> Tensor:
+        """The picture ``(H, W, 3)`` of a cell, smooth where a caption hides it."""
+        frame = self.grid.frames[cell].to(self.device)
+        if self._hidden is None:
+            return frame
+        if cell not in self._behind:
+            self._behind[cell] = fill_holes(frame, ~self._hidden)[self._hidden]
+        frame = frame.clone()
+        frame[self._hidden] = self._behind[cell]
+        return frame
+
+
 def _small_axes(means: Tensor, size: float) -> Tensor:
     """Axes ``(N, 3)`` too short to show and long enough to have a direction: across the view, every which way."""
     turn = torch.arange(len(means), device=means.device) * 2.4
@@ -188,6 +215,7 @@ def fit_rendering(scene: Scene4D, grid: FrameGrid, renders: int, options: Render
         return scene
     with torch.enable_grad():
         leaves = _Leaves(scene, options)
+        targets = _Targets(grid, options.under_captions, leaves.colors.device)
         fused = {p.device.type for group in leaves.groups for p in group["params"]} <= {"cpu", "cuda"}
         adam = torch.optim.Adam(leaves.groups, betas=(0.9, 0.99), fused=fused) if leaves.groups else None
         rates = [group["lr"] for group in leaves.groups]
@@ -198,7 +226,7 @@ def fit_rendering(scene: Scene4D, grid: FrameGrid, renders: int, options: Render
             batch = [next(cells) for _ in range(min(options.cells, renders - done))]
             leaves.start_step()
             for cell in batch:
-                image = _render_and_pull(leaves, grid, cell, len(batch), options, raster)
+                image = _render_and_pull(leaves, targets, cell, len(batch), options, raster)
                 done += 1
                 on_step(done, renders, image)
             gathered += 1
@@ -216,11 +244,11 @@ def fit_rendering(scene: Scene4D, grid: FrameGrid, renders: int, options: Render
     return leaves.fitted()
 
 
-def _render_and_pull(leaves: _Leaves, grid: FrameGrid, cell: tuple[int, int], share: int, options: RenderingFitOptions,
-                     raster: RasterOptions | None) -> Tensor:
+def _render_and_pull(leaves: _Leaves, targets: _Targets, cell: tuple[int, int], share: int,
+                     options: RenderingFitOptions, raster: RasterOptions | None) -> Tensor:
     """Renders a cell, adds its gradients to the leaves', and gives the picture ``(H, W, 3)``."""
     view, time = cell
-    scene, device = leaves.scene, leaves.colors.device
+    scene = leaves.scene
     points, scales, opacities = leaves.positions(view, time), leaves.log_scales.exp(), torch.sigmoid(leaves.logits)
     colors = leaves.shown(view)
     if leaves.axes:
@@ -229,7 +257,7 @@ def _render_and_pull(leaves: _Leaves, grid: FrameGrid, cell: tuple[int, int], sh
         colors = colors.repeat(3, 1)
     image = rasterize(points, scales, opacities, colors, scene.cameras.intrinsics[view], scene.cameras.size,
                       scene.background, raster or RasterOptions()).image
-    loss = photometric_loss(image, grid.frames[view, time].to(device), grid.valid.to(device), options.ssim_weight)
+    loss = photometric_loss(image, targets[cell], targets.weight, options.ssim_weight)
     if loss.requires_grad:
         (loss / share).backward()
     return image.detach().clamp(0, 1)

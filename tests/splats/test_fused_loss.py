@@ -34,6 +34,7 @@ def slope(loss: object, image: torch.Tensor, *rest: object) -> tuple[float, torc
 @pytest.mark.parametrize("weight", [0.2, 1.0])
 def test_it_is_the_definition(size: tuple[int, ...], weight: float) -> None:
     image, truth, valid = pictures(size)
+    valid = torch.where(valid, 1.0, 0.1) if size[0] % 2 else valid
     value, gradient = slope(photometric_loss, image, truth, valid, weight)
     true_value, true_gradient = slope(plain_loss, image.double(), truth.double(), valid, weight)
     assert value == pytest.approx(true_value, rel=1e-5, abs=1e-7)

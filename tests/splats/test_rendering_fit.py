@@ -174,6 +174,21 @@ def test_pulls_that_are_left_at_the_end_are_not_lost(truth: tuple[Scene4D, Frame
     assert not torch.equal(found.deformation.out, slower.deformation.out)
 
 
+def test_behind_a_caption_splats_take_the_colours_around_it(truth: tuple[Scene4D, FrameGrid]) -> None:
+    """Splats whose pixels a caption hides in every cell start out bright; what is around them is a plain dark wall."""
+    scene, grid = truth
+    caption = torch.zeros(SIZE, dtype=torch.bool)
+    caption[4:10, 4:14] = True
+    dark = torch.full_like(grid.frames, 0.2)
+    dark[:, :, caption] = 1.0
+    grid = replace(grid, frames=dark, valid=~caption)
+    start = spoilt(scene, colors=torch.ones_like(scene.splats.colors))
+    rates = replace(NOTHING, color_rate=0.05)
+    found, blind = (rendered_grid(fit_rendering(start, grid, 80, replace(rates, under_captions=weight)))[:, :, caption]
+                    for weight in (0.05, 0.0))
+    assert float(found.mean()) == pytest.approx(0.2, abs=0.05) and float(blind.mean()) > 0.4
+
+
 def test_nothing_to_fit_changes_no_picture(truth: tuple[Scene4D, FrameGrid]) -> None:
     scene, grid = truth
     found = fit_rendering(scene, grid, 3, NOTHING)
@@ -191,7 +206,7 @@ def test_progress_counts_renders_and_seeds_decide(truth: tuple[Scene4D, FrameGri
 
 
 @pytest.mark.parametrize("wrong", [{"cells": 0}, {"motion_every": 0}, {"color_rate": -1.0}, {"ssim_weight": 1.5},
-                                   {"decay": -0.1}])
+                                   {"decay": -0.1}, {"under_captions": 1.1}])
 def test_options_are_checked(wrong: dict[str, float]) -> None:
     with pytest.raises(InputError):
         RenderingFitOptions(**wrong)

@@ -18,6 +18,7 @@ from ..grid import FrameGrid
 from ..progress import OnStep, no_progress
 from ..rasterizer import RasterOptions, rasterize
 from .appearance import common_colors
+from .filling import fill_holes
 from .gaussians import Splats
 from .losses import photometric_loss
 from .motion_regularizers import MotionRegularizers, motion_penalty
@@ -37,6 +38,7 @@ class RenderingFitOptions:
         scale_rate: Of log scales.
         opacity_rate: Of opacity logits.
         motion_rate: Of the deformation's output, in widths of what moves.
+        motion_every: Steps whose pulls are gathered for one step of the motion.
         mean_rate: Of the splats' places, in pixels of the central view.
         view_offset_rate: Of the view-dependent offsets, in pixels. Zero keeps those of the tracks (supplement eq. 3);
             more is the compensation optimised by rendering of 4Real (2024).
@@ -45,6 +47,8 @@ class RenderingFitOptions:
         pixels_follow: The views' own pixels, from which proposals are coloured, follow the fitted motion too instead of
             that of the tracks.
         ssim_weight: Share of structural dissimilarity in the loss.
+        under_captions: By how much pixels that show a caption count, for which colours are taken from around it. Splats
+            behind it would else take any colour.
         decay: Share of the steps, at the end, over which all rates fall to zero.
         regularizers: What keeps the motion plausible.
     """
@@ -54,24 +58,28 @@ class RenderingFitOptions:
     view_color_rate: float = 0.01
     scale_rate: float = 0.04
     opacity_rate: float = 0.05
-    motion_rate: float = 2e-5
+    motion_rate: float = 8e-5
+    motion_every: int = 4
     mean_rate: float = 0.0
     view_offset_rate: float = 0.0
     stretch_rate: float = 0.0
     pixels_follow: bool = False
     ssim_weight: float = 0.2
+    under_captions: float = 0.05
     decay: float = 0.3
     regularizers: MotionRegularizers = field(default_factory=MotionRegularizers)
 
     def __post_init__(self) -> None:
         rates = (self.color_rate, self.view_color_rate, self.scale_rate, self.opacity_rate, self.motion_rate,
                  self.mean_rate, self.view_offset_rate, self.stretch_rate)
-        if self.cells < 1 or min(rates) < 0:
-            raise InputError(f"{self.cells} cells a step and rates of {rates}", "at least one cell, no negative rate",
+        if min(self.cells, self.motion_every) < 1 or min(rates) < 0:
+            raise InputError(f"{self.cells} cells a step, {self.motion_every} steps for one of the motion and rates of "
+                             f"{rates}", "at least one cell and one step, no negative rate",
                              "leave them at their defaults")
-        if not (0 <= self.ssim_weight <= 1 and 0 <= self.decay <= 1):
-            raise InputError(f"an SSIM weight of {self.ssim_weight} and a decay of {self.decay}",
-                             "shares between 0 and 1", "use 0.2 and 0.3")
+        shares = (self.ssim_weight, self.under_captions, self.decay)
+        if min(shares) < 0 or max(shares) > 1:
+            raise InputError(f"an SSIM weight, a weight under captions and a decay of {shares}",
+                             "shares between 0 and 1", "leave them at their defaults")
 
 
 class _Leaves:
@@ -99,12 +107,33 @@ class _Leaves:
             for param in params:
                 param.requires_grad_(rate > 0)
         self.groups = [{"params": params, "lr": rate} for params, rate in groups if rate > 0]
+        self.moves = self.motion is not None and self.motion.out.requires_grad
+        for knot in [] if self.motion is None else self.motion.knots:
+            knot.requires_grad_(self.moves)
+        self._standing: dict[int, Tensor] = {}
 
     def positions(self, view: int, time: int) -> Tensor:
         """Camera-space positions ``(N, 3)`` in a known cell."""
-        world = self.means if self.motion is None else self.motion.at(self.means, time)
+        standing = self._where_standing(view)
+        if self.motion is None or time == 0 or not len(self.motion.index):
+            return standing
+        turn = self.scene.cameras.world_to_cam[view, :3, :3]
+        return standing.index_add(0, self.motion.index, self.motion.moved(time) @ turn.T)
+
+    def _where_standing(self, view: int) -> Tensor:
+        """The same of a scene that stands; worked out once a view where nothing of it is fitted."""
+        if view in self._standing:
+            return self._standing[view]
         offset = self.offsets[view] if self.offsets else self.scene.view_offsets[view]
-        return self.scene.cameras[view].to_camera(world)[0] + offset
+        found = self.scene.cameras[view].to_camera(self.means)[0] + offset
+        if not found.requires_grad:
+            self._standing[view] = found
+        return found
+
+    def start_step(self) -> None:
+        """Forgets the gradients of the last step; those of the motion's knots gather over several."""
+        for param in (p for group in self.groups for p in group["params"]):
+            param.grad = None
 
     def shown(self, view: int) -> Tensor:
         """Colours ``(N, 3)`` that a view shows."""
@@ -123,7 +152,7 @@ class _Leaves:
         offsets = torch.stack([x.detach() for x in self.offsets]) if self.offsets else scene.view_offsets
         deformation = copy.deepcopy(scene.deformation)  # the one that was given stays as it is
         tracked = scene.tracked_output
-        if deformation is not None and self.motion.out.requires_grad:
+        if self.moves:
             if self.pixels_follow:
                 tracked = None
             elif tracked is None:
@@ -133,6 +162,28 @@ class _Leaves:
         found = common_colors(replace(scene, splats=splats, view_colors=own, view_offsets=offsets,
                                       deformation=deformation, tracked_output=tracked))
         return round_splats(found, self.axes[0].detach()) if self.axes else found
+
+
+class _Targets:
+    """What known cells should look like, and how much each pixel counts."""
+
+    def __init__(self, grid: FrameGrid, under_captions: float, device: torch.device) -> None:
+        self.grid, self.device = grid, device
+        valid = grid.valid.to(device)
+        self._hidden = ~valid if under_captions > 0 and not bool(valid.all()) else None
+        self.weight = valid if self._hidden is None else torch.where(valid, 1.0, under_captions)
+        self._behind: dict[tuple[int, int], Tensor] = {}
+
+    def __getitem__(self, cell: tuple[int, int]) -> Tensor:
+        """The picture ``(H, W, 3)`` of a cell, smooth where a caption hides it."""
+        frame = self.grid.frames[cell].to(self.device)
+        if self._hidden is None:
+            return frame
+        if cell not in self._behind:
+            self._behind[cell] = fill_holes(frame, ~self._hidden)[self._hidden]
+        frame = frame.clone()
+        frame[self._hidden] = self._behind[cell]
+        return frame
 
 
 def _small_axes(means: Tensor, size: float) -> Tensor:
@@ -164,33 +215,40 @@ def fit_rendering(scene: Scene4D, grid: FrameGrid, renders: int, options: Render
         return scene
     with torch.enable_grad():
         leaves = _Leaves(scene, options)
-        adam = torch.optim.Adam(leaves.groups, betas=(0.9, 0.99)) if leaves.groups else None
+        targets = _Targets(grid, options.under_captions, leaves.colors.device)
+        fused = {p.device.type for group in leaves.groups for p in group["params"]} <= {"cpu", "cuda"}
+        adam = torch.optim.Adam(leaves.groups, betas=(0.9, 0.99), fused=fused) if leaves.groups else None
         rates = [group["lr"] for group in leaves.groups]
-        cells, done = _shuffled(grid.known.nonzero().tolist(), generator), 0
+        cells, done, gathered = _shuffled(grid.known.nonzero().tolist(), generator), 0, 0
         while done < renders:
             for group, rate in zip(leaves.groups, rates, strict=True):
                 group["lr"] = rate * min(1.0, (renders - done) / max(options.decay * renders, 1e-9))
             batch = [next(cells) for _ in range(min(options.cells, renders - done))]
-            for param in (p for group in leaves.groups for p in group["params"]):
-                param.grad = None
+            leaves.start_step()
             for cell in batch:
-                image = _render_and_pull(leaves, grid, cell, len(batch), options, raster)
+                image = _render_and_pull(leaves, targets, cell, len(batch), options, raster)
                 done += 1
                 on_step(done, renders, image)
-            if leaves.motion is not None and options.motion_rate > 0:
+            gathered += 1
+            steers = leaves.moves and (gathered % options.motion_every == 0 or done == renders)
+            if leaves.moves:
                 penalty = motion_penalty(leaves.motion, options.regularizers, generator)
                 if penalty.requires_grad:
                     penalty.backward()
+            if steers:
+                leaves.motion.pull()
             if adam is not None:
                 adam.step()
+            if steers:
+                leaves.motion.refresh()
     return leaves.fitted()
 
 
-def _render_and_pull(leaves: _Leaves, grid: FrameGrid, cell: tuple[int, int], share: int, options: RenderingFitOptions,
-                     raster: RasterOptions | None) -> Tensor:
+def _render_and_pull(leaves: _Leaves, targets: _Targets, cell: tuple[int, int], share: int,
+                     options: RenderingFitOptions, raster: RasterOptions | None) -> Tensor:
     """Renders a cell, adds its gradients to the leaves', and gives the picture ``(H, W, 3)``."""
     view, time = cell
-    scene, device = leaves.scene, leaves.colors.device
+    scene = leaves.scene
     points, scales, opacities = leaves.positions(view, time), leaves.log_scales.exp(), torch.sigmoid(leaves.logits)
     colors = leaves.shown(view)
     if leaves.axes:
@@ -199,7 +257,7 @@ def _render_and_pull(leaves: _Leaves, grid: FrameGrid, cell: tuple[int, int], sh
         colors = colors.repeat(3, 1)
     image = rasterize(points, scales, opacities, colors, scene.cameras.intrinsics[view], scene.cameras.size,
                       scene.background, raster or RasterOptions()).image
-    loss = photometric_loss(image, grid.frames[view, time].to(device), grid.valid.to(device), options.ssim_weight)
+    loss = photometric_loss(image, targets[cell], targets.weight, options.ssim_weight)
     if loss.requires_grad:
         (loss / share).backward()
     return image.detach().clamp(0, 1)

@@ -1,8 +1,11 @@
-"""The motion of a scene as it is trained: the waves encoded once, the output free."""
+"""The motion of a scene as it is trained: where it puts the splats is kept, and its output follows every few steps.
+
+The motion is the product of many waves with a small output. To go through it for every picture would cost more than to
+render. So pictures pull at the places at the knots in time; from time to time these pulls are taken to the output
+together, and the places are worked out anew.
+"""
 
 from __future__ import annotations
-
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,7 +15,7 @@ from .scene import Scene4D
 
 
 class TrainedMotion:
-    """Places of a scene's splats at its time steps, differentiable in the deformation's output.
+    """Places of a scene's splats at its time steps, differentiable in what they are at the knots.
 
     Args:
         scene: With a deformation.
@@ -21,6 +24,7 @@ class TrainedMotion:
         out: ``(features + 1, 3 knots)`` the output that is trained, at the start the scene's.
         index: ``(M,)`` which splats move.
         start: ``(M, 3)`` where these are at time 0.
+        knots: For every knot what the output says there ``(M, 3)``, in world units, motion weights included.
         basis: ``(T, knots)`` weights of the knots at every time step.
     """
 
@@ -32,7 +36,7 @@ class TrainedMotion:
         self.start = scene.splats.means.detach()[self.index]
         with torch.no_grad():
             weight = scene.motion_weight[self.index, None]
-            self._waves = deformation.encode(self.start).T.contiguous()  # waves first: see _Mixed
+            self._waves = deformation.encode(self.start).T.contiguous()
             self._reach = deformation.reach(self.start) * weight
             self.basis = torch.stack([deformation.knot_weights(scene.clip_time(t)) for t in times])
             self._beyond = None
@@ -41,40 +45,41 @@ class TrainedMotion:
                 self._beyond = torch.stack([weight * residual_offsets(
                     scene.motion_residual, view[self.index], places[self.index], self.start[:, 2], t) for t in times])
                 self._beyond[0] = 0
+        self.knots = [torch.empty_like(self.start).requires_grad_() for _ in range(self.spec.knots)]
+        self._mixes = [[(k, float(w)) for k, w in enumerate(row) if w] for row in self.basis]
+        self.refresh()
 
-    def at(self, means: Tensor, time: int) -> Tensor:
-        """World positions ``(N, 3)`` of splats whose places at time 0 are ``means (N, 3)``."""
-        if time == 0 or not len(self.index):
-            return means
+    def moved(self, time: int) -> Tensor:
+        """Displacement of what moves ``(M, 3)`` at a time step."""
         offset = self.offsets(time)
-        if self._beyond is not None:
-            offset = offset + self._beyond[time]
-        return means.index_add(0, self.index, offset)
+        return offset if self._beyond is None else offset + self._beyond[time]
 
     def offsets(self, time: int) -> Tensor:
         """What the deformation alone says ``(M, 3)``, motion weights included."""
-        by_knot = self.out.view(-1, self.spec.knots, 3)
-        return _Mixed.apply(torch.einsum("k,fkc->fc", self.basis[time], by_knot), self._waves) * self._reach
+        mix = self._mixes[time]
+        if not mix:
+            return torch.zeros_like(self.start)
+        return sum((w * self.knots[k] for k, w in mix[1:]), mix[0][1] * self.knots[mix[0][0]])
 
     def at_knots(self, chosen: Tensor) -> Tensor:
         """The same of some of the moving splats at every knot: ``(K, knots, 3)`` for indices ``(K,)`` among them."""
-        found = self._waves[:, chosen].T @ self.out * self._reach[chosen]
-        return found.view(len(chosen), self.spec.knots, 3)
+        return torch.stack([knot[chosen] for knot in self.knots], 1)
 
+    @torch.no_grad()
+    def pull(self) -> None:
+        """Takes the gradients that the knots have gathered to the output, in place of the one it has."""
+        self.out.grad = torch.zeros_like(self.out)
+        pulled = [k for k, knot in enumerate(self.knots) if knot.grad is not None]
+        if not pulled or not len(self.index):
+            return
+        together = torch.cat([self.knots[k].grad * self._reach for k in pulled], 1)
+        found = (self._waves @ together).view(-1, len(pulled), 3)
+        self.out.grad.view(-1, self.spec.knots, 3)[:, pulled] = found
 
-class _Mixed(torch.autograd.Function):
-    """Waves ``(F, M)`` mixed by weights ``(F, 3)`` to ``(M, 3)``, laid out so that neither way is a slow product.
-
-    Three columns are the worst case of a matrix product by rows: its gradient takes four times as long.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, weights: Tensor, waves: Tensor) -> Tensor:
-        ctx.save_for_backward(waves)
-        return (weights.T.contiguous() @ waves).T
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        (waves,) = ctx.saved_tensors
-        return torch.stack([waves @ gradient[:, c].contiguous() for c in range(gradient.shape[1])], 1), None
+    @torch.no_grad()
+    def refresh(self) -> None:
+        """Works out the knots from the output, and forgets their gradients."""
+        found = (self.out.T.contiguous() @ self._waves).view(self.spec.knots, 3, -1)
+        for knot, values in zip(self.knots, found, strict=True):
+            knot.grad = None
+            torch.mul(values.T, self._reach, out=knot.detach())

@@ -87,3 +87,25 @@ def test_tracks_of_the_true_points_score_well(bench: ModuleType) -> None:
     stuck = Tracks(still.expand(VIEWS, n, 3), torch.ones(VIEWS, n, dtype=torch.bool), torch.zeros(n, 3),
                    torch.ones(n, dtype=torch.long), torch.ones(n), world.cameras.intrinsics, SIZE)
     assert bench.track_figures(stuck, world, depth, "views")["apd"] < good["apd"] - 0.2
+
+
+def test_the_cost_of_the_fit_is_split(bench: ModuleType) -> None:
+    from fourreal_core.rasterizer import numba_backend
+    from fourreal_core.splats import fit
+
+    world = bench.make_world("rigid", VIEWS, SIZE)
+    args = bench._parser().parse_args(["--views", str(VIEWS), "--times", str(TIMES), "--splats", "2000"])
+    before = fit.fit_rendering, numba_backend.render
+    recorder = bench.Recorder()
+    row = bench.run_one(world, args, "full", recorder)
+    assert (fit.fit_rendering, numba_backend.render) == before
+    drawn, fitted = row["fit_rasterizer_s"], row["fit_rasterizer_s"] + row["fit_other_s"]
+    assert 0 < drawn < fitted < row["stages"]["deformation"]
+    assert fitted + row["fit_start_s"] == pytest.approx(row["stages"]["deformation"])
+    assert f"outside the rasterizer: {100 * row['fit_other_s'] / fitted:.0f} % of the fit" in bench.cost(row)
+    kept = recorder.geometry, recorder.views, recorder.times
+    again = bench.run_one(world, args, "no track start", recorder)
+    assert all(a is b for a, b in zip(kept, (recorder.geometry, recorder.views, recorder.times), strict=True))
+    assert again["psnr_cells"] != row["psnr_cells"]
+    full = bench.run_one(world, args, "full", recorder)
+    assert full["psnr_cells"] == row["psnr_cells"] and full["psnr_splats"] == row["psnr_splats"]

@@ -33,6 +33,7 @@ def test_a_jerk_is_not_smooth() -> None:
     jerky = motion()
     with torch.no_grad():
         jerky.out.view(-1, 4, 3)[-1, 1] += 0.5
+    jerky.refresh()
     assert penalty(jerky, smoothness=1.0) > 0.05
 
 
@@ -57,13 +58,15 @@ def test_gradients_lead_to_a_plausible_motion() -> None:
     jerky = motion()
     with torch.no_grad():
         jerky.out += 0.02 * torch.randn(jerky.out.shape, generator=torch.Generator().manual_seed(1))
+    jerky.refresh()
     options, generator = MotionRegularizers(rigidity=1.0, smoothness=1.0), torch.Generator().manual_seed(0)
     before = motion_penalty(jerky, options, generator).item()
     adam = torch.optim.Adam([jerky.out], lr=2e-3)
     for _ in range(30):
-        adam.zero_grad()
         motion_penalty(jerky, options, generator).backward()
+        jerky.pull()
         adam.step()
+        jerky.refresh()
     assert motion_penalty(jerky, options, generator).item() < 0.5 * before
 
 

@@ -93,7 +93,7 @@ def test_motion_is_refined_and_kept_plausible(truth: tuple[Scene4D, FrameGrid]) 
     scene, grid = truth
     slower = replace(scene, deformation=sliding(TIMES, (0.8, 0.4)))
     grid = known_cross(rendered_grid(scene))
-    rates = replace(NOTHING, motion_rate=2e-3, cells=4)
+    rates = replace(NOTHING, motion_rate=2e-3, motion_every=1, cells=4)
     found = fit_rendering(slower, grid, 48, rates)
     stiff = fit_rendering(slower, grid, 48, replace(rates, regularizers=MotionRegularizers(standing=100.0)))
     inside = (scene.splats.means[:, :2].abs() < PIXEL * 8).all(-1)
@@ -133,7 +133,8 @@ def test_trained_motion_is_the_scenes(residual: bool) -> None:
     motion = TrainedMotion(scene)
     with torch.no_grad():
         for t in range(TIMES):
-            torch.testing.assert_close(motion.at(scene.splats.means, t), scene.deformed(t), rtol=0, atol=1e-6)
+            moved = scene.splats.means.index_add(0, motion.index, motion.moved(t))
+            torch.testing.assert_close(moved, scene.deformed(t), rtol=0, atol=1e-6)
         for k in range(2):
             chosen = torch.arange(0, len(motion.index), 7)
             torch.testing.assert_close(motion.at_knots(chosen)[:, k], motion.offsets(k + 1)[chosen], rtol=0, atol=1e-6)
@@ -144,9 +145,48 @@ def test_gradients_of_trained_motion_are_those_of_the_field() -> None:
     scene = scene.select(torch.arange(0, len(scene.splats), 9))
     motion = TrainedMotion(scene)
     pull = torch.randn(len(scene.splats), 3, generator=torch.Generator().manual_seed(4))
-    for moved in (motion.at(scene.splats.means, 1), scene.deformed(1)):
-        (moved * pull).sum().backward()
+    for _ in range(2):  # pulls gather until they are taken to the output
+        (motion.moved(1) * pull).sum().backward()
+    motion.pull()
+    (scene.deformed(1) * 2 * pull).sum().backward()
     torch.testing.assert_close(motion.out.grad, scene.deformation.out.grad, rtol=1e-4, atol=1e-4)  # float32 sums
+
+    motion.refresh()
+    motion.pull()
+    assert not motion.out.grad.any()
+
+
+def test_an_output_moves_its_knots_once_they_are_worked_out_anew() -> None:
+    motion = TrainedMotion(wall_scene(2, TIMES, sliding(TIMES)))
+    before = motion.offsets(2).detach()
+    with torch.no_grad():
+        motion.out *= 3
+    assert torch.equal(motion.offsets(2), before)
+    motion.refresh()
+    torch.testing.assert_close(motion.offsets(2), 3 * before)
+    assert not motion.offsets(0).any()
+
+
+def test_pulls_that_are_left_at_the_end_are_not_lost(truth: tuple[Scene4D, FrameGrid]) -> None:
+    scene, grid = truth
+    slower = replace(scene, deformation=sliding(TIMES, (0.8, 0.4)))
+    found = fit_rendering(slower, grid, 3, replace(NOTHING, motion_rate=1e-3, motion_every=100, cells=1))
+    assert not torch.equal(found.deformation.out, slower.deformation.out)
+
+
+def test_behind_a_caption_splats_take_the_colours_around_it(truth: tuple[Scene4D, FrameGrid]) -> None:
+    """Splats whose pixels a caption hides in every cell start out bright; what is around them is a plain dark wall."""
+    scene, grid = truth
+    caption = torch.zeros(SIZE, dtype=torch.bool)
+    caption[4:10, 4:14] = True
+    dark = torch.full_like(grid.frames, 0.2)
+    dark[:, :, caption] = 1.0
+    grid = replace(grid, frames=dark, valid=~caption)
+    start = spoilt(scene, colors=torch.ones_like(scene.splats.colors))
+    rates = replace(NOTHING, color_rate=0.05)
+    found, blind = (rendered_grid(fit_rendering(start, grid, 80, replace(rates, under_captions=weight)))[:, :, caption]
+                    for weight in (0.05, 0.0))
+    assert float(found.mean()) == pytest.approx(0.2, abs=0.05) and float(blind.mean()) > 0.4
 
 
 def test_nothing_to_fit_changes_no_picture(truth: tuple[Scene4D, FrameGrid]) -> None:
@@ -165,7 +205,8 @@ def test_progress_counts_renders_and_seeds_decide(truth: tuple[Scene4D, FrameGri
     assert torch.equal(a.splats.colors, b.splats.colors) and not torch.equal(a.splats.colors, c.splats.colors)
 
 
-@pytest.mark.parametrize("wrong", [{"cells": 0}, {"color_rate": -1.0}, {"ssim_weight": 1.5}, {"decay": -0.1}])
+@pytest.mark.parametrize("wrong", [{"cells": 0}, {"motion_every": 0}, {"color_rate": -1.0}, {"ssim_weight": 1.5},
+                                   {"decay": -0.1}, {"under_captions": 1.1}])
 def test_options_are_checked(wrong: dict[str, float]) -> None:
     with pytest.raises(InputError):
         RenderingFitOptions(**wrong)

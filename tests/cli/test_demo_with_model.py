@@ -24,7 +24,7 @@ def test_the_small_model_makes_a_grid_and_says_how_good_it_is(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("more, says", [
-    (["--model", "large"], "small"), (["--model", "small", "--size", "70x70"], "16"),
+    (["--model", "large"], "small"), (["--model", "small", "--size", "71x71"], "divides"),
     (["--model", "small", "--views", "1"], "at least 2")])
 def test_what_the_model_cannot_do_is_said(tmp_path, capsys, more, says):
     assert main(["demo", "-o", str(tmp_path / "out"), *more]) == 2

@@ -59,7 +59,7 @@ class EvidenceOptions:
     rows: int = 2
     window_px: float = 4.0
     prefer: float = 1.0
-    new_gray: float = 30.0
+    new_gray: float = 20.0
     itself_gray: float = 10.0
     new_soft: float = 3.0
     tone_px: float = 8.0

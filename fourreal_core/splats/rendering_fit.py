@@ -58,7 +58,7 @@ class RenderingFitOptions:
     view_color_rate: float = 0.01
     scale_rate: float = 0.04
     opacity_rate: float = 0.05
-    motion_rate: float = 8e-5
+    motion_rate: float = 4e-5
     motion_every: int = 4
     mean_rate: float = 0.0
     view_offset_rate: float = 0.0

@@ -53,6 +53,13 @@ def test_what_has_no_camera_axis_is_shared(backend: str) -> None:
     torch.testing.assert_close(shared, one_by_one)  # two float32 terms, added by autograd either way
 
 
+def _same_depth(one: torch.Tensor, other: torch.Tensor, backend: str) -> None:
+    if backend == "torch":  # a matrix product: its order of summing depends on the columns and on the processor
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=0)
+    else:
+        assert torch.equal(one, other)
+
+
 @pytest.mark.parametrize("backend", ["torch", "numba"])
 def test_without_colours(backend: str) -> None:
     _skip_unless(backend)
@@ -61,7 +68,8 @@ def test_without_colours(backend: str) -> None:
     plain = rasterize(means, scales, opacities, None, CAMERA, SIZE, options=options)
     coloured = rasterize(means, scales, opacities, colors, CAMERA, SIZE, options=options)
     assert plain.image.shape == (*SIZE, 0)
-    assert torch.equal(plain.alpha, coloured.alpha) and torch.equal(plain.depth, coloured.depth)
+    assert torch.equal(plain.alpha, coloured.alpha)
+    _same_depth(plain.depth, coloured.depth, backend)
 
 
 @pytest.mark.parametrize("backend", ["torch", "numba"])
@@ -190,7 +198,8 @@ def test_a_path_without_colours(backend: str) -> None:
     (plain,) = render_path(means, scales, opacities, None, *arguments, options=options)
     (coloured,) = render_path(means, scales, opacities, colors, *arguments, options=options)
     assert plain.image.shape == (*SIZE, 0) and plain.alpha.any()
-    assert torch.equal(plain.alpha, coloured.alpha) and torch.equal(plain.depth, coloured.depth)
+    assert torch.equal(plain.alpha, coloured.alpha)
+    _same_depth(plain.depth, coloured.depth, backend)
 
 
 def test_a_path_of_moving_splats_and_cancelling() -> None:

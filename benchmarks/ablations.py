@@ -54,6 +54,8 @@ PROPOSALS = ("flow proposal, moved in time", "flow proposal, seen from the view"
 SETTLED = ("settled proposal, blend", "settled proposal, moved in time", "settled proposal, seen from the view")
 HEADINGS = {"psnr": "PSNR", "subject_psnr": "subject", "ssim": "SSIM", "temporal_psnr": "in time",
             "view_psnr": "across views"}
+SOFT = "parallel soft, trained"
+"""The paper's own variant; the others are compared with it scene by scene."""
 MARKS = "<!-- table -->", "<!-- end of table -->"
 
 
@@ -168,7 +170,8 @@ def evaluate(ablation: Ablation, bars: StageBars, only: set[str] | None = None
 
 
 def table(floor_rows: dict[str, dict], rows: dict[str, dict], ablation: Ablation) -> str:
-    """All figures as Markdown, and what the best row gains over the best floor and the refiner over its proposals."""
+    """All figures as Markdown; what the best row gains over the best floor, the refiner over its proposals, SOFT over
+    other rows."""
     lines = ["| | " + " | ".join(HEADINGS.values()) + " |", "| --- |" + " --- |" * len(HEADINGS)]
     for name, figures in (floor_rows | rows).items():
         found = summary(figures, ablation.evaluate)
@@ -187,6 +190,9 @@ def table(floor_rows: dict[str, dict], rows: dict[str, dict], ablation: Ablation
             best = max(rows, key=lambda name: mean(rows[name]))
             lines.append(f"- {what}: the best model (*{best}*) over the best floor (*{best_floor}*): " + _gain(
                 gain(rows[best], floor_rows[best_floor], figure, ablation.evaluate)))
+        if SOFT in rows:
+            lines += [f"- {what}: *{SOFT}* over *{name}*: " + _gain(gain(
+                rows[SOFT], rows[name], figure, ablation.evaluate)) for name in rows if name not in (SOFT, "refiner")]
         if "refiner" in rows:
             lines += [f"- {what}: the refiner over *{name}*: " + _gain(gain(
                 rows["refiner"], floor_rows[name], figure, ablation.evaluate)) for name in (*PROPOSALS, *SETTLED)
@@ -201,7 +207,7 @@ def _cell(found: dict[str, Any], figure: str) -> str:
 
 
 def _gain(values: tuple[float, float, float]) -> str:
-    return f"{values[0]:+.2f} dB ({values[1]:+.2f} to {values[2]:+.2f})"
+    return f"{values[0]:+.3f} dB ({values[1]:+.3f} to {values[2]:+.3f})"
 
 
 def write_table(path: Path, text: str) -> None:

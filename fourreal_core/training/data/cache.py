@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import concurrent.futures
+import functools
 import json
-import os
 import shutil
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -21,6 +20,7 @@ from ...media.files import prepare_folder, whole_file, write_bytes
 from ...progress import OnStep, no_progress
 from ..scenes.dice import scene_seed
 from ..scenes.grids import GridOptions, make_grid
+from .background import work_through
 from .sources import Skipped
 
 FORMAT, VERSION, META = "fourreal-grid-cache", 1, "cache.json"
@@ -100,25 +100,8 @@ def render_cache(folder: Path | str, options: CacheOptions, workers: int = 1, on
             f"the {needed >> 20} MiB that the rest of the cache takes",
             "free some space, choose another folder, or ask for fewer grids",
         )
-    done = options.shards - len(todo)
-    if workers < 1:
-        for shard in todo:
-            _render_shard(folder, options, shard)
-            done += 1
-            on_step(done, options.shards)
-        return replaced
-    import multiprocessing
-
-    context = multiprocessing.get_context("spawn")  # a forked child would inherit half of torch's threads
-    with concurrent.futures.ProcessPoolExecutor(workers, context, one_thread) as pool:
-        try:
-            for _ in concurrent.futures.as_completed([pool.submit(_render_shard, folder, options, s) for s in todo]):
-                done += 1
-                _.result()
-                on_step(done, options.shards)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    work = functools.partial(_render_shard, folder, options)
+    work_through(work, todo, workers, on_step, options.shards - len(todo))
     return replaced
 
 
@@ -290,10 +273,3 @@ def _open(path: Path) -> int:
             return file.get_slice("cells").get_shape()[0]
     except (SafetensorError, OSError) as err:
         raise InputError(f"{path.name} can't be read ({err})", "a whole shard", "render it again") from err
-
-
-def one_thread() -> None:
-    """Makes a process of the background one of a single thread that gives way to training."""
-    torch.set_num_threads(1)
-    if hasattr(os, "nice"):
-        os.nice(5)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import concurrent.futures
+import functools
 from pathlib import Path
 
 import torch
@@ -15,7 +15,8 @@ from ...media.files import whole_file
 from ...progress import OnStep, no_progress
 from ...tracking.flow_proposals import PROPOSERS
 from ..scenes.grids import to_float
-from .cache import CachedGrids, one_thread
+from .background import work_through
+from .cache import CachedGrids
 
 FORMAT = "fourreal-grid-proposals"
 
@@ -40,25 +41,7 @@ def propose_cache(folder: Path | str, split: str, count: int, workers: int = 1, 
         raise InputError(f"{count} proposals", "one of " + ", ".join(map(str, PROPOSERS)), "choose one of them")
     grids = CachedGrids(folder, split)
     todo = [path for path, _ in grids.shards if not proposal_path(path, count).exists()]
-    done, total = len(grids.shards) - len(todo), len(grids.shards)
-    if workers < 1:
-        for path in todo:
-            _propose_shard(path, count)
-            done += 1
-            on_step(done, total)
-        return len(todo)
-    import multiprocessing
-
-    context = multiprocessing.get_context("spawn")  # a forked child would inherit half of torch's threads
-    with concurrent.futures.ProcessPoolExecutor(workers, context, one_thread) as pool:
-        try:
-            for future in concurrent.futures.as_completed([pool.submit(_propose_shard, path, count) for path in todo]):
-                future.result()
-                done += 1
-                on_step(done, total)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    work_through(functools.partial(_propose_shard, count), todo, workers, on_step, len(grids.shards) - len(todo))
     return len(todo)
 
 
@@ -83,7 +66,7 @@ def read_proposals(shard: Path, count: int, index: int) -> Tensor | None:
         raise InputError(f"{path.name} can't be read ({err})", "a whole file", "remove it and propose again") from err
 
 
-def _propose_shard(shard: Path, count: int) -> None:
+def _propose_shard(count: int, shard: Path) -> None:
     with safe_open(shard, framework="pt") as file:
         cells = file.get_tensor("cells")
     made = []

@@ -9,12 +9,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import InputError
+from ..tracking.candidates import CANDIDATES
 from .blocks import Attention, AttentionCore, Block, Condition, LevelEmbedding, full_attention
+from .chooser import FIRST, Chooser
 from .known_sources import gather_sources, nearest_known
 from .layout import AXES
 from .patches import Features, Head, Stem, blend_copies
 from .rope import rope_angles
-from .spec import DiTSpec
+from .spec import CHOOSING, DiTSpec
 
 
 class GridInputs(NamedTuple):
@@ -84,6 +86,7 @@ class VideoDiT(nn.Module):
         self.blocks = nn.ModuleList(Block(spec) for _ in range(spec.layers))
         self.final = nn.Linear(spec.width, 2 * spec.width)
         self.head_out = Head(spec)
+        self.chooser = Chooser(spec.chooser) if spec.chooser else None
         _draw_weights(self, generator or torch.Generator().manual_seed(0))
         for linear in (self.modulate, self.final):
             nn.init.zeros_(linear.weight)
@@ -164,7 +167,8 @@ class VideoDiT(nn.Module):
             found += sources.unbind(3)
             there += present.unbind(3)
         given = () if inputs.proposal is None else inputs.proposal.split(self.spec.latent_channels, 3)
-        for k in range(self.spec.proposals):
+        given = self._chosen(given, inputs.known)
+        for k in range(self.spec.shown):
             found.append(given[k] if k < len(given) else torch.zeros_like(latents))
             there.append(found[-1].flatten(3).any(-1))
         if not found:
@@ -172,6 +176,25 @@ class VideoDiT(nn.Module):
             return latents.new_zeros(cells, 0, self.spec.channels, height, width), inputs.known.new_zeros(cells, 0)
         pictures = torch.stack([_to_fine(picture, self.spec.subpixel) for picture in found], 1)
         return pictures, torch.stack(there, 3).flatten(0, 2)
+
+    def _chosen(self, given: tuple[Tensor, ...], known: Tensor) -> tuple[Tensor, ...]:
+        """Proposals as the model sees them: with a chooser its choice, and no candidates; see spec.SHOWN."""
+        if self.chooser is None:
+            return given
+        pictures, doubt = given[:FIRST], given[FIRST + CANDIDATES:FIRST + CANDIDATES + 1]
+        seen = (*pictures, *doubt)
+        if len(given) < CHOOSING:
+            return seen
+        cells = torch.stack(given, 3).flatten(0, 2)
+        # known cells are as they are; a cell without candidates has nothing to choose from
+        choose = ~known.flatten() & cells[:, FIRST:FIRST + CANDIDATES].flatten(1).any(1)
+        if not bool(choose.any()):
+            return seen
+        fine = _to_fine(cells[choose].flatten(0, 1), self.spec.subpixel).unflatten(0, (-1, CHOOSING))
+        made = self.chooser(fine)
+        made = F.pixel_unshuffle(made, self.spec.subpixel) if self.spec.subpixel > 1 else made
+        first = pictures[0].flatten(0, 2).index_put((choose.nonzero()[:, 0],), made.to(pictures[0].dtype))
+        return (first.view_as(pictures[0]), *seen[1:])
 
 
 def check_inputs(spec: DiTSpec, inputs: GridInputs) -> None:
@@ -213,7 +236,7 @@ def _check_proposal(spec: DiTSpec, proposal: Tensor, latents: Tensor) -> None:
 
 def _to_fine(latents: Tensor, subpixel: int) -> Tensor:
     """``(B, V, T, C, h, w)`` latents as fine pixels ``(B V T, channels, H, W)``."""
-    flat = latents.flatten(0, 2)
+    flat = latents.flatten(0, -4)
     return F.pixel_shuffle(flat, subpixel) if subpixel > 1 else flat
 
 

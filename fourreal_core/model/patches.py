@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .residual import Residual, channels_last
 from .spec import DiTSpec
 
 NO_COPY = -4.0
@@ -24,21 +25,6 @@ class Features(NamedTuple):
 
     half: Tensor
     quarter: Tensor | None = None
-
-
-class Residual(nn.Module):
-    """Two 3 x 3 convolutions beside the identity, which it is until it is trained."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(width, width, 3, padding=1)
-        self.second = nn.Conv2d(width, width, 3, padding=1)
-        nn.init.zeros_(self.second.weight)
-        nn.init.zeros_(self.second.bias)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``(N, width, h, w)`` to the same."""
-        return x + self.second(F.silu(self.first(F.silu(x))))
 
 
 def _residuals(width: int, depth: int) -> nn.Sequential:
@@ -71,7 +57,7 @@ class Stem(nn.Module):
         """Tokens ``(N, D, rows, columns)`` of pictures ``(N, channels, H, W)``, and features for the head or None."""
         if not self.convolves:
             return self.patch(pictures), None
-        half = F.silu(self.mix(F.pixel_unshuffle(pictures, 2).contiguous(memory_format=torch.channels_last)))
+        half = F.silu(self.mix(channels_last(F.pixel_unshuffle(pictures, 2))))
         if not self.deep:
             return self.patch(half), Features(half)
         half = self.at_half(half)
@@ -146,8 +132,7 @@ class Head(nn.Module):
 
 def _beside(planes: Tensor, features: Tensor | None) -> Tensor:
     """Planes with the stem's features behind them, channels last in memory, as convolutions are fastest."""
-    planes = planes if features is None else torch.cat([planes, features.to(planes.dtype)], 1)
-    return planes.contiguous(memory_format=torch.channels_last)
+    return channels_last(planes if features is None else torch.cat([planes, features.to(planes.dtype)], 1))
 
 
 def sample_at(pictures: Tensor, offsets: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ..errors import InputError
+from ..tracking.candidates import CANDIDATES, COST_MAPS
 from .sync import SyncSpec, kept_layers
 
 PREDICTIONS = ("velocity", "clean")
@@ -20,6 +21,10 @@ tunes the attention along the rows alone, in a copy of its own, and ``temporal``
 serves both directions. The parallel ones are named by their sync rule. ``fused``: one stream, one attention over a
 token's frame, row and column.
 """
+SHOWN = 4
+"""Proposals that a model with a chooser sees: its choice, what each clip says of the cell, and the map of doubt."""
+CHOOSING = SHOWN + CANDIDATES + COST_MAPS
+"""Proposals of a model with a chooser, in the order of flow_proposals.candidate_proposals."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +46,10 @@ class DiTSpec:
         conv_depth: Residual blocks of convolutions in a conv stem and in a convolving head, each at half and at a
             quarter of the resolution; 0 for single convolutions.
         sources: Whether each cell sees the nearest known cell of its row and of its column, and may copy from them.
-        proposals: Proposals of itself that each cell sees and may copy from.
+        proposals: Proposals of itself that each cell is given. It sees them all and may copy from them, unless it
+            chooses.
+        chooser: Channels of a network that chooses among the candidates within the proposals (see chooser.Chooser); the
+            rest of the model sees its choice in place of the first proposal, and none of the candidates. 0 for none.
         lead: Logit by which the first proposal leads in the copy gates, so that training starts from it.
         prediction: What comes out: the ``velocity``, or the ``clean`` latents, from which the velocity follows.
         text_width: Width of text tokens; 0 for a model without text.
@@ -61,6 +69,7 @@ class DiTSpec:
     conv_depth: int = 0
     sources: bool = True
     proposals: int = 0
+    chooser: int = 0
     lead: float = 0.0
     prediction: str = "clean"
     text_width: int = 0
@@ -73,7 +82,7 @@ class DiTSpec:
                                  "choose one of them")
         sizes = (self.channels, self.subpixel, self.width, self.layers, self.heads, self.patch, self.mlp_ratio,
                  self.conv_width)
-        least = min(self.text_width, self.proposals, self.conv_depth)
+        least = min(self.text_width, self.proposals, self.conv_depth, self.chooser)
         if min(sizes) < 1 or least < 0 or self.width % self.heads or self.head_width % 2:
             raise InputError(f"a DiT of {self.layers} layers, width {self.width}, {self.heads} heads, patch "
                              f"{self.patch}", "positive sizes, and a width that heads divide into even parts",
@@ -88,6 +97,9 @@ class DiTSpec:
         if self.conv_depth and self.patch % 4:
             raise InputError(f"patches of {self.patch} fine pixels for deep convolutions", "a multiple of 4",
                              "choose another patch, or conv_depth 0")
+        if self.chooser and (self.proposals != CHOOSING or self.channels != 3):
+            raise InputError(f"a chooser for {self.proposals} proposals of {self.channels} channels",
+                             f"{CHOOSING} proposals in RGB, candidates among them", "change proposals, or chooser to 0")
         if self.head == "warp" and not self.copies:
             raise InputError("a warp head with nothing to sample", "sources or a proposal", "switch one of them on")
 
@@ -104,7 +116,12 @@ class DiTSpec:
     @property
     def copies(self) -> int:
         """Pictures that a cell may copy from."""
-        return 2 * self.sources + self.proposals
+        return 2 * self.sources + self.shown
+
+    @property
+    def shown(self) -> int:
+        """Proposals that the model sees beside its chooser."""
+        return SHOWN if self.chooser else self.proposals
 
     @property
     def input_channels(self) -> int:

@@ -18,6 +18,8 @@ from ..progress import OnStep, no_progress
 
 Flow = NDArray[np.float32]
 Gray = NDArray[np.uint8]
+INVERSIONS = 6
+"""Fixed-point steps by which a flow is turned around; each shortens what is left by the flow's own steepness."""
 
 
 class FlowEngine(Protocol):
@@ -69,6 +71,14 @@ def warp(image: NDArray, flow: Flow) -> NDArray:
 def chain(ab: Flow, bc: Flow) -> Flow:
     """The flow a to c through b."""
     return ab + warp(bc, ab)
+
+
+def turned_around(flow: Flow) -> Flow:
+    """The backward flow ``(H, W, 2)`` at the pixels that a flow leads to, by fixed-point iteration."""
+    back = -flow
+    for _ in range(INVERSIONS):
+        back = -warp(flow, back)
+    return back
 
 
 def forward_backward_error(ab: Flow, ba: Flow) -> NDArray[np.float32]:

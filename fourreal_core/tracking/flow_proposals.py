@@ -18,18 +18,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..errors import InputError
-from .cell_flows import CellFlow, CellFlows
+from .candidates import CANDIDATES, COST_MAPS, Candidates, candidate_maps, candidates_of
+from .cell_flows import CellFlows
 from .enlarged_flow import EnlargedFlow
-from .flow import DisFlow, Flow, FlowEngine, chain, to_gray, warp
+from .flow import DisFlow, Flow, FlowEngine, chain, to_gray, turned_around, warp
 from .long_flow import LongFlowOptions, choose_flow, ways_of_measuring
-from .witness import Witness, best_candidate, blurred, share_of_new
+from .witness import Witness, share_of_new
 
 SMALL_PX = 96
 """Width up to which pictures are enlarged twice while the flows of settled proposals are measured."""
 DOUBT_GRAYS, DOUBT_PX = 32.0, 8.0
 """What counts as 1 in the map of witnessed proposals: grey levels of 255, and pixels of forward-backward error."""
-INVERSIONS = 6
-"""Fixed-point steps by which a flow is turned around; each shortens what is left by the flow's own steepness."""
 
 
 def flow_proposals(freeze_time: Tensor, fixed_view: Tensor, engine: FlowEngine | None = None, enlarge: int = 1
@@ -127,6 +126,32 @@ def witnessed_proposals(freeze_time: Tensor, fixed_view: Tensor, engine: FlowEng
     Raises:
         InputError: Clips of different sizes.
     """
+    return _proposals(freeze_time, fixed_view, engine, options, False)
+
+
+def candidate_proposals(freeze_time: Tensor, fixed_view: Tensor, engine: FlowEngine | None = None,
+                        options: SettlingOptions | None = None) -> Tensor:
+    """The settled proposals and every candidate that they were settled among: a refiner may choose for itself.
+
+    Args:
+        freeze_time: As of settled_proposals.
+        fixed_view: As of settled_proposals.
+        engine: As of settled_proposals.
+        options: As of settled_proposals.
+
+    Returns:
+        ``(3 + CANDIDATES + 1 + COST_MAPS, V, T, H, W, 3)``: the three of settled_proposals, the candidates (those of
+        ``I[v, 0]``, then those of ``I[0, t]``), and behind these pictures the map of witnessed_proposals and the maps
+        of the candidates' costs, see candidates.candidate_maps.
+
+    Raises:
+        InputError: Clips of different sizes.
+    """
+    return _proposals(freeze_time, fixed_view, engine, options, True)
+
+
+def _proposals(freeze_time: Tensor, fixed_view: Tensor, engine: FlowEngine | None, options: SettlingOptions | None,
+               all_candidates: bool) -> Tensor:
     _check_clips(freeze_time, fixed_view)
     options = options or SettlingOptions()
     views, times = len(freeze_time), len(fixed_view)
@@ -137,12 +162,21 @@ def witnessed_proposals(freeze_time: Tensor, fixed_view: Tensor, engine: FlowEng
     if engine is None and freeze_time.shape[2] <= SMALL_PX:
         engine = EnlargedFlow()
     flows = CellFlows(frames, known, engine)
-    made, costs, misses = zip(*(_settled_cells(flows, frames, axis, options) for axis in (0, 1)), strict=True)
-    blend = believed_blend(made, costs, options)
-    doubt = np.stack([costs[0] / DOUBT_GRAYS, costs[1] / DOUBT_GRAYS, (misses[0] + misses[1]) / 2 / DOUBT_PX], -1)
-    out = torch.from_numpy(np.stack([blend, *made, doubt]).astype(np.float32)).clamp(0, 1)
-    out[:3, :, 0], out[:3, 0] = freeze_time.to(out), fixed_view.to(out)
-    return out
+    pictures = 3 + CANDIDATES * all_candidates
+    out = np.zeros((pictures + 1 + COST_MAPS * all_candidates, *frames.shape), np.float32)
+    out[:pictures] = frames.numpy()
+    for view in range(1, views):
+        for time in range(1, times):
+            found = [_candidates(flows, (view, time), axis, options) for axis in (0, 1)]
+            made, costs = zip(*(_settled(each, options) for each in found), strict=True)
+            blend = believed_blend(made, costs, options)
+            missed = sum(each.missed for each in found) / 2 / DOUBT_PX
+            doubt = np.stack([*(cost / DOUBT_GRAYS for cost in costs), missed], -1)
+            out[:3, view, time], out[pictures, view, time] = (blend, *made), doubt
+            if all_candidates:
+                out[3:pictures, view, time] = np.concatenate([each.pictures for each in found])
+                out[pictures + 1:, view, time] = candidate_maps(found)
+    return torch.from_numpy(out).clamp(0, 1)
 
 
 def believed_blend(pictures: Sequence[NDArray[np.float32]], costs: Sequence[NDArray[np.float32]],
@@ -159,41 +193,25 @@ def believed_blend(pictures: Sequence[NDArray[np.float32]], costs: Sequence[NDAr
     return (shares[0] * pictures[0] + shares[1] * pictures[1]) / (shares[0] + shares[1])
 
 
-def _settled_cells(flows: CellFlows, frames: Tensor, axis: int, options: SettlingOptions
-                   ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-    """Cells ``(V, T, H, W, 3)`` from the known one of their view (axis 0) or of their time (axis 1), their costs and by
-    how much the flow of their witness misses its start ``(V, T, H, W)``, both zero at known cells."""
-    out = frames.numpy().copy()
-    cost, missed = np.zeros((2, *out.shape[:4]), np.float32)
+def _candidates(flows: CellFlows, cell: tuple[int, int], axis: int, options: SettlingOptions) -> Candidates:
+    """What flow says of a cell from the known one of its view (axis 0) or of its time (axis 1)."""
 
     def place(a: int, b: int) -> tuple[int, int]:
         return (a, b) if axis == 0 else (b, a)
 
-    for a in range(1, out.shape[axis]):
-        match = flows(place(a, 0), place(0, 0)).best
-        for b in range(1, out.shape[1 - axis]):
-            witness = Witness(match, flows.picture(place(0, b)), flows.picture(place(0, 0)))
-            forth, back = flows(place(0, 0), place(0, b)), flows(place(0, b), place(0, 0))
-            at = place(a, b)
-            out[at], cost[at], missed[at] = _settled_cell(flows.picture(place(a, 0)), witness, forth, back, options)
-    return out, cost, missed
+    a, b = place(*cell)
+    match = flows(place(a, 0), place(0, 0)).best
+    witness = Witness(match, flows.picture(place(0, b)), flows.picture(place(0, 0)))
+    forth, back = flows(place(0, 0), place(0, b)), flows(place(0, b), place(0, 0))
+    return candidates_of(flows.picture(place(a, 0)), witness, forth, back, options.window_px, options.tone_px)
 
 
-def _settled_cell(source: NDArray[np.float32], witness: Witness, forth: CellFlow, back: CellFlow,
-                  options: SettlingOptions) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-    """One cell ``(H, W, 3)`` from its source, by the candidate that its witness bears out, the cost ``(H, W)``, and the
-    witness's forward-backward error ``(H, W)`` in pixels."""
-    moves = (forth.best, *forth.measured) if len(forth.measured) > 1 else (forth.best,)
-    candidates = [turned_around(warp(move, witness.match)) for move in moves]
-    there = warp(witness.match, candidates[0])
-    candidates += [np.zeros_like(witness.match), warp(back.best, witness.match), warp(back.best, there)]
-    candidates += [warp(way, there) for way in back.measured] if len(back.measured) > 1 else []
-    costs = [blurred(witness.apart(flow), options.window_px) for flow in candidates]
-    flow, cost, _ = best_candidate(candidates, costs)
-    color = warp(source, flow)
-    new, across = witness.toned(flow, color, options.tone_px)
-    share = share_of_new(cost, options.new_gray, options.new_soft)[..., None]
-    return (color + share * (new - color)).clip(0, 1), cost, warp(back.error, across)
+def _settled(found: Candidates, options: SettlingOptions) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """One cell ``(H, W, 3)`` by the candidate that its witness bears out, and that one's cost ``(H, W)``."""
+    flows = found.costs[:-1]
+    color = np.take_along_axis(found.pictures[:-1], flows.argmin(0)[None, ..., None], 0)[0]
+    share = share_of_new(found.costs[-1], options.new_gray, options.new_soft)[..., None]
+    return (color + share * (found.pictures[-1] - color)).clip(0, 1), found.costs[-1]
 
 
 def _check_clips(freeze_time: Tensor, fixed_view: Tensor) -> None:
@@ -231,14 +249,6 @@ def flows_of_first(clip: Tensor, engine: FlowEngine, enlarge: int = 1) -> tuple[
     return tuple(np.stack([_reduced(flow, enlarge) for flow in flows]) for flows in (forth, back))
 
 
-def turned_around(flow: Flow) -> Flow:
-    """The backward flow ``(H, W, 2)`` at the pixels that a flow leads to, by fixed-point iteration."""
-    back = -flow
-    for _ in range(INVERSIONS):
-        back = -warp(flow, back)
-    return back
-
-
 def _reduced(flow: Flow, times: int) -> Flow:
     import cv2
 
@@ -249,9 +259,10 @@ def _reduced(flow: Flow, times: int) -> Flow:
 
 
 PROPOSERS: dict[int, Callable[[Tensor, Tensor], Tensor]] = {2: flow_proposals, 3: settled_proposals,
-                                                            4: witnessed_proposals}
+                                                            4: witnessed_proposals,
+                                                            4 + CANDIDATES + COST_MAPS: candidate_proposals}
 """What makes the proposals of a model that takes so many."""
-PICTURES = {2: 2, 3: 3, 4: 3}
+PICTURES = {2: 2, 3: 3, 4: 3, 4 + CANDIDATES + COST_MAPS: 3 + CANDIDATES}
 """How many of so many proposals are pictures of the cell; those behind them are maps."""
 
 

@@ -118,7 +118,7 @@ def _shown(config: TrainingConfig, count: int, seed: int) -> Tensor:
     """Which of some proposals ``(P,)`` a model sees: all, or now and then a single picture."""
     generator, shown = generator_for("shown", seed), torch.ones(count, dtype=torch.bool)
     if count > 1 and float(torch.rand((), generator=generator)) < config.train.no_proposal:
-        shown = torch.arange(count) == torch.randint(PICTURES[count], (), generator=generator)
+        shown = torch.arange(count) == torch.randint(min(PICTURES[count], 3), (), generator=generator)
     return shown
 
 

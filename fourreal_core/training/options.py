@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from ..model.spec import DiTSpec, Model4DSpec
+from ..model.spec import CHOOSING, DiTSpec, Model4DSpec
 from .data.pseudo4d import WarpOptions
 
 STAGES = ("base", "pseudo4d", "finetune4d", "mixed")
@@ -23,7 +23,7 @@ TRAINS = {
 }
 """What may be trained, and the model's own name for those parameters; ``attention`` is that of any variant."""
 LEVELS = ("uniform", "logit_normal")
-PROPOSALS = {"none": 0, "flow": 2, "settled": 3, "witnessed": 4}
+PROPOSALS = {"none": 0, "flow": 2, "settled": 3, "witnessed": 4, "candidates": CHOOSING}
 """What a model may be shown, and how many proposals that is."""
 _SECTIONS = ("model", "data", "train", "run", "base")
 PRECISIONS = ("float32", "bf16", "auto")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 
@@ -12,8 +13,10 @@ from torch import nn
 
 from ..errors import InputError
 from ..media.files import prepare_folder
+from ..model.checkpoints import load_strictly
 from ..model.model4d import Model4D
 from ..model.model_file import load_model
+from ..model.spec import DiTSpec
 from .batches import generator_for, is_measured, make_batch, step_shape
 from .data.assets import AssetFolders, AssetShards
 from .data.cache import CachedGrids
@@ -113,6 +116,8 @@ def starting_model(config: TrainingConfig) -> Trainee:
         )
     model = load_model(path)
     mine, its = config.model.dit, model.spec.dit
+    if mine.chooser and replace(mine, proposals=its.proposals, chooser=0) == its and its.proposals == mine.shown:
+        model, its = _with_chooser(model, mine, config.train.seed), mine
     if mine != its:
         other = [
             f"{name} {getattr(its, name)!r} for {getattr(mine, name)!r}"
@@ -128,6 +133,13 @@ def starting_model(config: TrainingConfig) -> Trainee:
         model = model.with_variant(config.model.variant, config.model.dropped)
     log.info("starting from %s", path)
     return model
+
+
+def _with_chooser(model: Model4D, dit: DiTSpec, seed: int) -> Model4D:
+    """The same model with a chooser, new, before it."""
+    other = Model4D(replace(model.spec, dit=dit), generator_for(seed, "weights"))
+    load_strictly(other, other.state_dict() | model.state_dict(), "the model to start from")
+    return other
 
 
 def choose_trained(model: Trainee, config: TrainingConfig) -> dict[str, nn.Parameter]:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from fourreal_core.errors import InputError
-from fourreal_core.tracking.flow import identity_map, warp
+from fourreal_core.tracking.flow import identity_map, turned_around, warp
 from fourreal_core.tracking.flow_proposals import (
     PICTURES,
     PROPOSERS,
@@ -16,7 +16,6 @@ from fourreal_core.tracking.flow_proposals import (
     flow_proposals,
     flows_of_first,
     settled_proposals,
-    turned_around,
     witnessed_proposals,
 )
 

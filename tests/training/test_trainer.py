@@ -19,11 +19,13 @@ from fourreal_core.errors import InputError
 from fourreal_core.model.codec import SpaceToDepth
 from fourreal_core.model.model4d import Model4D
 from fourreal_core.model.model_file import load_model
+from fourreal_core.model.spec import CHOOSING
 from fourreal_core.model.sync_file import load_sync
 from fourreal_core.training import states, trainer
 from fourreal_core.training.batches import make_batch
 from fourreal_core.training.data.cache import FORMAT, CachedGrids, CacheOptions, render_cache, shard_path
 from fourreal_core.training.objective import flow_distance, grid_loss, noisy_inputs
+from fourreal_core.training.preparing import starting_model
 from fourreal_core.training.scenes.grids import GridOptions
 from fourreal_core.training.states import whole_states
 from fourreal_core.training.trainees import offsets_of
@@ -282,3 +284,23 @@ def test_a_refiner_is_trained_and_figured(tiny):
                   train__windows=((3, 3),), run__validate_every=2)  # fmt: skip
     report = trainer.train_stage(config)
     assert 5 < report["psnr"] < 60 and load_model(config.folder / "model.safetensors").spec.dit.proposals == 2
+
+
+def test_a_chooser_is_added_to_a_refiner(tiny, tmp_path):
+    shown = {"model__proposals": 4, "train__proposal": "witnessed", "train__trains": "all", "train__steps": 1,
+             "train__windows": ((3, 3),)}  # fmt: skip
+    config = tiny("finetune4d", run__out=str(tmp_path / "before"), **shown)
+    trainer.train_stage(config)
+    start = config.folder / "model.safetensors"
+    choosing = shown | {"model__proposals": CHOOSING, "model__chooser": 8, "train__proposal": "candidates",
+                        "train__no_proposal": 0.5, "run__start": str(start)}  # fmt: skip
+    config = tiny("finetune4d", run__out=str(tmp_path / "after"), **choosing)
+    before, begun = load_model(start).state_dict(), starting_model(config).state_dict()
+    added = {name for name in begun if name not in before}
+    assert added and all(name.startswith("dit.chooser.") for name in added)
+    assert all(torch.equal(begun[name], weight) for name, weight in before.items())
+    trainer.train_stage(config)
+    after = load_model(config.folder / "model.safetensors").state_dict()
+    assert any(not torch.equal(after[name], begun[name]) for name in added)  # it is trained
+    with pytest.raises(InputError, match="another architecture"):
+        trainer.train_stage(tiny("finetune4d", **choosing | {"model__layers": 3, "run__out": str(tmp_path / "no")}))

@@ -55,9 +55,10 @@ def draw_measured(grids: CachedGrids, window: tuple[int, int], count: int, augme
     frames, subject = grids.read(index)
     rows, columns = (_with_first(n, w, generator) for n, w in zip(frames.shape[:2], window, strict=True))
     frames, subject = frames[rows][:, columns], subject[rows][:, columns]
-    proposals = kept_proposals(grids, index, count) if count else None
+    path, place = grids.locate(index)
+    proposals = read_proposals(path, count, place) if count else None
     if proposals is not None:
-        proposals = proposals[:, rows][:, :, columns]
+        proposals = proposals[:, rows][:, :, columns].float() / 255
     elif count:
         floats = to_float(frames)
         proposals = PROPOSERS[count](floats[:, 0], floats[0])

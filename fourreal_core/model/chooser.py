@@ -1,0 +1,121 @@
+"""A network that chooses, pixel by pixel, among everything that flow says of a cell.
+
+All candidates of a cell go through the same convolutions, so that what is learned of one kind of candidate serves the
+others. What they share is pooled and looked at over a larger neighbourhood; every candidate then gets a logit in the
+light of it. Its choice stands in the place of the first proposal. The paper has nothing of the kind: its model gets no
+proposals; pooling over a set of candidates is as in IBRNet (Wang et al., CVPR 2021).
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..tracking.candidates import CANDIDATES, PER_CLIP
+from .residual import Residual, channels_last
+
+FIRST = 3
+"""Pictures before the candidates."""
+LEAD = 5.0
+"""Logit of the first proposal against candidates that nothing is known of, so that training starts from it."""
+DIFFERENCE_GAIN, COST_GAIN, MISS_GAIN = 4.0, 4.0, 2.0
+"""What brings differences of colours, costs and forward-backward errors to about the size of 1."""
+CELLS_AT_ONCE = 8
+"""Cells that are chosen for together where no gradient is kept: bounds the memory."""
+
+
+class Chooser(nn.Module):
+    """Chooses a picture for cells of RGB pixels.
+
+    Args:
+        width: Channels of what is known of a candidate, at half the resolution.
+        pooled: Channels of what is known of all together.
+    """
+
+    def __init__(self, width: int, pooled: int | None = None) -> None:
+        super().__init__()
+        pooled = pooled or width + width // 2
+        self.kinds = nn.Parameter(torch.zeros(CANDIDATES, width))
+        self.lead = nn.Parameter(torch.ones(1))  # in multiples of LEAD
+        self.look = nn.Conv2d(4 * 9, width, 3, padding=1)
+        self.look_on = nn.Conv2d(width, width, 3, padding=1)
+        self.pool = nn.Conv2d(2 * width + 4 * 11, pooled, 3, padding=1)
+        self.at_half = Residual(pooled)
+        self.down = nn.Conv2d(pooled, 2 * pooled, 2, stride=2)
+        self.at_quarter = nn.Sequential(Residual(2 * pooled), Residual(2 * pooled))
+        self.up = nn.Conv2d(2 * pooled, 4 * pooled, 1)
+        self.again = Residual(pooled)
+        self.tell = nn.Conv2d(pooled, width, 3, padding=1)
+        self.weigh = nn.Conv2d(width, width, 3, padding=1)
+        self.logits = nn.Conv2d(width, 4, 1)
+        self.drawn = nn.Conv2d(pooled, 4 * 3, 3, padding=1)
+        for last in (self.logits, self.drawn):
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
+
+    def forward(self, proposals: Tensor) -> Tensor:
+        """The chosen picture ``(N, 3, H, W)`` of cells.
+
+        Args:
+            proposals: ``(N, CHOOSING, 3, H, W)`` in ``[-1, 1]``, in the order of flow_proposals.candidate_proposals.
+        """
+        if torch.is_grad_enabled() or len(proposals) <= CELLS_AT_ONCE:
+            return self._choose(proposals)
+        return torch.cat([self._choose(cells) for cells in proposals.split(CELLS_AT_ONCE)])
+
+    def _choose(self, proposals: Tensor) -> Tensor:
+        first, pictures = proposals[:, 0], proposals[:, FIRST:FIRST + CANDIDATES]
+        costs, missed = read_costs(proposals[:, FIRST + CANDIDATES + 1:])
+        logits, drawn = self._weighed(first, pictures, costs, missed)
+        return blend_candidates(pictures, first, logits, LEAD * self.lead) + drawn
+
+    def _weighed(self, first: Tensor, pictures: Tensor, costs: Tensor, missed: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits ``(N, CANDIDATES, H, W)``, and what is drawn beside, ``(N, 3, H, W)``."""
+        n, count = pictures.shape[:2]
+        apart = pictures - first[:, None]
+        known = torch.cat([pictures, DIFFERENCE_GAIN * apart, 2 * DIFFERENCE_GAIN * apart.abs().mean(2, True),
+                           COST_GAIN * costs[:, :, None],
+                           MISS_GAIN * missed.repeat_interleave(PER_CLIP, 1)[:, :, None]], 2)
+        seen = self.look(channels_last(F.pixel_unshuffle(known.flatten(0, 1), 2)))
+        seen = seen + self.kinds[None, :, :, None, None].expand(n, -1, -1, 1, 1).flatten(0, 1).to(seen.dtype)
+        seen = self.look_on(channels_last(F.silu(seen)))
+        each = seen.unflatten(0, (n, count))
+        mean = pictures.mean(1)
+        spread = 2 * DIFFERENCE_GAIN * ((pictures - mean[:, None]) ** 2).sum(1) / (count - 1)
+        full = torch.cat([first, spread, mean - first, missed], 1)
+        shared = self._around(torch.cat([each.mean(1), each.amax(1), F.pixel_unshuffle(full, 2)], 1))
+        weighed = seen + self.tell(F.silu(shared)).repeat_interleave(count, 0)
+        logits = self.logits(F.silu(self.weigh(F.silu(weighed))))
+        return F.pixel_shuffle(logits, 2).view(n, count, *first.shape[-2:]), F.pixel_shuffle(
+            self.drawn(F.silu(shared)), 2)
+
+    def _around(self, pooled: Tensor) -> Tensor:
+        """What all candidates share, with what lies around it."""
+        shared = self.at_half(self.pool(channels_last(pooled)))
+        wide = self.at_quarter(self.down(F.silu(shared)))
+        return self.again(shared + F.pixel_shuffle(self.up(F.silu(wide)), 2))
+
+
+def read_costs(maps: Tensor) -> tuple[Tensor, Tensor]:
+    """Costs ``(N, CANDIDATES, H, W)`` and missed starts ``(N, 2, H, W)`` in ``[0, 1]`` of maps in ``[-1, 1]``.
+
+    In the place of what is new, whose cost isn't kept, stands the least cost of its clip's other candidates.
+    """
+    planes = ((maps.flatten(1, 2)[:, :CANDIDATES] + 1) / 2).unflatten(1, (2, PER_CLIP))
+    costs = torch.cat([planes[:, :, :-1], planes[:, :, :-1].amin(2, True)], 2)
+    return costs.flatten(1, 2), planes[:, :, -1]
+
+
+def blend_candidates(pictures: Tensor, first: Tensor, logits: Tensor, lead: Tensor) -> Tensor:
+    """Candidates ``(N, K, 3, H, W)`` and the first proposal ``(N, 3, H, W)`` blended by a softmax of their logits.
+
+    Args:
+        pictures: The candidates.
+        first: The first proposal.
+        logits: ``(N, K, H, W)`` of the candidates.
+        lead: ``(1,)``, that of the first proposal, everywhere the same.
+    """
+    ahead = lead.to(logits.dtype).expand(len(logits), 1, *logits.shape[-2:])
+    share = torch.cat([logits, ahead], 1).float().softmax(1)
+    return (share[:, :-1, None] * pictures).sum(1) + share[:, -1:] * first

@@ -112,7 +112,8 @@ class Evidence:
         whole = [r for r in range(self.grid.views) if r != view and bool(self.grid.known[r].all())]
         return sorted(whole, key=lambda r: abs(r - view))[: self.options.rows] if source != time else []
 
-    def settle(self, cell: tuple[int, int], source: int, scene_flow: Flow, scene_seen: Mask) -> Settled:
+    def settle(self, cell: tuple[int, int], source: int, scene_flow: Flow, scene_seen: Mask, hides: bool = True
+               ) -> Settled:
         """Colours of a cell from a known cell of its view.
 
         Args:
@@ -120,6 +121,9 @@ class Evidence:
             source: Time of the known cell.
             scene_flow: ``(H, W, 2)`` in pixels from the cell to the source, as the scene says.
             scene_seen: ``(H, W)`` bool, where the scene has an answer that can be read.
+            hides: Whether the row may have nothing to say about what something near hides there. Not so between two
+                known times: what one of them doesn't explain the other does, and a row that is followed over so short
+                a time explains itself nearly everywhere.
         """
         view, time = cell
         picture = self.flows.picture((view, source))
@@ -130,7 +134,7 @@ class Evidence:
         for row in rows:
             candidates += self._corrected(scene_flow, (view, source), row, time)
         flow, cost, choice = self._best(candidates, rows, cell, source)
-        hidden = self._hidden(flow, cost, rows[0], cell, source)
+        hidden = self._hidden(flow, cost, rows[0], cell, source) if hides else np.zeros(cost.shape, bool)
         flow, choice = np.where(hidden[..., None], scene_flow, flow), np.where(hidden, 0, choice)
         seen = np.where(choice == 0, scene_seen, self._readable(flow))
         settled = Settled(warp(picture, flow), seen, np.where(hidden, 0, cost))

@@ -115,8 +115,9 @@ def propose_cell(splats: MovingPoints, lattice: MovingPoints, grid: FrameGrid, c
     if options.colors == "splats" or not known:
         return own
     total, mass = torch.zeros_like(own), torch.zeros_like(own[..., :1])
+    between = min(known) < time < max(known)
     for source, weight in _nearest_times(known, time, options.sources, options.beyond):
-        color, seen, cost = read_source(lattice, grid, cell, source, options, raster, evidence)
+        color, seen, cost = read_source(lattice, grid, cell, source, options, raster, evidence, not between)
         share = weight * seen[..., None] * torch.exp(-cost / options.doubt_gray)[..., None]
         total += share * color
         mass += share
@@ -146,9 +147,19 @@ def _nearest_times(known: list[int], time: int, count: int, beyond: float = 0.0)
 
 
 def read_source(lattice: MovingPoints, grid: FrameGrid, cell: tuple[int, int], source: int, options: ProposalOptions,
-                raster: RasterOptions | None = None, evidence: Evidence | None = None
+                raster: RasterOptions | None = None, evidence: Evidence | None = None, hides: bool = True
                 ) -> tuple[Tensor, Tensor, Tensor]:
     """Colours of cell ``[view, time]`` read from known cell ``[view, source]``.
+
+    Args:
+        lattice: As of propose_cell.
+        grid: As of propose_cell.
+        cell: View and time.
+        source: Time of the known cell.
+        options: See ProposalOptions.
+        raster: Rasterizer options.
+        evidence: As of propose_cell.
+        hides: See Evidence.settle.
 
     Returns:
         Colours ``(H, W, 3)``, where they were seen ``(H, W)`` bool, and how badly they explain the known rows, ``(H,
@@ -164,7 +175,7 @@ def read_source(lattice: MovingPoints, grid: FrameGrid, cell: tuple[int, int], s
     seen = covered & inside & shows
     if evidence is None:
         return _sample(grid.frames[view, source].to(flow), at), seen, torch.zeros_like(alpha)
-    settled = evidence.settle(cell, source, numpy_of(flow), numpy_of(seen))
+    settled = evidence.settle(cell, source, numpy_of(flow), numpy_of(seen), hides)
     return tuple(torch.from_numpy(np.ascontiguousarray(x)).to(flow.device) for x in settled)
 
 

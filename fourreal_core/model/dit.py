@@ -157,6 +157,17 @@ class VideoDiT(nn.Module):
             drawn = F.pixel_unshuffle(drawn, self.spec.subpixel)
         return drawn.reshape(inputs.latents.shape).to(inputs.latents.dtype)
 
+    def choice(self, inputs: GridInputs) -> Tensor:
+        """What the chooser makes of every cell, ``(B, V, T, C, h, w)``: clean latents.
+
+        Raises:
+            InputError: Inputs that don't fit, or no proposals.
+        """
+        check_inputs(self.spec, inputs)
+        if inputs.proposal is None:
+            raise InputError("no proposals to choose among", f"{CHOOSING} a cell", "give the grid's proposals")
+        return self._chosen(inputs.proposal.split(self.spec.latent_channels, 3), inputs.known)[0]
+
     def _copies(self, inputs: GridInputs) -> tuple[Tensor, Tensor]:
         """Pictures ``(B V T, copies, channels, H, W)`` that cells may copy from, and which are there."""
         latents, cells = inputs.latents, inputs.known.numel()

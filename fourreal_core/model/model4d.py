@@ -20,7 +20,7 @@ from .sync import Sync, build_sync
 
 LEAST_LEVEL = 1e-3
 """Noise level below which a velocity isn't drawn from a clean frame: rounding would be divided by it."""
-PARTS = ("base", "sync", "attention", "all")
+PARTS = ("base", "sync", "attention", "chooser", "all")
 
 
 class Prediction(NamedTuple):
@@ -53,6 +53,7 @@ class Model4D(nn.Module):
     Attributes:
         recompute: Whether blocks are computed again in the backward pass, which takes less memory.
         sync_rule: What runs after each block in place of ``sync``, such as a recorder around it; None for ``sync``.
+        choice_alone: Whether forward returns what the chooser chose and runs nothing else: for its own training.
     """
 
     def __init__(self, spec: Model4DSpec, generator: torch.Generator | None = None, dit: VideoDiT | None = None,
@@ -68,6 +69,7 @@ class Model4D(nn.Module):
             self.time_attention = nn.ModuleList(copy.deepcopy(block.attention) for block in self.dit.blocks)
         self.recompute = False
         self.sync_rule = None
+        self.choice_alone = False
 
     def forward(self, inputs: GridInputs) -> Tensor:
         """The network's own prediction ``(B, V, T, C, h, w)``, of the kind that the spec names.
@@ -76,6 +78,8 @@ class Model4D(nn.Module):
             InputError: Inputs that don't fit the spec or each other.
         """
         dit, (views, times) = self.dit, inputs.known.shape[1:] if inputs.known.ndim == 3 else (0, 0)
+        if self.choice_alone:
+            return dit.choice(inputs)
         tokens, drawing = dit.embed(inputs)
         if views == 1 or times == 1:
             axis = "time" if views == 1 else "view"
@@ -136,7 +140,7 @@ class Model4D(nn.Module):
 
         Args:
             part: ``base``: the DiT; ``sync``: the sync layers; ``attention``: the self-attention that the variant tunes
-                (a copy for the rows in ``sequential_cross_time``, the blocks' own otherwise); ``all``.
+                (a copy for the rows in ``sequential_cross_time``, the blocks' own otherwise); ``chooser``; ``all``.
 
         Raises:
             InputError: Another name, or a part that this variant doesn't have.
@@ -147,9 +151,10 @@ class Model4D(nn.Module):
             prefix = ("time_attention.",) if self.time_attention is not None else tuple(
                 f"dit.blocks.{k}.attention." for k in range(self.dit.layers))
         else:
-            prefix = {"base": ("dit.",), "sync": ("sync.",), "all": ("",)}[part]
+            prefix = {"base": ("dit.",), "sync": ("sync.",), "chooser": ("dit.chooser.",), "all": ("",)}[part]
         found = {name: p for name, p in self.named_parameters() if name.startswith(prefix)}
         if not found:
-            raise InputError(f"no {part} weights in the variant {self.spec.variant!r}", "a trained variant",
-                             "choose hard_trained or soft_trained, or train another part")
+            raise InputError(f"no {part} weights in the variant {self.spec.variant!r}",
+                             "a trained variant, or a model with a chooser",
+                             "choose hard_trained or soft_trained, set model.chooser, or train another part")
         return found

@@ -121,9 +121,9 @@ class Evidence:
             source: Time of the known cell.
             scene_flow: ``(H, W, 2)`` in pixels from the cell to the source, as the scene says.
             scene_seen: ``(H, W)`` bool, where the scene has an answer that can be read.
-            hides: Whether the row may have nothing to say about what something near hides there. Not so between two
-                known times: what one of them doesn't explain the other does, and a row that is followed over so short
-                a time explains itself nearly everywhere.
+            hides: Whether the row may have nothing to say about what something near hides there. Not so in a view that
+                is known at several times: what one of them doesn't explain another may, and a row that is followed
+                over so short a time explains itself nearly everywhere.
         """
         view, time = cell
         picture = self.flows.picture((view, source))

@@ -115,9 +115,9 @@ def propose_cell(splats: MovingPoints, lattice: MovingPoints, grid: FrameGrid, c
     if options.colors == "splats" or not known:
         return own
     total, mass = torch.zeros_like(own), torch.zeros_like(own[..., :1])
-    between = min(known) < time < max(known)
     for source, weight in _nearest_times(known, time, options.sources, options.beyond):
-        color, seen, cost = read_source(lattice, grid, cell, source, options, raster, evidence, not between)
+        color, seen, cost = read_source(lattice, grid, cell, source, options, raster, evidence,
+                                        len(known) == 1)
         share = weight * seen[..., None] * torch.exp(-cost / options.doubt_gray)[..., None]
         total += share * color
         mass += share

@@ -19,6 +19,7 @@ TRAINS = {
     "cross_time": "attention",
     "temporal": "attention",
     "attention": "attention",
+    "chooser": "chooser",
     "all": "all",
 }
 """What may be trained, and the model's own name for those parameters; ``attention`` is that of any variant."""
@@ -91,7 +92,7 @@ class TrainOptions:
         flow_steps: First steps that are told the true flows.
         proposal: What a model that takes proposals is shown: ``flow``, what the two clips' flows say; ``settled``, the
             same checked against each other (see tracking.flow_proposals); ``witnessed``, these and how far each can be
-            believed; or ``none``.
+            believed; ``candidates``, these and all that they were settled among, for a model with a chooser; ``none``.
         no_proposal: Share of grids from which one of several proposals is kept, so that a model does with fewer.
         decibels: A grid's error counts by its logarithm, as in PSNR: grids that are easy weigh as much as hard ones.
         subject_weight: Share of the loss that is measured on the subject alone, in ``finetune4d`` on a cache.
@@ -263,6 +264,15 @@ class TrainingConfig:
                 "train.flow_weight for a model without offsets to known cells alone",
                 'model.head = "warp" and no proposals',
                 "set train.flow_weight to 0",
+            )
+        if self.train.trains == "chooser" and (
+            self.train.no_proposal or self.model.dit.prediction != "clean" or self.stage != "finetune4d"
+        ):
+            raise InputError(
+                f"train.trains = 'chooser' in the stage {self.stage} with train.no_proposal = {self.train.no_proposal} "
+                f"and model.prediction = {self.model.dit.prediction!r}",
+                "the stage finetune4d, candidates in every cell, and clean pictures",
+                "change them",
             )
         if self.stage == "base" and self.train.trains not in ("base", "all"):
             raise InputError(

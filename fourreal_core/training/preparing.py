@@ -150,6 +150,8 @@ def choose_trained(model: Trainee, config: TrainingConfig) -> dict[str, nn.Param
     for parameter in trained.values():
         parameter.requires_grad_(True)
     model.recompute = config.train.checkpointing
+    if isinstance(model, Model4D):  # a chooser by itself is trained on its choice
+        model.choice_alone = config.train.trains == "chooser"
     return trained
 
 

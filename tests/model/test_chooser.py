@@ -15,7 +15,7 @@ from fourreal_core.model.dit import VideoDiT
 from fourreal_core.model.spec import CHOOSING, SHOWN, DiTSpec
 from fourreal_core.tracking.candidates import CANDIDATES, COST_GRAYS, MISS_PX, PER_CLIP, Candidates, candidate_maps
 
-from .small import TINY, grid_inputs, rng, stirred
+from .small import TINY, grid_inputs, rng, stirred, tiny_model
 
 CHOOSY = replace(TINY, proposals=CHOOSING, chooser=8, lead=4.0)
 
@@ -141,6 +141,20 @@ def test_without_candidates_it_does_with_what_it_gets() -> None:
         pictures, present = dit._copies(inputs._replace(proposal=given))
     assert torch.equal(pictures[:, 2], given[0].flatten(0, 1)) and not pictures[:, 3:].any()
     assert present[:, 2].all() and not present[:, 3:].any()
+
+
+def test_the_choice_by_itself_is_what_the_model_sees_of_it() -> None:
+    model = tiny_model("soft", CHOOSY)
+    inputs = grid_inputs(1, 2, 3)
+    inputs = inputs._replace(proposal=proposal_of(inputs))
+    with torch.no_grad():
+        drawn = model(inputs)
+        model.choice_alone = True
+        chosen = model(inputs)
+        pictures, _ = model.dit._copies(inputs)
+    assert torch.equal(chosen[0].flatten(0, 1), pictures[:, 2]) and not torch.equal(chosen, drawn)
+    with pytest.raises(InputError, match="no proposals to choose among"):
+        model(inputs._replace(proposal=None))
 
 
 @pytest.mark.parametrize("wrong", [{"proposals": 4}, {"proposals": CHOOSING, "channels": 16}])

@@ -145,7 +145,8 @@ def test_what_a_row_explains_itself_hides_the_point_and_is_not_new(truth: torch.
     assert bool((made.cost[there] == 0).all()) == hidden and made.seen[there].all()
 
 
-def test_nothing_is_hidden_between_two_known_times(truth: torch.Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_hidden_in_views_known_at_several_times(truth: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+                                                            ) -> None:
     asked: dict[tuple[int, int], set[bool]] = {}
 
     def settle(self, cell, source, flow, seen, hides):

@@ -302,5 +302,13 @@ def test_a_chooser_is_added_to_a_refiner(tiny, tmp_path):
     trainer.train_stage(config)
     after = load_model(config.folder / "model.safetensors").state_dict()
     assert any(not torch.equal(after[name], begun[name]) for name in added)  # it is trained
+    alone = choosing | {"train__trains": "chooser", "run__out": str(tmp_path / "alone")}
+    with pytest.raises(InputError, match="candidates in every cell"):
+        tiny("finetune4d", **alone)
+    config = tiny("finetune4d", **alone | {"train__no_proposal": 0.0})
+    trainer.train_stage(config)
+    alone = load_model(config.folder / "model.safetensors").state_dict()
+    assert {name for name, w in alone.items() if not torch.equal(w, begun[name])} <= added
+    assert any(not torch.equal(alone[name], begun[name]) for name in added)
     with pytest.raises(InputError, match="another architecture"):
         trainer.train_stage(tiny("finetune4d", **choosing | {"model__layers": 3, "run__out": str(tmp_path / "no")}))

@@ -84,10 +84,10 @@ def chunk_proposals(clips: Tensor, column: Tensor, store: ChunkStore, far: bool,
 
 def with_seen(proposals: Tensor, seen: Tensor) -> Tensor:
     """Proposals ``(P, V, T, H, W, 3)`` with another picture of how the row is seen ``(V, T, H, W, 3)``."""
-    found = proposals.clone()
-    found[PICTURES[len(found)] - 1] = seen
-    if len(found) == 4:
-        costs = [found[3, ..., k].numpy() * DOUBT_GRAYS for k in (0, 1)]
+    found, doubt = proposals.clone(), PICTURES[len(proposals)]
+    found[min(doubt - 1, 2)] = seen
+    if doubt < len(found):
+        costs = [found[doubt, ..., k].numpy() * DOUBT_GRAYS for k in (0, 1)]
         found[0] = torch.from_numpy(believed_blend([found[1].numpy(), found[2].numpy()], costs))
     return found
 

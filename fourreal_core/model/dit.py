@@ -16,7 +16,7 @@ from .known_sources import gather_sources, nearest_known
 from .layout import AXES
 from .patches import Features, Head, Stem, blend_copies
 from .rope import rope_angles
-from .spec import CHOOSING, DiTSpec
+from .spec import CHOOSING, SHOWN, DiTSpec
 
 
 class GridInputs(NamedTuple):
@@ -166,7 +166,37 @@ class VideoDiT(nn.Module):
         check_inputs(self.spec, inputs)
         if inputs.proposal is None:
             raise InputError("no proposals to choose among", f"{CHOOSING} a cell", "give the grid's proposals")
-        return self._chosen(inputs.proposal.split(self.spec.latent_channels, 3), inputs.known)[0]
+        return self.settled(inputs.proposal, inputs.known)[:, :, :, :self.spec.latent_channels]
+
+    def settled(self, proposal: Tensor, known: Tensor) -> Tensor:
+        """Proposals as the rest of the model sees them: with a chooser its choice, and no candidates; see spec.SHOWN.
+
+        What was settled before stays. Sampling settles once and not in every step.
+
+        Args:
+            proposal: ``(B, V, T, P * C, h, w)``, see GridInputs.
+            known: ``(B, V, T)`` bool.
+        """
+        given = proposal.split(self.spec.latent_channels, 3)
+        if self.chooser is None or len(given) <= SHOWN:
+            return proposal
+        pictures, doubt = given[:FIRST], given[FIRST + CANDIDATES:FIRST + CANDIDATES + 1]
+        first = pictures[0]
+        if len(given) == CHOOSING:
+            cells = torch.stack(given, 3).flatten(0, 2)
+            # known cells are as they are; a cell without candidates has nothing to choose from
+            choose = ~known.flatten() & cells[:, FIRST:FIRST + CANDIDATES].flatten(1).any(1)
+            first = first.flatten(0, 2)
+            if bool(choose.any()):
+                first = first.index_put((choose.nonzero()[:, 0],), self._choose(cells[choose]).to(first.dtype))
+            first = first.view_as(pictures[0])
+        return torch.cat([first, *pictures[1:], *doubt], 3)
+
+    def _choose(self, cells: Tensor) -> Tensor:
+        """The chooser's pictures ``(N, C, h, w)`` of cells with all their proposals ``(N, CHOOSING, C, h, w)``."""
+        assert self.chooser is not None
+        made = self.chooser(_to_fine(cells, self.spec.subpixel).unflatten(0, (-1, CHOOSING)))
+        return F.pixel_unshuffle(made, self.spec.subpixel) if self.spec.subpixel > 1 else made
 
     def _copies(self, inputs: GridInputs) -> tuple[Tensor, Tensor]:
         """Pictures ``(B V T, copies, channels, H, W)`` that cells may copy from, and which are there."""
@@ -177,8 +207,8 @@ class VideoDiT(nn.Module):
             sources, present = gather_sources(latents, nearest)
             found += sources.unbind(3)
             there += present.unbind(3)
-        given = () if inputs.proposal is None else inputs.proposal.split(self.spec.latent_channels, 3)
-        given = self._chosen(given, inputs.known)
+        given = () if inputs.proposal is None else self.settled(inputs.proposal, inputs.known).split(
+            self.spec.latent_channels, 3)
         for k in range(self.spec.shown):
             found.append(given[k] if k < len(given) else torch.zeros_like(latents))
             there.append(found[-1].flatten(3).any(-1))
@@ -187,25 +217,6 @@ class VideoDiT(nn.Module):
             return latents.new_zeros(cells, 0, self.spec.channels, height, width), inputs.known.new_zeros(cells, 0)
         pictures = torch.stack([_to_fine(picture, self.spec.subpixel) for picture in found], 1)
         return pictures, torch.stack(there, 3).flatten(0, 2)
-
-    def _chosen(self, given: tuple[Tensor, ...], known: Tensor) -> tuple[Tensor, ...]:
-        """Proposals as the model sees them: with a chooser its choice, and no candidates; see spec.SHOWN."""
-        if self.chooser is None:
-            return given
-        pictures, doubt = given[:FIRST], given[FIRST + CANDIDATES:FIRST + CANDIDATES + 1]
-        seen = (*pictures, *doubt)
-        if len(given) < CHOOSING:
-            return seen
-        cells = torch.stack(given, 3).flatten(0, 2)
-        # known cells are as they are; a cell without candidates has nothing to choose from
-        choose = ~known.flatten() & cells[:, FIRST:FIRST + CANDIDATES].flatten(1).any(1)
-        if not bool(choose.any()):
-            return seen
-        fine = _to_fine(cells[choose].flatten(0, 1), self.spec.subpixel).unflatten(0, (-1, CHOOSING))
-        made = self.chooser(fine)
-        made = F.pixel_unshuffle(made, self.spec.subpixel) if self.spec.subpixel > 1 else made
-        first = pictures[0].flatten(0, 2).index_put((choose.nonzero()[:, 0],), made.to(pictures[0].dtype))
-        return (first.view_as(pictures[0]), *seen[1:])
 
 
 def check_inputs(spec: DiTSpec, inputs: GridInputs) -> None:

@@ -92,6 +92,8 @@ def complete_grid(model: Model4D, known: KnownCells, options: FlowOptions, gener
     noise = draw_noise(tuple(known.latents.shape), generator, known.latents)
     first = None if condition.proposal is None else condition.proposal[:, :, :, :noise.shape[3]]
     start = start_latents(noise, options.start, first)
+    if condition.proposal is not None and model.spec.dit.chooser:
+        condition = replace(condition, proposal=model.dit.settled(condition.proposal, known.mask))
     without = replace(condition, text=None, text_mask=None)
 
     def on(window: Window) -> Velocity:

@@ -9,6 +9,7 @@ import torch
 
 from fourreal_core.errors import InputError
 from fourreal_core.model.codec import SpaceToDepth
+from fourreal_core.model.spec import CHOOSING
 from fourreal_core.sampling.complete import Condition4D, complete_grid, model_velocity, wall_picture
 from fourreal_core.sampling.flow import FlowOptions
 from fourreal_core.sampling.known_cells import KnownCells
@@ -154,3 +155,18 @@ def test_a_large_grid_is_completed_in_windows() -> None:
 def test_windows_without_room_are_refused(fields: dict) -> None:
     with pytest.raises(InputError, match="smaller overlap"):
         WindowOptions(**fields)
+
+
+def test_a_chooser_chooses_once_for_all_steps_and_windows() -> None:
+    model, known = tiny_model(proposals=CHOOSING, chooser=8), start(3, 4)
+    shape = (*known.latents.shape[:3], CHOOSING * known.latents.shape[3], *known.latents.shape[4:])
+    proposal = torch.rand(shape, generator=rng(3)) * 2 - 1
+    seen: list[int] = []
+    model.dit.chooser.register_forward_hook(lambda _m, cells, _out: seen.append(len(cells[0])))
+    out = complete_grid(model, known, FAST, rng(7), Condition4D(proposal=proposal), WindowOptions(2, 3, 0))
+    assert seen == [int((~known.mask).sum())]
+    with torch.no_grad():
+        settled = model.dit.settled(proposal, known.mask)
+    again = complete_grid(model, known, FAST, rng(7), Condition4D(proposal=settled), WindowOptions(2, 3, 0))
+    assert torch.equal(out, again) and len(seen) == 1  # what is settled stays
+    assert (complete_grid(model, known, FAST, rng(7)) - out).abs().max() > 1e-3  # and it counts

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ..training.scenes.grids import GridOptions
 
 _SPLITS, _FORMATS = ("train", "validation", "test"), ("cache", "folders", "webdataset")
-_KINDS = ("flow", "settled", "witnessed")
+_KINDS = ("flow", "settled", "witnessed", "candidates")
 
 
 def add_command(commands: argparse._SubParsersAction, parents: list[argparse.ArgumentParser]) -> None:

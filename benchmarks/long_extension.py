@@ -37,7 +37,7 @@ from fourreal_core.sampling.chunks import Chunk, ChunkOptions, plan_chunks  # no
 from fourreal_core.sampling.extend import StartClips, extend, model_completer  # noqa: E402
 from fourreal_core.sampling.flow import FlowOptions  # noqa: E402
 from fourreal_core.sampling.stores import ChunkStore, MemoryStore  # noqa: E402
-from fourreal_core.tracking.candidates import PER_CLIP  # noqa: E402
+from fourreal_core.tracking.candidates import PER_CLIP, SETTLED  # noqa: E402
 from fourreal_core.tracking.flow import DisFlow, warp  # noqa: E402
 from fourreal_core.tracking.flow_proposals import (  # noqa: E402
     DOUBT_GRAYS,
@@ -86,9 +86,9 @@ def chunk_proposals(clips: Tensor, column: Tensor, store: ChunkStore, far: bool,
 def with_seen(proposals: Tensor, seen: Tensor) -> Tensor:
     """Proposals ``(P, V, T, H, W, 3)`` with another picture of how the row is seen ``(V, T, H, W, 3)``."""
     found, doubt = proposals.clone(), PICTURES[len(proposals)]
-    found[min(doubt - 1, 2)] = seen
-    if doubt > 3:  # of candidates it takes the place of the one that is closest to it, by the best flow of all
-        found[3 + PER_CLIP] = seen
+    found[min(doubt, SETTLED) - 1] = seen
+    if doubt > SETTLED:  # of candidates it takes the place of the one that is closest to it, by the best flow of all
+        found[SETTLED + PER_CLIP] = seen
     if doubt < len(found):
         costs = [found[doubt, ..., k].numpy() * DOUBT_GRAYS for k in (0, 1)]
         found[0] = torch.from_numpy(believed_blend([found[1].numpy(), found[2].numpy()], costs))

@@ -12,10 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..tracking.candidates import CANDIDATES, PER_CLIP
+from ..tracking.candidates import CANDIDATES, PER_CLIP, SETTLED
 from .residual import Residual, channels_last
 
-FIRST = 3
+FIRST = SETTLED
 """Pictures before the candidates."""
 LEAD = 5.0
 """Logit of the first proposal against candidates that nothing is known of, so that training starts from it."""

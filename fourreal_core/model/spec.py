@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ..errors import InputError
-from ..tracking.candidates import CANDIDATES, COST_MAPS
+from ..tracking.candidates import SETTLED, WITH_CANDIDATES
 from .sync import SyncSpec, kept_layers
 
 PREDICTIONS = ("velocity", "clean")
@@ -21,9 +21,9 @@ tunes the attention along the rows alone, in a copy of its own, and ``temporal``
 serves both directions. The parallel ones are named by their sync rule. ``fused``: one stream, one attention over a
 token's frame, row and column.
 """
-SHOWN = 4
+SHOWN = SETTLED + 1
 """Proposals that a model with a chooser sees: its choice, what each clip says of the cell, and the map of doubt."""
-CHOOSING = SHOWN + CANDIDATES + COST_MAPS
+CHOOSING = WITH_CANDIDATES
 """Proposals of a model with a chooser, in the order of flow_proposals.candidate_proposals."""
 
 

@@ -112,8 +112,7 @@ class Evidence:
         whole = [r for r in range(self.grid.views) if r != view and bool(self.grid.known[r].all())]
         return sorted(whole, key=lambda r: abs(r - view))[: self.options.rows] if source != time else []
 
-    def settle(self, cell: tuple[int, int], source: int, scene_flow: Flow, scene_seen: Mask, hides: bool = True
-               ) -> Settled:
+    def settle(self, cell: tuple[int, int], source: int, scene_flow: Flow, scene_seen: Mask) -> Settled:
         """Colours of a cell from a known cell of its view.
 
         Args:
@@ -121,9 +120,6 @@ class Evidence:
             source: Time of the known cell.
             scene_flow: ``(H, W, 2)`` in pixels from the cell to the source, as the scene says.
             scene_seen: ``(H, W)`` bool, where the scene has an answer that can be read.
-            hides: Whether the row may have nothing to say about what something near hides there. Not so in a view that
-                is known at several times: what one of them doesn't explain another may, and a row that is followed
-                over so short a time explains itself nearly everywhere.
         """
         view, time = cell
         picture = self.flows.picture((view, source))
@@ -134,7 +130,7 @@ class Evidence:
         for row in rows:
             candidates += self._corrected(scene_flow, (view, source), row, time)
         flow, cost, choice = self._best(candidates, rows, cell, source)
-        hidden = self._hidden(flow, cost, rows[0], cell, source) if hides else np.zeros(cost.shape, bool)
+        hidden = self._hidden(flow, cost, rows[0], cell, source)
         flow, choice = np.where(hidden[..., None], scene_flow, flow), np.where(hidden, 0, choice)
         seen = np.where(choice == 0, scene_seen, self._readable(flow))
         settled = Settled(warp(picture, flow), seen, np.where(hidden, 0, cost))
@@ -143,8 +139,12 @@ class Evidence:
     def _hidden(self, flow: Flow, cost: Image, row: int, cell: tuple[int, int], source: int) -> Mask:
         """Where nothing explains the row, but the row explains itself: something near hides the point there.
 
-        What hides it is in its own place in the view; the row has nothing to say about what is behind.
+        What hides it is in its own place in the view; the row has nothing to say about what is behind. Not so in a view
+        that is known at several times: what one of them doesn't explain another may, and a row that is followed over
+        so short a time explains itself nearly everywhere.
         """
+        if int(self.grid.known[cell[0]].sum()) > 1:
+            return np.zeros(cost.shape, bool)
         across = warp(self.flows((cell[0], source), (row, source)).best, flow)
         itself = warp(self._itself(row, cell[1], source), across)
         return (cost > self.options.new_gray) & (itself < self.options.itself_gray)

@@ -116,8 +116,7 @@ def propose_cell(splats: MovingPoints, lattice: MovingPoints, grid: FrameGrid, c
         return own
     total, mass = torch.zeros_like(own), torch.zeros_like(own[..., :1])
     for source, weight in _nearest_times(known, time, options.sources, options.beyond):
-        color, seen, cost = read_source(lattice, grid, cell, source, options, raster, evidence,
-                                        len(known) == 1)
+        color, seen, cost = read_source(lattice, grid, cell, source, options, raster, evidence)
         share = weight * seen[..., None] * torch.exp(-cost / options.doubt_gray)[..., None]
         total += share * color
         mass += share
@@ -147,19 +146,9 @@ def _nearest_times(known: list[int], time: int, count: int, beyond: float = 0.0)
 
 
 def read_source(lattice: MovingPoints, grid: FrameGrid, cell: tuple[int, int], source: int, options: ProposalOptions,
-                raster: RasterOptions | None = None, evidence: Evidence | None = None, hides: bool = True
+                raster: RasterOptions | None = None, evidence: Evidence | None = None
                 ) -> tuple[Tensor, Tensor, Tensor]:
     """Colours of cell ``[view, time]`` read from known cell ``[view, source]``.
-
-    Args:
-        lattice: As of propose_cell.
-        grid: As of propose_cell.
-        cell: View and time.
-        source: Time of the known cell.
-        options: See ProposalOptions.
-        raster: Rasterizer options.
-        evidence: As of propose_cell.
-        hides: See Evidence.settle.
 
     Returns:
         Colours ``(H, W, 3)``, where they were seen ``(H, W)`` bool, and how badly they explain the known rows, ``(H,
@@ -175,7 +164,7 @@ def read_source(lattice: MovingPoints, grid: FrameGrid, cell: tuple[int, int], s
     seen = covered & inside & shows
     if evidence is None:
         return _sample(grid.frames[view, source].to(flow), at), seen, torch.zeros_like(alpha)
-    settled = evidence.settle(cell, source, numpy_of(flow), numpy_of(seen), hides)
+    settled = evidence.settle(cell, source, numpy_of(flow), numpy_of(seen))
     return tuple(torch.from_numpy(np.ascontiguousarray(x)).to(flow.device) for x in settled)
 
 

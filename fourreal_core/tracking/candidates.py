@@ -25,6 +25,10 @@ CANDIDATES = 2 * PER_CLIP
 """Candidates of both clips."""
 COST_MAPS = -(-CANDIDATES // 3)
 """Maps of three channels that hold a cost of every candidate."""
+SETTLED = 3
+"""Pictures that stand before the candidates: what was settled among them, see flow_proposals.settled_proposals."""
+WITH_CANDIDATES = SETTLED + CANDIDATES + 1 + COST_MAPS
+"""Proposals of a cell with its candidates: these pictures, the map of doubt, and the maps of costs."""
 COST_GRAYS, MISS_PX = 64.0, 16.0
 """What counts as 1 in these maps: grey levels of 255, and pixels of forward-backward error."""
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..errors import InputError
-from .candidates import CANDIDATES, COST_MAPS, Candidates, candidate_maps, candidates_of
+from .candidates import CANDIDATES, COST_MAPS, SETTLED, WITH_CANDIDATES, Candidates, candidate_maps, candidates_of
 from .cell_flows import CellFlows
 from .enlarged_flow import EnlargedFlow
 from .flow import DisFlow, Flow, FlowEngine, chain, to_gray, turned_around, warp
@@ -133,14 +133,10 @@ def candidate_proposals(freeze_time: Tensor, fixed_view: Tensor, engine: FlowEng
                         options: SettlingOptions | None = None) -> Tensor:
     """The settled proposals and every candidate that they were settled among: a refiner may choose for itself.
 
-    Args:
-        freeze_time: As of settled_proposals.
-        fixed_view: As of settled_proposals.
-        engine: As of settled_proposals.
-        options: As of settled_proposals.
+    It takes what settled_proposals takes.
 
     Returns:
-        ``(3 + CANDIDATES + 1 + COST_MAPS, V, T, H, W, 3)``: the three of settled_proposals, the candidates (those of
+        ``(WITH_CANDIDATES, V, T, H, W, 3)``: the three of settled_proposals, the candidates (those of
         ``I[v, 0]``, then those of ``I[0, t]``), and behind these pictures the map of witnessed_proposals and the maps
         of the candidates' costs, see candidates.candidate_maps.
 
@@ -162,7 +158,7 @@ def _proposals(freeze_time: Tensor, fixed_view: Tensor, engine: FlowEngine | Non
     if engine is None and freeze_time.shape[2] <= SMALL_PX:
         engine = EnlargedFlow()
     flows = CellFlows(frames, known, engine)
-    pictures = 3 + CANDIDATES * all_candidates
+    pictures = SETTLED + CANDIDATES * all_candidates
     out = np.zeros((pictures + 1 + COST_MAPS * all_candidates, *frames.shape), np.float32)
     out[:pictures] = frames.numpy()
     for view in range(1, views):
@@ -260,9 +256,9 @@ def _reduced(flow: Flow, times: int) -> Flow:
 
 PROPOSERS: dict[int, Callable[[Tensor, Tensor], Tensor]] = {2: flow_proposals, 3: settled_proposals,
                                                             4: witnessed_proposals,
-                                                            4 + CANDIDATES + COST_MAPS: candidate_proposals}
+                                                            WITH_CANDIDATES: candidate_proposals}
 """What makes the proposals of a model that takes so many."""
-PICTURES = {2: 2, 3: 3, 4: 3, 4 + CANDIDATES + COST_MAPS: 3 + CANDIDATES}
+PICTURES = {2: 2, 3: 3, 4: 3, WITH_CANDIDATES: SETTLED + CANDIDATES}
 """How many of so many proposals are pictures of the cell; those behind them are maps."""
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
+from ..tracking.candidates import SETTLED
 from ..tracking.flow_proposals import PICTURES, PROPOSERS, as_given
 from .data.cache import CachedGrids
 from .data.measured import draw_measured
@@ -118,7 +119,7 @@ def _shown(config: TrainingConfig, count: int, seed: int) -> Tensor:
     """Which of some proposals ``(P,)`` a model sees: all, or now and then a single picture."""
     generator, shown = generator_for("shown", seed), torch.ones(count, dtype=torch.bool)
     if count > 1 and float(torch.rand((), generator=generator)) < config.train.no_proposal:
-        shown = torch.arange(count) == torch.randint(min(PICTURES[count], 3), (), generator=generator)
+        shown = torch.arange(count) == torch.randint(min(PICTURES[count], SETTLED), (), generator=generator)
     return shown
 
 

@@ -265,21 +265,13 @@ class TrainingConfig:
                 'model.head = "warp" and no proposals',
                 "set train.flow_weight to 0",
             )
-        if self.train.trains == "chooser" and (
-            self.train.no_proposal or self.model.dit.prediction != "clean" or self.stage != "finetune4d"
-        ):
-            raise InputError(
-                f"train.trains = 'chooser' in the stage {self.stage} with train.no_proposal = {self.train.no_proposal} "
-                f"and model.prediction = {self.model.dit.prediction!r}",
-                "the stage finetune4d, candidates in every cell, and clean pictures",
-                "change them",
-            )
+        got = self.stage, self.train.no_proposal, self.model.dit.prediction
+        if self.train.trains == "chooser" and got != ("finetune4d", 0, "clean"):
+            raise InputError("train.trains = 'chooser' in the stage {}, no_proposal {}, prediction {!r}".format(*got),
+                             "the stage finetune4d, candidates in every cell, and clean pictures", "change them")
         if self.stage == "base" and self.train.trains not in ("base", "all"):
-            raise InputError(
-                f"train.trains = {self.train.trains!r} in the stage base",
-                "base",
-                "the base is trained before its sync layers: change it under [train.base]",
-            )
+            raise InputError(f"train.trains = {self.train.trains!r} in the stage base", "base",
+                             "the base is trained before its sync layers: change it under [train.base]")
 
     @property
     def folder(self) -> Path:

@@ -86,6 +86,7 @@ class TrainOptions:
         full_noise: Share of items at level 1, where the model makes its first guess.
         precision: ``bf16`` autocast, ``float32``, or ``auto``: the faster of the two in a short trial.
         checkpointing: Compute blocks again in the backward pass, to save memory.
+        compile: Let torch.compile fuse the model's parts: faster after the first minute; needs a C++ compiler.
         trains: One of TRAINS.
         flow_weight: Of the distance in pixels between a warp head's offsets and the true flows, beside the loss; 0 for
             none. It falls to 0 over ``flow_steps``. Only ``finetune4d`` on a cache with flows.
@@ -119,6 +120,7 @@ class TrainOptions:
     full_noise: float = 0.25
     precision: str = "auto"
     checkpointing: bool = False
+    compile: bool = False
     trains: str = "sync"
     flow_weight: float = 0.0
     flow_steps: int = 0

@@ -155,6 +155,25 @@ def choose_trained(model: Trainee, config: TrainingConfig) -> dict[str, nn.Param
     return trained
 
 
+def compile_parts(model: Trainee) -> None:
+    """Lets torch.compile fuse the parts of a model, each when it first runs; its copies stay as they are.
+
+    Raises:
+        InputError: Nothing to compile with, or a model of diffusers.
+    """
+    if not isinstance(model, Model4D):
+        raise InputError("train.compile for a model of diffusers", "the project's own", "set train.compile to false")
+    try:
+        torch.compile(torch.neg)(torch.zeros(1))
+    except Exception as err:  # whatever the compiler and its tools raise
+        raise InputError(f"train.compile where nothing can be compiled ({str(err).strip().splitlines()[0]})",
+                         "a C++ compiler", "install one, or set train.compile to false") from err
+    dit = model.dit
+    for part in (dit.stem, dit.head_out, *dit.blocks, dit.chooser):
+        if part is not None:
+            part.compile()
+
+
 def choose_precision(config: TrainingConfig, model: Trainee, source: GridSource, device: torch.device) -> str:
     """``bf16`` or ``float32``; with ``auto`` whichever takes less time for a few forward and backward passes here."""
     if config.train.precision != "auto":

@@ -26,6 +26,7 @@ from .preparing import (
     check_space,
     choose_precision,
     choose_trained,
+    compile_parts,
     grid_source,
     starting_model,
 )
@@ -55,6 +56,7 @@ _MAY_CHANGE = {
     "last_rate",
     "precision",
     "checkpointing",
+    "compile",
     "threads",
     "clip",
     "cache",
@@ -101,6 +103,8 @@ class _Run:
         check_data(config, self.source)
         self.model = starting_model(config)
         self.trained = choose_trained(self.model, config)
+        if config.train.compile:
+            compile_parts(self.model)
         check_space(config.folder, self.model, config.run.keep)
         self.codec = codec_of(config)
         self.loss, self.figures, self.step, self.seconds, self.cells = math.nan, {}, 0, 0.0, 0

@@ -30,12 +30,12 @@ class Chooser(nn.Module):
 
     Args:
         width: Channels of what is known of a candidate, at half the resolution.
-        pooled: Channels of what is known of all together.
+        pooled: Channels of what is known of all together; twice the width if None.
     """
 
     def __init__(self, width: int, pooled: int | None = None) -> None:
         super().__init__()
-        pooled = pooled or width + width // 2
+        pooled = pooled or 2 * width
         self.kinds = nn.Parameter(torch.zeros(CANDIDATES, width))
         self.lead = nn.Parameter(torch.ones(1))  # in multiples of LEAD
         self.look = nn.Conv2d(4 * 9, width, 3, padding=1)

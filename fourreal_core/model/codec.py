@@ -61,7 +61,10 @@ class SpaceToDepth:
         if height % self.factor or width % self.factor:
             raise InputError(f"frames of {width} x {height} pixels", f"sides that {self.factor} divides",
                              "crop or resize them")
-        planes = (frames * 2 - 1).movedim(-1, -3).reshape(-1, 3, height, width)
+        planes = frames.movedim(-1, -3).mul(2).sub_(1)
+        if self.factor == 1:
+            return planes.contiguous()
+        planes = planes.reshape(-1, 3, height, width)
         return F.pixel_unshuffle(planes, self.factor).reshape(
             *frames.shape[:-3], self.channels, height // self.factor, width // self.factor)
 

@@ -183,12 +183,15 @@ class VideoDiT(nn.Module):
         pictures, doubt = given[:FIRST], given[FIRST + CANDIDATES:FIRST + CANDIDATES + 1]
         first = pictures[0]
         if len(given) == CHOOSING:
-            cells = torch.stack(given, 3).flatten(0, 2)
             # known cells are as they are; a cell without candidates has nothing to choose from
-            choose = ~known.flatten() & cells[:, FIRST:FIRST + CANDIDATES].flatten(1).any(1)
+            places = (~known.flatten()).nonzero()[:, 0]
+            cells = proposal.flatten(0, 2)[places].unflatten(1, (CHOOSING, -1))
+            choose = cells[:, FIRST:FIRST + CANDIDATES].flatten(1).any(1)
+            if not bool(choose.all()):
+                places, cells = places[choose], cells[choose]
             first = first.flatten(0, 2)
-            if bool(choose.any()):
-                first = first.index_put((choose.nonzero()[:, 0],), self._choose(cells[choose]).to(first.dtype))
+            if len(places):
+                first = first.index_put((places,), self._choose(cells).to(first.dtype))
             first = first.view_as(pictures[0])
         return torch.cat([first, *pictures[1:], *doubt], 3)
 

@@ -15,12 +15,17 @@ from numpy.typing import NDArray
 
 from .cell_flows import CellFlow
 from .flow import Flow, turned_around, warp
+from .layers import LAYERS
 from .witness import Image, Witness, best_candidate, blurred
 
 WAYS = 4
 """Of measuring a flow: what explains each pixel best, directly, from a chain as a start, by the chain alone."""
-PER_CLIP = 2 * WAYS + 3
-"""Candidates of one clip: its flow turned around, standing still, a guess where to look, its flow back, what is new."""
+KEPT = (1, 2, 3, 4, 5)
+"""Which of a clip's flows a choice is given: each way turned around, standing still, a guess where to look.
+
+The best way is one of these in every pixel, and flows back lead nowhere else."""
+PER_CLIP = len(KEPT) + LAYERS + 1
+"""Candidates of one clip: by these flows, by its layers' flows, and what is new."""
 CANDIDATES = 2 * PER_CLIP
 """Candidates of both clips."""
 COST_MAPS = -(-CANDIDATES // 3)
@@ -37,19 +42,39 @@ class Candidates(NamedTuple):
     """What flow says of a cell from one known cell.
 
     Attributes:
-        pictures: ``(PER_CLIP, H, W, 3)``; the last is what the witness shows now, in the tone of the source.
-        costs: ``(PER_CLIP, H, W)`` how badly the witness bears each out, in grey levels of 255; the last holds the
+        pictures: ``(2 * WAYS + 3, H, W, 3)`` by candidate_flows; the last is what the witness shows now, in the tone of
+            the source.
+        costs: ``(2 * WAYS + 3, H, W)`` how badly the witness bears each out, in grey levels of 255; the last holds the
             least of the others, beyond which a pixel counts as new.
+        layers: ``(LAYERS, H, W, 3)`` pictures by the flows of layers.
+        layer_costs: ``(LAYERS, H, W)``.
         missed: ``(H, W)`` forward-backward error of the witness's flow in pixels.
     """
 
     pictures: NDArray[np.float32]
     costs: NDArray[np.float32]
+    layers: NDArray[np.float32]
+    layer_costs: NDArray[np.float32]
     missed: Image
 
+    def to_choose(self) -> NDArray[np.float32]:
+        """Pictures ``(PER_CLIP, H, W, 3)`` that a choice is given."""
+        return np.concatenate([self.pictures[list(KEPT)], self.layers, self.pictures[-1:]])
 
-def candidates_of(source: Image, witness: Witness, forth: CellFlow, back: CellFlow, window_px: float, tone_px: float
-                  ) -> Candidates:
+    def kept_costs(self) -> NDArray[np.float32]:
+        """Costs ``(PER_CLIP - 1, H, W)`` of these but what is new."""
+        return np.concatenate([self.costs[list(KEPT)], self.layer_costs])
+
+
+class Windows(NamedTuple):
+    """Standard deviations in pixels of the windows over which colours and tones are compared."""
+
+    color_px: float
+    tone_px: float
+
+
+def candidates_of(source: Image, witness: Witness, forth: CellFlow, back: CellFlow, layers: Sequence[Flow],
+                  windows: Windows) -> Candidates:
     """All candidates of a cell from a known cell.
 
     Args:
@@ -57,19 +82,21 @@ def candidates_of(source: Image, witness: Witness, forth: CellFlow, back: CellFl
         witness: A row or column that is known at both times or from both views.
         forth: The witness's flow from the source's time to the cell's.
         back: Its flow back.
-        window_px: Standard deviation of the window over which colours are compared.
-        tone_px: Standard deviation of the window over which tones are compared.
+        layers: Flows from the cell to the source by layers, see layers.layer_flows.
+        windows: What is compared over which.
     """
     flows = candidate_flows(witness.match, forth, back)
-    costs = [blurred(witness.apart(flow), window_px) for flow in flows]
+    costs, layer_costs = ([blurred(witness.apart(flow), windows.color_px) for flow in each] for each in (flows, layers))
     pictures = [warp(source, flow) for flow in flows]
     flow, cost, _ = best_candidate(flows, costs)
-    new, across = witness.toned(flow, warp(source, flow), tone_px)
-    return Candidates(np.stack([*pictures, new]), np.stack([*costs, cost]), warp(back.error, across))
+    new, across = witness.toned(flow, warp(source, flow), windows.tone_px)
+    return Candidates(np.stack([*pictures, new]), np.stack([*costs, cost]),
+                      np.stack([warp(source, flow) for flow in layers]), np.stack(layer_costs),
+                      warp(back.error, across))
 
 
 def candidate_flows(match: Flow, forth: CellFlow, back: CellFlow) -> list[Flow]:
-    """Flows ``(H, W, 2)`` from a cell to its source, ``PER_CLIP - 1`` of them.
+    """Flows ``(H, W, 2)`` from a cell to its source: turned around, standing still, a guess where to look, flows back.
 
     Args:
         match: From the source to the witness.
@@ -87,7 +114,7 @@ def candidate_maps(found: Sequence[Candidates]) -> NDArray[np.float32]:
     In the place of what is new stands how far the witness's flow misses its start (over MISS_PX); the others are costs
     over COST_GRAYS. Channels left over are 0.
     """
-    planes = [np.concatenate([each.costs[:-1] / COST_GRAYS, each.missed[None] / MISS_PX]) for each in found]
+    planes = [np.concatenate([each.kept_costs() / COST_GRAYS, each.missed[None] / MISS_PX]) for each in found]
     rest = np.zeros((3 * COST_MAPS - CANDIDATES, *found[0].missed.shape), np.float32)
     stacked = np.concatenate([*planes, rest]).clip(0, 1)
     return np.moveaxis(stacked.reshape(COST_MAPS, 3, *stacked.shape[1:]), 1, -1)

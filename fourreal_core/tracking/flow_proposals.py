@@ -18,10 +18,20 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..errors import InputError
-from .candidates import CANDIDATES, COST_MAPS, SETTLED, WITH_CANDIDATES, Candidates, candidate_maps, candidates_of
-from .cell_flows import CellFlows
+from .candidates import (
+    CANDIDATES,
+    COST_MAPS,
+    SETTLED,
+    WITH_CANDIDATES,
+    Candidates,
+    Windows,
+    candidate_maps,
+    candidates_of,
+)
+from .cell_flows import Cell, CellFlows
 from .enlarged_flow import EnlargedFlow
 from .flow import DisFlow, Flow, FlowEngine, chain, to_gray, turned_around, warp
+from .layers import Layered, Share, layer_flows, moving_share
 from .long_flow import LongFlowOptions, choose_flow, ways_of_measuring
 from .witness import Witness, share_of_new
 
@@ -158,19 +168,20 @@ def _proposals(freeze_time: Tensor, fixed_view: Tensor, engine: FlowEngine | Non
     if engine is None and freeze_time.shape[2] <= SMALL_PX:
         engine = EnlargedFlow()
     flows = CellFlows(frames, known, engine)
+    moving = _moving(flows, views, times) if min(views, times) > 1 else {}
     pictures = SETTLED + CANDIDATES * all_candidates
     out = np.zeros((pictures + 1 + COST_MAPS * all_candidates, *frames.shape), np.float32)
     out[:pictures] = frames.numpy()
     for view in range(1, views):
         for time in range(1, times):
-            found = [_candidates(flows, (view, time), axis, options) for axis in (0, 1)]
+            found = [_candidates(flows, moving, (view, time), axis, options) for axis in (0, 1)]
             made, costs = zip(*(_settled(each, options) for each in found), strict=True)
             blend = believed_blend(made, costs, options)
             missed = sum(each.missed for each in found) / 2 / DOUBT_PX
             doubt = np.stack([*(cost / DOUBT_GRAYS for cost in costs), missed], -1)
             out[:3, view, time], out[pictures, view, time] = (blend, *made), doubt
             if all_candidates:
-                out[3:pictures, view, time] = np.concatenate([each.pictures for each in found])
+                out[3:pictures, view, time] = np.concatenate([each.to_choose() for each in found])
                 out[pictures + 1:, view, time] = candidate_maps(found)
     return torch.from_numpy(out).clamp(0, 1)
 
@@ -189,17 +200,30 @@ def believed_blend(pictures: Sequence[NDArray[np.float32]], costs: Sequence[NDAr
     return (shares[0] * pictures[0] + shares[1] * pictures[1]) / (shares[0] + shares[1])
 
 
-def _candidates(flows: CellFlows, cell: tuple[int, int], axis: int, options: SettlingOptions) -> Candidates:
+def _moving(flows: CellFlows, views: int, times: int) -> dict[Cell, Share]:
+    """Which pixels of the cells of row 0 and column 0 show what moves, as row 0 tells."""
+    first = moving_share([flows((0, 0), (0, time)).best for time in range(1, times)])
+    found = {(0, 0): first}
+    for time in range(1, times):
+        back = flows((0, time), (0, 0)).best
+        found[0, time] = np.maximum(moving_share([back]), warp(first, back))
+    return found | {(view, 0): warp(first, flows((view, 0), (0, 0)).best) for view in range(1, views)}
+
+
+def _candidates(flows: CellFlows, moving: dict[Cell, Share], cell: Cell, axis: int, options: SettlingOptions
+                ) -> Candidates:
     """What flow says of a cell from the known one of its view (axis 0) or of its time (axis 1)."""
 
-    def place(a: int, b: int) -> tuple[int, int]:
+    def place(a: int, b: int) -> Cell:
         return (a, b) if axis == 0 else (b, a)
 
     a, b = place(*cell)
-    match = flows(place(a, 0), place(0, 0)).best
-    witness = Witness(match, flows.picture(place(0, b)), flows.picture(place(0, 0)))
-    forth, back = flows(place(0, 0), place(0, b)), flows(place(0, b), place(0, 0))
-    return candidates_of(flows.picture(place(a, 0)), witness, forth, back, options.window_px, options.tone_px)
+    source, start, then = place(a, 0), place(0, 0), place(0, b)
+    match, forth, back = flows(source, start), flows(start, then), flows(then, start)
+    witness = Witness(match.best, flows.picture(then), flows.picture(start))
+    layers = layer_flows(Layered(match, moving[source]), Layered(back, moving[then]))
+    return candidates_of(flows.picture(source), witness, forth, back, layers,
+                         Windows(options.window_px, options.tone_px))
 
 
 def _settled(found: Candidates, options: SettlingOptions) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -271,5 +295,7 @@ def as_given(proposals: Tensor, frames: Tensor, known: Tensor) -> Tensor:
         known: ``(V, T)`` bool.
     """
     pictures = PICTURES.get(len(proposals), len(proposals))
-    shown = torch.cat([frames.expand(pictures, *frames.shape), torch.zeros_like(proposals[pictures:])])
-    return torch.where(known[:, :, None, None, None], shown.to(proposals), proposals)
+    shown = proposals.clone()
+    shown[:pictures, known] = frames[known].to(proposals)
+    shown[pictures:, known] = 0
+    return shown

@@ -91,8 +91,9 @@ def make_batch(config: TrainingConfig, source: GridSource, step: int, places: ra
     if train.proposal != "none" and min(shape) > 1:
         propose = PROPOSERS[config.model.dit.proposals]
         made = [w.proposals for w in windows] if measured else [propose(grid[:, 0], grid[0]) for grid in videos]
-        proposals = torch.stack([as_given(p, grid, cells).movedim(0, 2)
-                                 for p, grid, cells in zip(made, videos, mask, strict=True)])
+        planes = torch.stack([as_given(p, grid, cells).movedim(0, 2).movedim(-1, -3)
+                              for p, grid, cells in zip(made, videos, mask, strict=True)])
+        proposals = planes.movedim(-3, -1)  # planes in memory, as the codec wants them
         shown = torch.stack([_shown(config, proposals.shape[3], seed) for seed in seeds])
     told_flows = torch.stack(flows) if told else None
     subject = torch.stack([w.subject for w in windows]) if measured and train.subject_weight else None

@@ -34,7 +34,7 @@ def noisy_inputs(batch: Batch, codec: Codec) -> tuple[GridInputs, Tensor, Tensor
     proposal = None
     if batch.proposals is not None:
         proposal = codec.encode(batch.proposals)
-        if batch.shown is not None:
+        if batch.shown is not None and not bool(batch.shown.all()):
             proposal = torch.where(batch.shown[:, None, None, :, None, None, None].to(proposal.device), proposal, 0)
         proposal = proposal.flatten(3, 4)
     return GridInputs(mixed, batch.level.to(clean), batch.known, proposal), clean, noise

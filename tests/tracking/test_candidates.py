@@ -8,15 +8,18 @@ import pytest
 from fourreal_core.tracking.candidates import (
     COST_GRAYS,
     COST_MAPS,
+    KEPT,
     MISS_PX,
     PER_CLIP,
     WAYS,
     Candidates,
+    Windows,
     candidate_flows,
     candidate_maps,
     candidates_of,
 )
 from fourreal_core.tracking.cell_flows import CellFlow
+from fourreal_core.tracking.layers import LAYERS
 from fourreal_core.tracking.witness import Witness
 
 SIZE = (16, 40)
@@ -36,12 +39,12 @@ def test_flows_by_hand() -> None:
     found = candidate_flows(shift(2), flow(3, 4, 5, 6), flow(-3, -4, -5, -6))
     # turned around; standing; the way back read where the cell is, and where it leads to: best, then all ways
     assert [float(f[8, 20, 0]) for f in found] == pytest.approx([-3, -4, -5, -6, 0, -3, -3, -4, -5, -6], abs=1e-5)
-    assert len(found) == PER_CLIP - 1
+    assert len(found) == 2 * WAYS + 2
 
 
 def test_neighbours_that_are_measured_one_way_have_as_many() -> None:
     found = candidate_flows(shift(2), flow(3), flow(-3))
-    assert len(found) == PER_CLIP - 1
+    assert len(found) == 2 * WAYS + 2
     assert [float(f[8, 20, 0]) for f in found] == pytest.approx([-3] * WAYS + [0] + [-3] * (WAYS + 1), abs=1e-5)
 
 
@@ -50,12 +53,16 @@ def test_pictures_are_read_where_flows_lead_and_the_right_one_costs_nothing() ->
     then, now = wide[:, 20:60], wide[:, 17:57]  # in time all moves 3 pixels to the right
     source = 0.5 * wide[:, 18:58] + 0.1  # the view sees all 2 pixels farther right, and darker
     witness = Witness(shift(-2), now, then)
-    found = candidates_of(source, witness, flow(3, 4, 3, 5), flow(-3, -4, -3, -5, error=1.5), 1.0, 2.0)
+    layers = [shift(-3), shift(-2), shift(-3), shift(0)]
+    found = candidates_of(source, witness, flow(3, 4, 3, 5), flow(-3, -4, -3, -5, error=1.5), layers, Windows(1.0, 2.0))
     inner = (slice(3, -3), slice(9, -9))
     truth = 0.5 * wide[:, 15:55] + 0.1
     for k, right in enumerate([True, False, True, False, False, True, True, False, True, False]):
         assert (np.abs(found.pictures[k] - truth)[inner].max() < 1e-4) == right
         assert (found.costs[k][inner].max() < 1e-2) == right
+    for k, right in enumerate([True, False, True, False]):
+        assert (np.abs(found.layers[k] - truth)[inner].max() < 1e-4) == right
+        assert (found.layer_costs[k][inner].max() < 1e-2) == right
     # what the witness shows now, in the view's tone: texture of full contrast around the view's mean
     new = found.pictures[-1]
     assert np.corrcoef(new[inner].ravel(), truth[inner].ravel())[0, 1] > 0.7
@@ -63,12 +70,24 @@ def test_pictures_are_read_where_flows_lead_and_the_right_one_costs_nothing() ->
     assert np.array_equal(found.costs[-1], found.costs[:-1].min(0)) and (found.missed == 1.5).all()
 
 
-def test_maps_by_hand() -> None:
-    def one(cost: float, missed: float) -> Candidates:
-        return Candidates(np.zeros((PER_CLIP, 1, 1, 3), np.float32), np.full((PER_CLIP, 1, 1), cost, np.float32),
-                          np.full((1, 1), missed, np.float32))
+def made(cost: float, layer_cost: float, missed: float) -> Candidates:
+    """One pixel; pictures are their numbers, layers from 100 on."""
+    count = 2 * WAYS + 3
+    numbers = np.arange(count, dtype=np.float32)[:, None, None, None] * np.ones((1, 1, 3), np.float32)
+    return Candidates(numbers, np.full((count, 1, 1), cost, np.float32), 100 + numbers[:LAYERS],
+                      np.full((LAYERS, 1, 1), layer_cost, np.float32), np.full((1, 1), missed, np.float32))
 
-    maps = candidate_maps([one(COST_GRAYS / 2, MISS_PX / 4), one(2 * COST_GRAYS, 2 * MISS_PX)])
+
+def test_what_a_choice_is_given_by_hand() -> None:
+    given = made(1, 2, 3).to_choose()
+    assert given[:, 0, 0, 0].tolist() == [*KEPT, 100, 101, 102, 103, 2 * WAYS + 2] and len(given) == PER_CLIP
+    assert made(1, 2, 3).kept_costs().ravel().tolist() == [1.0] * len(KEPT) + [2.0] * LAYERS
+
+
+def test_maps_by_hand() -> None:
+    first = made(COST_GRAYS / 2, COST_GRAYS / 4, MISS_PX / 4)
+    maps = candidate_maps([first, made(2 * COST_GRAYS, 2 * COST_GRAYS, 2 * MISS_PX)])
     assert maps.shape == (COST_MAPS, 1, 1, 3)
     flat = maps.ravel().tolist()
-    assert flat == [0.5] * (PER_CLIP - 1) + [0.25] + [1.0] * PER_CLIP + [0.0] * (3 * COST_MAPS - 2 * PER_CLIP)
+    rest = [0.0] * (3 * COST_MAPS - 2 * PER_CLIP)
+    assert flat == [0.5] * len(KEPT) + [0.25] * LAYERS + [0.25] + [1.0] * PER_CLIP + rest

@@ -58,21 +58,27 @@ def draw_measured(grids: CachedGrids, window: tuple[int, int], count: int, augme
     path, place = grids.locate(index)
     proposals = read_proposals(path, count, place) if count else None
     if proposals is not None:
-        proposals = proposals[:, rows][:, :, columns].float() / 255
+        proposals = proposals[:, rows[:, None], columns]  # only these are read
     elif count:
         floats = to_float(frames)
         proposals = PROPOSERS[count](floats[:, 0], floats[0])
+    # planes of 8 bits as long as possible, and planes in memory to the end: pixels are slow to turn over
+    planes = None if proposals is None else proposals.movedim(-1, -3).contiguous()
     coins = torch.rand(2, generator=generator).tolist()
     if augment and coins[0] < 0.5:
         frames, subject = frames.flip(3), subject.flip(3)
-        proposals = None if proposals is None else proposals.flip(4)
+        planes = None if planes is None else planes.flip(-1)
     if augment and coins[1] < 0.5:
         order = torch.randperm(3, generator=generator)
         frames = frames[..., order]
-        if proposals is not None:  # the channels of a map mean what they mean
-            pictures, maps = proposals[:PICTURES[count]], proposals[PICTURES[count]:]
-            proposals = torch.cat([pictures[..., order], maps])
-    return MeasuredWindow(frames, subject, proposals)
+        if planes is not None:  # the channels of a map mean what they mean
+            pictures = PICTURES[count]
+            planes = torch.cat([planes[:pictures].index_select(-3, order), planes[pictures:]])
+    if planes is None:
+        return MeasuredWindow(frames, subject, None)
+    if planes.dtype == torch.uint8:
+        planes = planes.float().div_(255)
+    return MeasuredWindow(frames, subject, planes.movedim(-3, -1))
 
 
 def _with_first(count: int, wanted: int, generator: torch.Generator) -> Tensor:

@@ -100,7 +100,8 @@ def test_files_that_are_no_weights_are_refused(tmp_path: Path, torchvision: list
 
 
 def test_without_torchvision_it_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "torchvision", None)
+    for name in ("torchvision", "torchvision.models"):  # an earlier test may have imported it
+        monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(InputError, match="no torchvision that works here"):
         RaftFlow(tmp_path / "a.pth")
 

@@ -21,11 +21,11 @@ from .witness import Image, Witness, best_candidate, blurred
 WAYS = 4
 """Of measuring a flow: what explains each pixel best, directly, from a chain as a start, by the chain alone."""
 KEPT = (1, 2, 3, 4, 5)
-"""Which of a clip's flows a choice is given: each way turned around, standing still, a guess where to look.
+"""Which of candidate_flows a choice is given: each way turned around, standing still, a guess where to look.
 
-The best way is one of these in every pixel, and flows back lead nowhere else."""
+The best way is one of these in every pixel, and flows back add next to nothing to them."""
 PER_CLIP = len(KEPT) + LAYERS + 1
-"""Candidates of one clip: by these flows, by its layers' flows, and what is new."""
+"""Candidates of one clip that a choice is given: by these flows, by its layers' flows, and what is new."""
 CANDIDATES = 2 * PER_CLIP
 """Candidates of both clips."""
 COST_MAPS = -(-CANDIDATES // 3)
@@ -42,57 +42,53 @@ class Candidates(NamedTuple):
     """What flow says of a cell from one known cell.
 
     Attributes:
-        pictures: ``(2 * WAYS + 3, H, W, 3)`` by candidate_flows; the last is what the witness shows now, in the tone of
-            the source.
-        costs: ``(2 * WAYS + 3, H, W)`` how badly the witness bears each out, in grey levels of 255; the last holds the
-            least of the others, beyond which a pixel counts as new.
-        layers: ``(LAYERS, H, W, 3)`` pictures by the flows of layers.
-        layer_costs: ``(LAYERS, H, W)``.
+        pictures: ``(K, H, W, 3)``, one a flow; the last is what the witness shows now, in the tone of the source.
+        costs: ``(K, H, W)`` how badly the witness bears each out, in grey levels of 255; the last holds the least of
+            those that were measured, beyond which a pixel counts as new.
         missed: ``(H, W)`` forward-backward error of the witness's flow in pixels.
     """
 
     pictures: NDArray[np.float32]
     costs: NDArray[np.float32]
-    layers: NDArray[np.float32]
-    layer_costs: NDArray[np.float32]
     missed: Image
 
-    def to_choose(self) -> NDArray[np.float32]:
-        """Pictures ``(PER_CLIP, H, W, 3)`` that a choice is given."""
-        return np.concatenate([self.pictures[list(KEPT)], self.layers, self.pictures[-1:]])
 
-    def kept_costs(self) -> NDArray[np.float32]:
-        """Costs ``(PER_CLIP - 1, H, W)`` of these but what is new."""
-        return np.concatenate([self.costs[list(KEPT)], self.layer_costs])
-
-
-class Windows(NamedTuple):
-    """Standard deviations in pixels of the windows over which colours and tones are compared."""
-
-    color_px: float
-    tone_px: float
-
-
-def candidates_of(source: Image, witness: Witness, forth: CellFlow, back: CellFlow, layers: Sequence[Flow],
-                  windows: Windows) -> Candidates:
-    """All candidates of a cell from a known cell.
+def candidates_of(source: Image, witness: Witness, forth: CellFlow, back: CellFlow, window_px: float, tone_px: float
+                  ) -> Candidates:
+    """All candidates of a cell from a known cell by flow as it was measured, in the order of candidate_flows.
 
     Args:
         source: ``(H, W, 3)`` in ``[0, 1]``, the known cell.
         witness: A row or column that is known at both times or from both views.
         forth: The witness's flow from the source's time to the cell's.
         back: Its flow back.
-        layers: Flows from the cell to the source by layers, see layers.layer_flows.
-        windows: What is compared over which.
+        window_px: Standard deviation of the window over which colours are compared.
+        tone_px: Standard deviation of the window over which tones are compared.
     """
     flows = candidate_flows(witness.match, forth, back)
-    costs, layer_costs = ([blurred(witness.apart(flow), windows.color_px) for flow in each] for each in (flows, layers))
+    costs = [blurred(witness.apart(flow), window_px) for flow in flows]
     pictures = [warp(source, flow) for flow in flows]
     flow, cost, _ = best_candidate(flows, costs)
-    new, across = witness.toned(flow, warp(source, flow), windows.tone_px)
-    return Candidates(np.stack([*pictures, new]), np.stack([*costs, cost]),
-                      np.stack([warp(source, flow) for flow in layers]), np.stack(layer_costs),
-                      warp(back.error, across))
+    new, across = witness.toned(flow, warp(source, flow), tone_px)
+    return Candidates(np.stack([*pictures, new]), np.stack([*costs, cost]), warp(back.error, across))
+
+
+def to_choose(found: Candidates, source: Image, witness: Witness, layers: Sequence[Flow], window_px: float
+              ) -> Candidates:
+    """The PER_CLIP candidates that a choice is given.
+
+    Args:
+        found: Of candidates_of.
+        source: As there.
+        witness: As there.
+        layers: Flows from the cell to the source by layers, see layers.flows_by_layers.
+        window_px: As there.
+    """
+    kept = list(KEPT)
+    pictures = [warp(source, flow) for flow in layers]
+    costs = [blurred(witness.apart(flow), window_px) for flow in layers]
+    return Candidates(np.stack([*found.pictures[kept], *pictures, found.pictures[-1]]),
+                      np.stack([*found.costs[kept], *costs, found.costs[-1]]), found.missed)
 
 
 def candidate_flows(match: Flow, forth: CellFlow, back: CellFlow) -> list[Flow]:
@@ -109,12 +105,12 @@ def candidate_flows(match: Flow, forth: CellFlow, back: CellFlow) -> list[Flow]:
 
 
 def candidate_maps(found: Sequence[Candidates]) -> NDArray[np.float32]:
-    """Costs of both clips' candidates as maps ``(COST_MAPS, H, W, 3)`` in ``[0, 1]``, a candidate a channel.
+    """Costs of both clips' candidates to choose from as maps ``(COST_MAPS, H, W, 3)`` in ``[0, 1]``, one a channel.
 
     In the place of what is new stands how far the witness's flow misses its start (over MISS_PX); the others are costs
     over COST_GRAYS. Channels left over are 0.
     """
-    planes = [np.concatenate([each.kept_costs() / COST_GRAYS, each.missed[None] / MISS_PX]) for each in found]
+    planes = [np.concatenate([each.costs[:-1] / COST_GRAYS, each.missed[None] / MISS_PX]) for each in found]
     rest = np.zeros((3 * COST_MAPS - CANDIDATES, *found[0].missed.shape), np.float32)
     stacked = np.concatenate([*planes, rest]).clip(0, 1)
     return np.moveaxis(stacked.reshape(COST_MAPS, 3, *stacked.shape[1:]), 1, -1)

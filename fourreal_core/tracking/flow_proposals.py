@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -24,19 +25,21 @@ from .candidates import (
     SETTLED,
     WITH_CANDIDATES,
     Candidates,
-    Windows,
     candidate_maps,
     candidates_of,
+    to_choose,
 )
 from .cell_flows import Cell, CellFlows
 from .enlarged_flow import EnlargedFlow
 from .flow import DisFlow, Flow, FlowEngine, chain, to_gray, turned_around, warp
-from .layers import Layered, Share, layer_flows, moving_share
+from .layers import LayeredFlow, flows_by_layers, layered_flow, moving_share
 from .long_flow import LongFlowOptions, choose_flow, ways_of_measuring
 from .witness import Witness, share_of_new
 
 SMALL_PX = 96
 """Width up to which pictures are enlarged twice while the flows of settled proposals are measured."""
+FIRST = (0, 0)
+"""The cell that both clips start with."""
 DOUBT_GRAYS, DOUBT_PX = 32.0, 8.0
 """What counts as 1 in the map of witnessed proposals: grey levels of 255, and pixels of forward-backward error."""
 
@@ -168,21 +171,25 @@ def _proposals(freeze_time: Tensor, fixed_view: Tensor, engine: FlowEngine | Non
     if engine is None and freeze_time.shape[2] <= SMALL_PX:
         engine = EnlargedFlow()
     flows = CellFlows(frames, known, engine)
-    moving = _moving(flows, views, times) if min(views, times) > 1 else {}
+    layers = _layers(flows, views, times) if all_candidates and min(views, times) > 1 else {}
     pictures = SETTLED + CANDIDATES * all_candidates
     out = np.zeros((pictures + 1 + COST_MAPS * all_candidates, *frames.shape), np.float32)
     out[:pictures] = frames.numpy()
     for view in range(1, views):
         for time in range(1, times):
-            found = [_candidates(flows, moving, (view, time), axis, options) for axis in (0, 1)]
+            searches = [_search(flows, (view, time), axis) for axis in (0, 1)]
+            found = [_candidates(flows, search, options) for search in searches]
             made, costs = zip(*(_settled(each, options) for each in found), strict=True)
             blend = believed_blend(made, costs, options)
             missed = sum(each.missed for each in found) / 2 / DOUBT_PX
             doubt = np.stack([*(cost / DOUBT_GRAYS for cost in costs), missed], -1)
             out[:3, view, time], out[pictures, view, time] = (blend, *made), doubt
             if all_candidates:
-                out[3:pictures, view, time] = np.concatenate([each.to_choose() for each in found])
-                out[pictures + 1:, view, time] = candidate_maps(found)
+                given = [to_choose(each, flows.picture(search.source), search.witness,
+                                   flows_by_layers(layers[search.source], layers[search.then]), options.window_px)
+                         for each, search in zip(found, searches, strict=True)]
+                out[3:pictures, view, time] = np.concatenate([each.pictures for each in given])
+                out[pictures + 1:, view, time] = candidate_maps(given)
     return torch.from_numpy(out).clamp(0, 1)
 
 
@@ -200,30 +207,45 @@ def believed_blend(pictures: Sequence[NDArray[np.float32]], costs: Sequence[NDAr
     return (shares[0] * pictures[0] + shares[1] * pictures[1]) / (shares[0] + shares[1])
 
 
-def _moving(flows: CellFlows, views: int, times: int) -> dict[Cell, Share]:
-    """Which pixels of the cells of row 0 and column 0 show what moves, as row 0 tells."""
-    first = moving_share([flows((0, 0), (0, time)).best for time in range(1, times)])
-    found = {(0, 0): first}
-    for time in range(1, times):
-        back = flows((0, time), (0, 0)).best
-        found[0, time] = np.maximum(moving_share([back]), warp(first, back))
-    return found | {(view, 0): warp(first, flows((view, 0), (0, 0)).best) for view in range(1, views)}
+class _Search(NamedTuple):
+    """Where a cell is looked for: in a known cell, with what it is compared by.
+
+    Attributes:
+        source: The known cell of its view, or of its time.
+        then: The cell of the row at its time, or of the column at its view.
+        witness: That row or column.
+    """
+
+    source: Cell
+    then: Cell
+    witness: Witness
 
 
-def _candidates(flows: CellFlows, moving: dict[Cell, Share], cell: Cell, axis: int, options: SettlingOptions
-                ) -> Candidates:
-    """What flow says of a cell from the known one of its view (axis 0) or of its time (axis 1)."""
+def _search(flows: CellFlows, cell: Cell, axis: int) -> _Search:
+    """A cell is looked for from the known one of its view (axis 0) or of its time (axis 1)."""
+    ends = (cell[0], 0), (0, cell[1])
+    source, then = ends if axis == 0 else ends[::-1]
+    witness = Witness(flows(source, FIRST).best, flows.picture(then), flows.picture(FIRST))
+    return _Search(source, then, witness)
 
-    def place(a: int, b: int) -> Cell:
-        return (a, b) if axis == 0 else (b, a)
 
-    a, b = place(*cell)
-    source, start, then = place(a, 0), place(0, 0), place(0, b)
-    match, forth, back = flows(source, start), flows(start, then), flows(then, start)
-    witness = Witness(match.best, flows.picture(then), flows.picture(start))
-    layers = layer_flows(Layered(match, moving[source]), Layered(back, moving[then]))
-    return candidates_of(flows.picture(source), witness, forth, back, layers,
-                         Windows(options.window_px, options.tone_px))
+def _candidates(flows: CellFlows, search: _Search, options: SettlingOptions) -> Candidates:
+    """What measured flow says of a cell."""
+    forth, back = flows(FIRST, search.then), flows(search.then, FIRST)
+    return candidates_of(flows.picture(search.source), search.witness, forth, back, options.window_px, options.tone_px)
+
+
+def _layers(flows: CellFlows, views: int, times: int) -> dict[Cell, LayeredFlow]:
+    """Flows by layers from the other cells of row 0 and column 0 to their first; what moves in them row 0 tells."""
+    moves = moving_share([flows(FIRST, (0, time)).best for time in range(1, times)])
+    found = {}
+    for cell in [*((view, 0) for view in range(1, views)), *((0, time) for time in range(1, times))]:
+        flow = flows(cell, FIRST)
+        moving = warp(moves, flow.best)
+        if cell[0] == 0:  # what has moved since is seen to move here, too
+            moving = np.maximum(moving_share([flow.best]), moving)
+        found[cell] = layered_flow(flow, moving)
+    return found
 
 
 def _settled(found: Candidates, options: SettlingOptions) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -12,12 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .cell_flows import CellFlow
 from .flow import Flow, warp
+from .witness import Image, soft_step
 
-Share = NDArray[np.float32]
 NEAR_PX, FAR_PX, GROUND_PX = 3.0, 8.0, 4.0
 """Standard deviations over which the subject's flow is carried on, twice, and the ground's; for pictures of SIZE_PX."""
 SIZE_PX = 64
@@ -32,34 +31,47 @@ _ROUNDS, _OUTLIER_PX = 8, 1.0
 
 
 @dataclass(frozen=True)
-class Layered:
-    """A measured flow and which of its pixels show what moves of itself.
+class LayeredFlow:
+    """A cell's flow by layers, each ``(H, W, 2)`` in pixels and everywhere.
 
     Attributes:
-        flow: The flow at a cell's pixels.
-        moving: ``(H, W)`` share of the subject in the same pixels, 0 to 1.
+        near: Of what moves, carried on over NEAR_PX.
+        far: The same, over FAR_PX.
+        affine: The affine motion that most of it follows.
+        ground: Of what stands.
     """
 
-    flow: CellFlow
-    moving: Share
-
-    def weights(self) -> tuple[Share, Share]:
-        """How much each pixel says of the subject's flow, and of the ground's."""
-        sure = np.exp(-self.flow.error / MISS_PX).astype(np.float32)
-        return self.moving * sure, (1 - self.moving) * sure
+    near: Flow
+    far: Flow
+    affine: Flow
+    ground: Flow
 
 
-def moving_share(flows: Sequence[Flow]) -> Share:
+def moving_share(flows: Sequence[Flow]) -> Image:
     """Which pixels ``(H, W)`` move, 0 to 1.
 
     Args:
         flows: ``(H, W, 2)`` in pixels, from one frame of a camera that stands to others.
     """
-    far = np.max([np.linalg.norm(flow, axis=-1) for flow in flows], 0)
-    return (1 / (1 + np.exp(np.clip((MOVES_PX - far) / MOVES_SOFT_PX, -30, 30)))).astype(np.float32)
+    return soft_step(np.max([np.linalg.norm(flow, axis=-1) for flow in flows], 0), MOVES_PX, MOVES_SOFT_PX)
 
 
-def layer_flows(match: Layered, back: Layered) -> list[Flow]:
+def layered_flow(flow: CellFlow, moving: Image) -> LayeredFlow:
+    """A measured flow by layers; where it misses its start it counts little.
+
+    Args:
+        flow: At a cell's pixels.
+        moving: ``(H, W)`` share of what moves of itself in the same pixels, 0 to 1.
+    """
+    scale = moving.shape[1] / SIZE_PX
+    sure = np.exp(-flow.error / MISS_PX).astype(np.float32)
+    subject = moving * sure
+    near, far = (carried_on(flow.best, subject, sigma * scale) for sigma in (NEAR_PX, FAR_PX))
+    ground = carried_on(flow.best, (1 - moving) * sure, GROUND_PX * scale)
+    return LayeredFlow(near, far, affine_flow(flow.best, subject), ground)
+
+
+def flows_by_layers(match: LayeredFlow, back: LayeredFlow) -> list[Flow]:
     """Flows ``(H, W, 2)`` from a cell to its source, LAYERS of them.
 
     A cell's pixel is looked up in the witness by its layer's match; from there the layer's flow leads to the source's
@@ -69,16 +81,10 @@ def layer_flows(match: Layered, back: Layered) -> list[Flow]:
         match: From the source to the witness at the source's time.
         back: The witness's flow from the cell's time to the source's.
     """
-    scale = match.moving.shape[1] / SIZE_PX
-    (subject_match, ground_match), (subject, ground) = match.weights(), back.weights()
-    across = carried_on(match.flow.best, subject_match, FAR_PX * scale)
-    spread = [carried_on(back.flow.best, subject, sigma * scale) for sigma in (NEAR_PX, FAR_PX)]
-    made = [warp(flow, across) for flow in (*spread, affine_flow(back.flow.best, subject))]
-    behind = carried_on(match.flow.best, ground_match, GROUND_PX * scale)
-    return [*made, warp(carried_on(back.flow.best, ground, GROUND_PX * scale), behind)]
+    return [*(warp(flow, match.far) for flow in (back.near, back.far, back.affine)), warp(back.ground, match.ground)]
 
 
-def carried_on(flow: Flow, weight: Share, sigma: float) -> Flow:
+def carried_on(flow: Flow, weight: Image, sigma: float) -> Flow:
     """A flow ``(H, W, 2)`` averaged over a Gaussian window, each pixel by its weight; far from all, their mean.
 
     Normalized convolution (Knutsson and Westin, 1993).
@@ -90,7 +96,7 @@ def carried_on(flow: Flow, weight: Share, sigma: float) -> Flow:
     """
     import cv2
 
-    def spread(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    def spread(values: Image) -> Image:
         return cv2.GaussianBlur(values, (0, 0), sigma, borderType=cv2.BORDER_CONSTANT)
 
     weighted = (flow * weight[..., None]).astype(np.float32)
@@ -98,12 +104,12 @@ def carried_on(flow: Flow, weight: Share, sigma: float) -> Flow:
     return (spread(weighted) + _LEAST * mean) / (spread(weight.astype(np.float32)) + _LEAST)[..., None]
 
 
-def affine_flow(flow: Flow, weight: Share) -> Flow:
+def affine_flow(flow: Flow, weight: Image) -> Flow:
     """The affine motion ``(H, W, 2)`` that most of a flow follows, by iteratively reweighted least squares.
 
     Args:
         flow: ``(H, W, 2)`` in pixels.
-        weight: ``(H, W)``, not negative; nothing at all gives no motion.
+        weight: ``(H, W)``, not negative; where there is none at all every pixel counts alike.
     """
     height, width = weight.shape
     y, x = np.mgrid[:height, :width].astype(np.float64)

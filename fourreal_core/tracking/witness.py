@@ -73,7 +73,12 @@ def whole_regions(share: Image, side: int = 5, soft_px: float = 1.5) -> Image:
 
 def share_of_new(cost: Image, new_gray: float, new_soft: float) -> Image:
     """How surely a pixel ``(H, W)`` shows what no candidate explains: 0 to 1, one half at ``new_gray`` grey levels."""
-    return (1 / (1 + np.exp(np.clip((new_gray - cost) / new_soft, -30, 30)))).astype(np.float32)
+    return soft_step(cost, new_gray, new_soft)
+
+
+def soft_step(values: Image, half: float, softness: float) -> Image:
+    """A logistic step ``(H, W)`` from 0 to 1: one half at ``half``, steeper where ``softness`` is smaller."""
+    return (1 / (1 + np.exp(np.clip((half - values) / softness, -30, 30)))).astype(np.float32)
 
 
 def on_picture(flow: Flow) -> NDArray[np.bool_]:

@@ -155,8 +155,12 @@ def choose_trained(model: Trainee, config: TrainingConfig) -> dict[str, nn.Param
     return trained
 
 
-def compile_parts(model: Trainee) -> None:
+def compile_parts(model: Trainee, device: torch.device) -> None:
     """Lets torch.compile fuse the parts of a model, each when it first runs; its copies stay as they are.
+
+    Args:
+        model: The project's own.
+        device: That it will run on.
 
     Raises:
         InputError: Nothing to compile with, or a model of diffusers.
@@ -164,10 +168,11 @@ def compile_parts(model: Trainee) -> None:
     if not isinstance(model, Model4D):
         raise InputError("train.compile for a model of diffusers", "the project's own", "set train.compile to false")
     try:
-        torch.compile(torch.neg)(torch.zeros(1))
+        torch.compile(torch.neg)(torch.zeros(1, device=device))
     except Exception as err:  # whatever the compiler and its tools raise
-        raise InputError(f"train.compile where nothing can be compiled ({str(err).strip().splitlines()[0]})",
-                         "a C++ compiler", "install one, or set train.compile to false") from err
+        why = (str(err).strip().splitlines() or [type(err).__name__])[0]
+        raise InputError(f"train.compile where nothing can be compiled ({why})", "a C++ compiler",
+                         "install one, or set train.compile to false") from err
     dit = model.dit
     for part in (dit.stem, dit.head_out, *dit.blocks, dit.chooser):
         if part is not None:

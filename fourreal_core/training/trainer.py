@@ -104,7 +104,7 @@ class _Run:
         self.model = starting_model(config)
         self.trained = choose_trained(self.model, config)
         if config.train.compile:
-            compile_parts(self.model)
+            compile_parts(self.model, self.accelerator.device)
         check_space(config.folder, self.model, config.run.keep)
         self.codec = codec_of(config)
         self.loss, self.figures, self.step, self.seconds, self.cells = math.nan, {}, 0, 0.0, 0

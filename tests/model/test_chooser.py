@@ -13,16 +13,7 @@ from fourreal_core.errors import InputError
 from fourreal_core.model.chooser import CELLS_AT_ONCE, FIRST, LEAD, Chooser, blend_candidates, read_costs
 from fourreal_core.model.dit import VideoDiT
 from fourreal_core.model.spec import CHOOSING, SHOWN, DiTSpec
-from fourreal_core.tracking.candidates import (
-    CANDIDATES,
-    COST_GRAYS,
-    MISS_PX,
-    PER_CLIP,
-    WAYS,
-    Candidates,
-    candidate_maps,
-)
-from fourreal_core.tracking.layers import LAYERS
+from fourreal_core.tracking.candidates import CANDIDATES, COST_GRAYS, MISS_PX, PER_CLIP, Candidates, candidate_maps
 
 from .small import TINY, grid_inputs, rng, stirred, tiny_model
 
@@ -76,17 +67,15 @@ def test_costs_are_read_as_they_were_written() -> None:
     random = np.random.default_rng(0)
     found = []
     for _ in range(2):
-        costs, layer_costs = (random.uniform(0, 60, (count, 4, 6)).astype(np.float32)
-                              for count in (2 * WAYS + 3, LAYERS))
-        found.append(Candidates(np.zeros((*costs.shape, 3), np.float32), costs,
-                                np.zeros((*layer_costs.shape, 3), np.float32), layer_costs,
+        costs = random.uniform(0, 60, (PER_CLIP, 4, 6)).astype(np.float32)
+        costs[-1] = costs[:-1].min(0)
+        found.append(Candidates(np.zeros((PER_CLIP, 4, 6, 3), np.float32), costs,
                                 random.uniform(0, 15, (4, 6)).astype(np.float32)))
     maps = torch.from_numpy(candidate_maps(found)).movedim(-1, 1)[None]
     costs, missed = read_costs(maps * 2 - 1)
     for k, each in enumerate(found):
-        kept = torch.from_numpy(each.kept_costs())
-        expected = torch.cat([kept, kept.amin(0, True)]) / COST_GRAYS
-        torch.testing.assert_close(costs[0, k * PER_CLIP:(k + 1) * PER_CLIP], expected, rtol=0, atol=1e-6)
+        torch.testing.assert_close(costs[0, k * PER_CLIP:(k + 1) * PER_CLIP], torch.from_numpy(each.costs) / COST_GRAYS,
+                                   rtol=0, atol=1e-6)
         torch.testing.assert_close(missed[0, k], torch.from_numpy(each.missed) / MISS_PX, rtol=0, atol=1e-6)
 
 

@@ -13,10 +13,10 @@ from fourreal_core.tracking.candidates import (
     PER_CLIP,
     WAYS,
     Candidates,
-    Windows,
     candidate_flows,
     candidate_maps,
     candidates_of,
+    to_choose,
 )
 from fourreal_core.tracking.cell_flows import CellFlow
 from fourreal_core.tracking.layers import LAYERS
@@ -53,16 +53,12 @@ def test_pictures_are_read_where_flows_lead_and_the_right_one_costs_nothing() ->
     then, now = wide[:, 20:60], wide[:, 17:57]  # in time all moves 3 pixels to the right
     source = 0.5 * wide[:, 18:58] + 0.1  # the view sees all 2 pixels farther right, and darker
     witness = Witness(shift(-2), now, then)
-    layers = [shift(-3), shift(-2), shift(-3), shift(0)]
-    found = candidates_of(source, witness, flow(3, 4, 3, 5), flow(-3, -4, -3, -5, error=1.5), layers, Windows(1.0, 2.0))
+    found = candidates_of(source, witness, flow(3, 4, 3, 5), flow(-3, -4, -3, -5, error=1.5), 1.0, 2.0)
     inner = (slice(3, -3), slice(9, -9))
     truth = 0.5 * wide[:, 15:55] + 0.1
     for k, right in enumerate([True, False, True, False, False, True, True, False, True, False]):
         assert (np.abs(found.pictures[k] - truth)[inner].max() < 1e-4) == right
         assert (found.costs[k][inner].max() < 1e-2) == right
-    for k, right in enumerate([True, False, True, False]):
-        assert (np.abs(found.layers[k] - truth)[inner].max() < 1e-4) == right
-        assert (found.layer_costs[k][inner].max() < 1e-2) == right
     # what the witness shows now, in the view's tone: texture of full contrast around the view's mean
     new = found.pictures[-1]
     assert np.corrcoef(new[inner].ravel(), truth[inner].ravel())[0, 1] > 0.7
@@ -70,24 +66,30 @@ def test_pictures_are_read_where_flows_lead_and_the_right_one_costs_nothing() ->
     assert np.array_equal(found.costs[-1], found.costs[:-1].min(0)) and (found.missed == 1.5).all()
 
 
-def made(cost: float, layer_cost: float, missed: float) -> Candidates:
-    """One pixel; pictures are their numbers, layers from 100 on."""
-    count = 2 * WAYS + 3
-    numbers = np.arange(count, dtype=np.float32)[:, None, None, None] * np.ones((1, 1, 3), np.float32)
-    return Candidates(numbers, np.full((count, 1, 1), cost, np.float32), 100 + numbers[:LAYERS],
-                      np.full((LAYERS, 1, 1), layer_cost, np.float32), np.full((1, 1), missed, np.float32))
-
-
-def test_what_a_choice_is_given_by_hand() -> None:
-    given = made(1, 2, 3).to_choose()
-    assert given[:, 0, 0, 0].tolist() == [*KEPT, 100, 101, 102, 103, 2 * WAYS + 2] and len(given) == PER_CLIP
-    assert made(1, 2, 3).kept_costs().ravel().tolist() == [1.0] * len(KEPT) + [2.0] * LAYERS
+def test_a_choice_is_given_flows_as_measured_then_layers_then_what_is_new() -> None:
+    random = np.random.default_rng(0)
+    source, now = (random.random((*SIZE, 3)).astype(np.float32) for _ in range(2))
+    witness, layers = Witness(shift(0), now, source), [shift(dx) for dx in (0, 1, 2, 3)]
+    found = candidates_of(source, witness, flow(3, 4, 5, 6), flow(-3, -4, -5, -6, error=0.5), 1.0, 2.0)
+    given = to_choose(found, source, witness, layers, 1.0)
+    assert given.pictures.shape == (PER_CLIP, *SIZE, 3) and given.costs.shape == (PER_CLIP, *SIZE)
+    kept, end = list(KEPT), len(KEPT) + LAYERS
+    for before, after in ((found.pictures, given.pictures), (found.costs, given.costs)):
+        assert np.array_equal(after[:len(KEPT)], before[kept]) and np.array_equal(after[end:], before[-1:])
+    for k in range(LAYERS):
+        assert np.array_equal(given.pictures[len(KEPT) + k, :, :-3], source[:, k:SIZE[1] - 3 + k])
+    # where nothing is moved the witness says how much it has changed, over a window
+    alone = 255 * np.abs(now - source).mean(-1)
+    assert given.costs[len(KEPT)].mean() == pytest.approx(alone.mean(), rel=0.02)  # the window repeats the border
+    assert np.array_equal(given.missed, found.missed)
 
 
 def test_maps_by_hand() -> None:
-    first = made(COST_GRAYS / 2, COST_GRAYS / 4, MISS_PX / 4)
-    maps = candidate_maps([first, made(2 * COST_GRAYS, 2 * COST_GRAYS, 2 * MISS_PX)])
+    def one(cost: float, missed: float) -> Candidates:
+        return Candidates(np.zeros((PER_CLIP, 1, 1, 3), np.float32), np.full((PER_CLIP, 1, 1), cost, np.float32),
+                          np.full((1, 1), missed, np.float32))
+
+    maps = candidate_maps([one(COST_GRAYS / 2, MISS_PX / 4), one(2 * COST_GRAYS, 2 * MISS_PX)])
     assert maps.shape == (COST_MAPS, 1, 1, 3)
     flat = maps.ravel().tolist()
-    rest = [0.0] * (3 * COST_MAPS - 2 * PER_CLIP)
-    assert flat == [0.5] * len(KEPT) + [0.25] * LAYERS + [0.25] + [1.0] * PER_CLIP + rest
+    assert flat == [0.5] * (PER_CLIP - 1) + [0.25] + [1.0] * PER_CLIP + [0.0] * (3 * COST_MAPS - 2 * PER_CLIP)

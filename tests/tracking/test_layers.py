@@ -12,10 +12,12 @@ from fourreal_core.tracking.layers import (
     LAYERS,
     MISS_PX,
     MOVES_PX,
-    Layered,
+    NEAR_PX,
+    SIZE_PX,
     affine_flow,
     carried_on,
-    layer_flows,
+    flows_by_layers,
+    layered_flow,
     moving_share,
 )
 
@@ -32,8 +34,8 @@ def box(value: float = 1.0, outside: float = 0.0) -> np.ndarray:
     return share
 
 
-def layered(flow: np.ndarray, moving: np.ndarray, error: float = 0.0) -> Layered:
-    return Layered(CellFlow(flow, np.full(SIZE, error, np.float32), (flow,)), moving)
+def measured(flow: np.ndarray, error: float = 0.0) -> CellFlow:
+    return CellFlow(flow, np.full(SIZE, error, np.float32), (flow,))
 
 
 def test_what_moves_at_any_time_moves() -> None:
@@ -76,20 +78,25 @@ def test_an_affine_motion_is_found_beside_outliers() -> None:
     torn[::3, ::4] += np.float32([15, -9])  # one pixel in twelve
     made = affine_flow(torn, np.ones(SIZE, np.float32))
     assert np.abs(made - truth).max() < 0.3  # steadying takes a tenth of slopes, which reach 1.6 pixels here
-    assert np.abs(affine_flow(torn, np.zeros(SIZE, np.float32))).max() < 20  # nothing known: finite, no error
+    nowhere = affine_flow(torn, np.zeros(SIZE, np.float32))  # where nothing counts, all counts alike
+    assert nowhere == pytest.approx(made, abs=1e-5)
 
 
-def test_weights_by_hand() -> None:
-    subject, ground = layered(still(), np.full(SIZE, 0.25, np.float32), MISS_PX).weights()
-    assert float(subject[3, 3]) == pytest.approx(0.25 / math.e, abs=1e-6)
-    assert float(ground[3, 3]) == pytest.approx(0.75 / math.e, abs=1e-6)
+def test_a_flow_that_misses_its_start_counts_little() -> None:
+    share = np.where(np.arange(SIZE[1]) < 16, 1.0, 0.25).astype(np.float32) * np.ones(SIZE, np.float32)
+    flow = np.where(box()[..., None] > 0, still(5), still(1))
+    missing = CellFlow(flow, MISS_PX * box(), (flow,))
+    found, sure = layered_flow(missing, share), np.where(box() > 0, 1 / math.e, 1.0).astype(np.float32)
+    sigma = NEAR_PX * SIZE[1] / SIZE_PX
+    assert found.near == pytest.approx(carried_on(flow, share * sure, sigma), abs=1e-5)  # float32
+    assert found.affine == pytest.approx(affine_flow(flow, share * sure), abs=1e-4)
 
 
 def test_each_layer_goes_its_own_way() -> None:
     # in the witness the subject moves by 4, the ground stands; the view sees the subject by 6 more, the ground by 1
     moved = np.where(box()[..., None] > 0, still(-4), still())
     seen = np.where(box()[..., None] > 0, still(-6), still(-1))
-    made = layer_flows(layered(seen, box()), layered(moved, box()))
+    made = flows_by_layers(layered_flow(measured(seen), box()), layered_flow(measured(moved), box()))
     assert len(made) == LAYERS
     for flow in made[:3]:
         assert np.abs(flow - still(-4)).max() < 0.1
@@ -100,7 +107,8 @@ def test_a_layers_flow_is_looked_up_where_the_witness_shows_it() -> None:
     y, x = np.mgrid[:SIZE[0], :SIZE[1]].astype(np.float32)
     slope = np.stack([0.1 * x, np.zeros_like(x)], -1).astype(np.float32)
     whole = np.ones(SIZE, np.float32)
-    straight, beside = (layer_flows(layered(still(dx), whole), layered(slope, whole))[2] for dx in (0, 5))
+    back = layered_flow(measured(slope), whole)
+    straight, beside = (flows_by_layers(layered_flow(measured(still(dx)), whole), back)[2] for dx in (0, 5))
     away = (beside - straight)[6:18, 8:20, 0]
     # 5 pixels on a slope of a tenth, less a tenth by steadying
     assert away == pytest.approx(np.full_like(away, 0.5), abs=0.06)

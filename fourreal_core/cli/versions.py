@@ -12,11 +12,13 @@ _LIBRARIES = ("torch", "numpy", "numba", "kornia", "opencv-python-headless", "im
 
 
 def versions() -> dict[str, str]:
-    """Versions of this package, Python, the system and the libraries that compute."""
+    """Versions of this package, Python, the system and the libraries that compute; torch's says which build it is."""
+    import torch
+
     found = {"fourreal": __version__, "python": platform.python_version(), "system": platform.platform()}
     for name in _LIBRARIES:
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             found[name] = "not installed"
-    return found
+    return found | {"torch": str(torch.__version__)}  # what is installed may be named without its build

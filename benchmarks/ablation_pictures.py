@@ -28,11 +28,11 @@ from fourreal_core.media.images import to_float as picture_to_float  # noqa: E40
 from fourreal_core.media.images import to_uint8  # noqa: E402
 from fourreal_core.media.line_plot import line_plot  # noqa: E402
 from fourreal_core.model.sync_strength import recorded_sync  # noqa: E402
-from fourreal_core.tracking.flow_proposals import flow_proposals  # noqa: E402
-from fourreal_core.training.ablation import Ablation, read_ablation  # noqa: E402
+from fourreal_core.proposals.flow_proposal import flow_proposals  # noqa: E402
+from fourreal_core.synthetic.grids import to_float  # noqa: E402
 from fourreal_core.training.completions import complete_frames  # noqa: E402
 from fourreal_core.training.data.cache import CachedGrids  # noqa: E402
-from fourreal_core.training.scenes.grids import to_float  # noqa: E402
+from fourreal_core.training.experiments.ablation import Ablation, read_ablation  # noqa: E402
 
 CELLS = ((2, 2), (3, 6), (6, 3), (7, 7))
 STRENGTHS = {"refiner (soft, trained)": "refiner", "soft, trained": "parallel soft, trained",

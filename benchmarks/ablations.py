@@ -36,13 +36,13 @@ from fourreal_core.metrics.bootstrap import bootstrap_interval  # noqa: E402
 from fourreal_core.metrics.grid_quality import FIGURES, grid_quality  # noqa: E402
 from fourreal_core.model.model4d import Model4D  # noqa: E402
 from fourreal_core.pipeline import PipelineOptions, run_pipeline  # noqa: E402
-from fourreal_core.sampling.flow import FlowOptions  # noqa: E402
-from fourreal_core.tracking.flow_proposals import flow_proposals, settled_proposals  # noqa: E402
-from fourreal_core.training.ablation import Ablation, EvaluateOptions, read_ablation, train_rows  # noqa: E402
+from fourreal_core.proposals.baselines import floors  # noqa: E402
+from fourreal_core.proposals.flow_proposal import flow_proposals, settled_proposals  # noqa: E402
+from fourreal_core.sampling.rectified_flow import FlowOptions  # noqa: E402
+from fourreal_core.synthetic.grids import to_float  # noqa: E402
 from fourreal_core.training.completions import complete_frames, first_row_and_column  # noqa: E402
 from fourreal_core.training.data.cache import CachedGrids  # noqa: E402
-from fourreal_core.training.floors import floors  # noqa: E402
-from fourreal_core.training.scenes.grids import to_float  # noqa: E402
+from fourreal_core.training.experiments.ablation import Ablation, EvaluateOptions, read_ablation, train_rows  # noqa: E402
 
 Complete = Callable[[int, Tensor], dict[str, Tensor]]
 """Completions by name of grid ``index``, of whose frames only row 0 and column 0 are looked at."""

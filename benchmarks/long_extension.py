@@ -27,26 +27,26 @@ from torch import Tensor
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from fourreal_core.flow.flow_field import DisFlow, warp  # noqa: E402
 from fourreal_core.media import prepare_folder, save_image, write_bytes  # noqa: E402
 from fourreal_core.media.line_plot import line_plot  # noqa: E402
 from fourreal_core.metrics import psnr  # noqa: E402
 from fourreal_core.model.codec import SpaceToDepth  # noqa: E402
 from fourreal_core.model.model4d import Model4D  # noqa: E402
 from fourreal_core.model.model_file import load_model  # noqa: E402
-from fourreal_core.sampling.chunks import Chunk, ChunkOptions, plan_chunks  # noqa: E402
-from fourreal_core.sampling.extend import StartClips, extend, model_completer  # noqa: E402
-from fourreal_core.sampling.flow import FlowOptions  # noqa: E402
-from fourreal_core.sampling.stores import ChunkStore, MemoryStore  # noqa: E402
-from fourreal_core.tracking.candidates import PER_CLIP, SETTLED  # noqa: E402
-from fourreal_core.tracking.flow import DisFlow, warp  # noqa: E402
-from fourreal_core.tracking.flow_proposals import (  # noqa: E402
+from fourreal_core.proposals.candidates import PER_CLIP, SETTLED  # noqa: E402
+from fourreal_core.proposals.flow_proposal import (  # noqa: E402
     DOUBT_GRAYS,
     PICTURES,
     PROPOSERS,
     believed_blend,
     flows_of_first,
 )
-from fourreal_core.training.scenes.grids import GridOptions, make_grid, to_float  # noqa: E402
+from fourreal_core.sampling.chunks import Chunk, ChunkOptions, plan_chunks  # noqa: E402
+from fourreal_core.sampling.extend import StartClips, extend, model_completer  # noqa: E402
+from fourreal_core.sampling.rectified_flow import FlowOptions  # noqa: E402
+from fourreal_core.sampling.stores import ChunkStore, MemoryStore  # noqa: E402
+from fourreal_core.synthetic.grids import GridOptions, make_grid, to_float  # noqa: E402
 
 VIEWS, KEEP = 8, 4
 MODES = {"far context": "first", "no far context": "none"}

@@ -27,7 +27,7 @@ from fourreal_core.metrics import psnr, ssim  # noqa: E402
 from fourreal_core.model.model4d import Model4D  # noqa: E402
 from fourreal_core.model.model_file import load_model  # noqa: E402
 from fourreal_core.model.packaged import packaged_model  # noqa: E402
-from fourreal_core.tracking.flow_proposals import flow_proposals, settled_proposals  # noqa: E402
+from fourreal_core.proposals.flow_proposal import flow_proposals, settled_proposals  # noqa: E402
 from fourreal_core.training.completions import complete_frames  # noqa: E402
 
 

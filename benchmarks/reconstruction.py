@@ -38,17 +38,17 @@ from fourreal_core import media
 from fourreal_core.cameras import Cameras, interpolate, project
 from fourreal_core.cli.arguments import parse_size
 from fourreal_core.errors import InputError
+from fourreal_core.flow.flow_field import FlowEngine
+from fourreal_core.geometry.geometry import Geometry
+from fourreal_core.geometry.structure_from_motion import ParallaxOptions, parallax_geometry
 from fourreal_core.grid import FrameGrid
 from fourreal_core.metrics import peak_memory_mb, psnr
 from fourreal_core.metrics.track_quality import TrackQuality, track_quality
 from fourreal_core.pipeline import PipelineOptions, PipelineResult, run_pipeline
 from fourreal_core.progress import OnStep, no_progress
 from fourreal_core.rasterizer import numba_backend
-from fourreal_core.splats import fit as fit_module
-from fourreal_core.splats.render import render_camera, render_cell
-from fourreal_core.tracking.flow import FlowEngine
-from fourreal_core.tracking.geometry import Geometry
-from fourreal_core.tracking.parallax import ParallaxOptions, parallax_geometry
+from fourreal_core.reconstruction import fit_deformation as fit_module
+from fourreal_core.scene.render import render_camera, render_cell
 from fourreal_core.tracking.track3d import TrackOptions, sample_map
 from fourreal_core.tracking.track_engines import FlowTracks
 from fourreal_core.tracking.tracks import Tracks

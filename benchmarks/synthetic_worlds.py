@@ -15,8 +15,8 @@ from torch import Tensor
 
 from fourreal_core.cameras import Cameras, interpolate, intrinsics_from_focal
 from fourreal_core.rasterizer import rasterize
-from fourreal_core.training.surfaces import SurfacePoints, box, ellipsoid, ground_strip, wall
-from fourreal_core.training.textures import SolidNoise, blend, lit, tiles
+from fourreal_core.synthetic.demo_surfaces import SurfacePoints, box, ellipsoid, ground_strip, wall
+from fourreal_core.synthetic.demo_textures import SolidNoise, blend, lit, tiles
 
 EYE, TARGET = (0.0, -0.3, -3.2), (0.0, 0.15, 0.3)
 FLOOR, ARC_DEGREES = 0.8, 22.0

@@ -40,8 +40,8 @@ from fourreal_core.model.spec import DiTSpec, Model4DSpec  # noqa: E402
 from fourreal_core.sampling.chunks import ChunkOptions, plan_chunks  # noqa: E402
 from fourreal_core.sampling.complete import complete_grid  # noqa: E402
 from fourreal_core.sampling.extend import StartClips, extend, model_completer  # noqa: E402
-from fourreal_core.sampling.flow import FlowOptions  # noqa: E402
 from fourreal_core.sampling.known_cells import KnownCells  # noqa: E402
+from fourreal_core.sampling.rectified_flow import FlowOptions  # noqa: E402
 from fourreal_core.sampling.stores import FolderStore  # noqa: E402
 from fourreal_core.sampling.windows import WindowOptions  # noqa: E402
 

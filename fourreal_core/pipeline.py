@@ -7,21 +7,21 @@ from dataclasses import dataclass, field, replace
 import torch
 
 from .errors import InputError
+from .flow.flow_cache import CellFlows
+from .flow.flow_field import FlowEngine
+from .geometry.clip_checks import report_clips, report_motion
+from .geometry.geometry import Geometry
+from .geometry.sources import GeometrySource
+from .geometry.structure_from_motion import ParallaxOptions, parallax_geometry
 from .grid import FrameGrid
 from .progress import StageClock, StageFactory, no_stages
+from .proposals.scene_proposal import ProposalOptions, complete_grid
 from .rasterizer import RasterOptions
-from .splats.canonical import CanonicalOptions, canonical_scene
-from .splats.fit import FitOptions, fit_deformation
-from .splats.floaters import FloaterOptions, prune_floaters
-from .splats.placement import scene_to, tracks_to
-from .splats.proposal import ProposalOptions, complete_grid
-from .splats.scene import Scene4D
-from .tracking.cell_flows import CellFlows
-from .tracking.clip_checks import report_clips, report_motion
-from .tracking.flow import FlowEngine
-from .tracking.geometry import Geometry
-from .tracking.geometry_sources import GeometrySource
-from .tracking.parallax import ParallaxOptions, parallax_geometry
+from .reconstruction.canonical import CanonicalOptions, canonical_scene
+from .reconstruction.fit_deformation import FitOptions, fit_deformation
+from .reconstruction.floaters import FloaterOptions, prune_floaters
+from .scene.scene4d import Scene4D
+from .scene.to_device import scene_to, tracks_to
 from .tracking.track3d import TrackOptions
 from .tracking.track_engines import FlowTracks, TrackEngine
 

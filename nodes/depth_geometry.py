@@ -48,8 +48,8 @@ class GeometryFromDepth(io.ComfyNode):
     def execute(cls, grid: FrameGrid, kind: str, focal_length: float, depth: torch.Tensor | None = None,
                 da3_geometry: dict[str, Any] | None = None) -> io.NodeOutput:
         """See ComfyNode."""
-        from ..fourreal_core.tracking.depth_images import DepthPictures
-        from ..fourreal_core.tracking.parallax import ParallaxOptions
+        from ..fourreal_core.geometry.depth_maps import DepthPictures
+        from ..fourreal_core.geometry.structure_from_motion import ParallaxOptions
 
         if (depth is None) == (da3_geometry is None):
             raise InputError("no depth" if depth is None else "depth twice", "depth or da3_geometry",
@@ -86,8 +86,8 @@ class GeometryFromDepthNetwork(io.ComfyNode):
     @classmethod
     def execute(cls, grid: FrameGrid, network: str, focal_length: float) -> io.NodeOutput:
         """See ComfyNode."""
-        from ..fourreal_core.tracking.hf_depth import HuggingFaceDepth
-        from ..fourreal_core.tracking.parallax import ParallaxOptions
+        from ..fourreal_core.geometry.hf_depth import HuggingFaceDepth
+        from ..fourreal_core.geometry.structure_from_motion import ParallaxOptions
 
         with plain_tensors():
             source = HuggingFaceDepth(network.strip(), device=str(compute_device(grid)))

@@ -33,7 +33,7 @@ class GeometryFromParallax(io.ComfyNode):
     @classmethod
     def execute(cls, grid: FrameGrid, focal_length: float) -> io.NodeOutput:
         """See ComfyNode."""
-        from ..fourreal_core.tracking.parallax import ParallaxOptions, parallax_geometry
+        from ..fourreal_core.geometry.structure_from_motion import ParallaxOptions, parallax_geometry
 
         progress = HostProgress()
         with plain_tensors():

@@ -69,7 +69,7 @@ class GridLatents:
         Raises:
             InputError: The VAE belongs to another model.
         """
-        from ..fourreal_core.sampling.shown_proposals import shown_proposals
+        from ..fourreal_core.proposals.for_model import shown_proposals
 
         shown = shown_proposals(frames, known, self.family.proposals, given)
         guesses = shown if shown is not None else given[None] if given is not None else frames[None][:0]

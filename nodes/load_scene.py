@@ -44,7 +44,7 @@ class LoadScene(io.ComfyNode):
     @classmethod
     def execute(cls, file: str) -> io.NodeOutput:
         """See ComfyNode."""
-        from ..fourreal_core.splats.scene_file import load_scene
+        from ..fourreal_core.scene.formats.scene_file import load_scene
 
         with plain_tensors():
             return io.NodeOutput(load_scene(scene_path(file)))

@@ -8,7 +8,7 @@ from comfy_api.latest import io
 
 from ..fourreal_core.errors import InputError
 from ..fourreal_core.grid import FrameGrid
-from ..fourreal_core.splats.scene import Scene4D
+from ..fourreal_core.scene.scene4d import Scene4D
 from .compat import advanced, block, schema
 from .compilation import compile_first
 from .export.host_splat import cameras_from_info
@@ -26,7 +26,7 @@ class RenderScene(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         """See ComfyNode."""
-        from ..fourreal_core.splats.proposal import ProposalOptions
+        from ..fourreal_core.proposals.scene_proposal import ProposalOptions
 
         return schema(
             node_id="FourRealRenderScene", display_name="Render 4D Scene",
@@ -66,8 +66,8 @@ class RenderScene(io.ComfyNode):
                 grid: FrameGrid | None = None, camera_info: dict[str, Any] | None = None, camera_path: str = ""
                 ) -> io.NodeOutput:
         """See ComfyNode."""
-        from ..fourreal_core.splats import camera_paths, render
-        from ..fourreal_core.splats.proposal import ProposalOptions, complete_grid
+        from ..fourreal_core.proposals.scene_proposal import ProposalOptions, complete_grid
+        from ..fourreal_core.scene import camera_paths, render
 
         if mode == COMPLETE_GRID and grid is None:
             raise InputError("no grid to complete", "a frame grid", "connect one, or choose another mode")

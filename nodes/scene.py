@@ -6,7 +6,7 @@ import torch
 from comfy_api.latest import io
 
 from ..fourreal_core.grid import FrameGrid
-from ..fourreal_core.splats.scene import Scene4D
+from ..fourreal_core.scene.scene4d import Scene4D
 from .compat import schema
 from .compilation import compile_first
 from .placement import compute_device, place, plain_tensors
@@ -32,7 +32,7 @@ class CanonicalSplats(io.ComfyNode):
     @classmethod
     def execute(cls, tracks: ClipTracks) -> io.NodeOutput:
         """See ComfyNode."""
-        from ..fourreal_core.splats.canonical import canonical_scene
+        from ..fourreal_core.reconstruction.canonical import canonical_scene
 
         if tracks.views.depth is None:  # it is rendered then
             compile_first(torch.device("cpu"), gradients=False)
@@ -59,7 +59,7 @@ class PruneFloaters(io.ComfyNode):
     @classmethod
     def execute(cls, scene: Scene4D, grid: FrameGrid) -> io.NodeOutput:
         """See ComfyNode."""
-        from ..fourreal_core.splats.floaters import prune_floaters
+        from ..fourreal_core.reconstruction.floaters import prune_floaters
 
         progress, device = HostProgress(), compute_device(scene, grid)
         compile_first(device, gradients=True)
@@ -75,7 +75,7 @@ class FitDeformation(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         """See ComfyNode."""
-        from ..fourreal_core.splats.fit import FitOptions
+        from ..fourreal_core.reconstruction.fit_deformation import FitOptions
 
         defaults = FitOptions()
         return schema(
@@ -100,7 +100,7 @@ class FitDeformation(io.ComfyNode):
     def execute(cls, scene: Scene4D, grid: FrameGrid, steps: int, seed: int,
                 tracks: ClipTracks | None = None) -> io.NodeOutput:
         """See ComfyNode."""
-        from ..fourreal_core.splats.fit import FitOptions, fit_deformation
+        from ..fourreal_core.reconstruction.fit_deformation import FitOptions, fit_deformation
 
         progress, device = HostProgress(), compute_device(scene, grid)
         compile_first(device, gradients=True)

@@ -16,7 +16,7 @@ from .tracker_files import NONE, list_weights, weights_path
 from .wires import ClipTracks, GeometryWire, GridWire, TracksWire, check_frames, from_packet
 
 if TYPE_CHECKING:
-    from ..fourreal_core.tracking.flow import FlowEngine
+    from ..fourreal_core.flow.flow_field import FlowEngine
     from ..fourreal_core.tracking.given_tracks import PixelTracks
     from ..fourreal_core.tracking.track_engines import TrackEngine
 
@@ -66,8 +66,8 @@ class Tracks3D(io.ComfyNode):
                 tracks_width: int = 0, tracks_height: int = 0, raft_weights: str = NONE, delta_checkpoint: str = NONE
                 ) -> io.NodeOutput:
         """See ComfyNode."""
+        from ..fourreal_core.geometry.align_monocular import place_views
         from ..fourreal_core.tracking.given_tracks import GivenTracks
-        from ..fourreal_core.tracking.placing import place_views
         from ..fourreal_core.tracking.track3d import TrackOptions
 
         progress = HostProgress(parts=3)
@@ -89,8 +89,8 @@ class Tracks3D(io.ComfyNode):
 
 def _engines(grid: FrameGrid, raft_weights: str, delta_checkpoint: str) -> tuple[FlowEngine | None, TrackEngine]:
     """The flow engine, None for the built-in one, and the track engine."""
+    from ..fourreal_core.flow.raft import RaftFlow
     from ..fourreal_core.tracking.delta_tracks import DeltaTracks
-    from ..fourreal_core.tracking.raft_flow import RaftFlow
     from ..fourreal_core.tracking.track_engines import FlowTracks
 
     raft, delta = weights_path(raft_weights), weights_path(delta_checkpoint)

@@ -10,7 +10,7 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ..fourreal_core.errors import InputError
-from ..fourreal_core.tracking.geometry import Geometry
+from ..fourreal_core.geometry.geometry import Geometry
 from ..fourreal_core.tracking.tracks import Tracks
 
 GridWire = io.Custom("FOURREAL_GRID")

@@ -6,7 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from fourreal_core.geometry.geometry import Geometry
+from fourreal_core.geometry.structure_from_motion import parallax_geometry
 from fourreal_core.grid import FrameGrid
+
+from .geometry.worlds import World, look, path, standing
 
 
 @pytest.fixture
@@ -33,3 +37,21 @@ def small_grid(pictures) -> FrameGrid:
     fixed = pictures(4)
     freeze = torch.cat([fixed[:1], pictures(2)])
     return FrameGrid.from_clips(freeze, fixed)
+
+
+@pytest.fixture(scope="session")
+def walk() -> World:
+    """A freeze-time clip of five views."""
+    return look(path(5))
+
+
+@pytest.fixture(scope="session")
+def measured(walk: World) -> Geometry:
+    """What parallax makes of it."""
+    return parallax_geometry(walk.frames)
+
+
+@pytest.fixture(scope="session")
+def moving() -> World:
+    """A fixed-view clip of four frames in which the board slides by 2 px right and 1 px down a frame."""
+    return look(standing(4), [(0.04 * t, 0.02 * t) for t in range(4)])

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from .arguments import parse_size
 
 if TYPE_CHECKING:
+    from ..synthetic.grids import GridOptions
     from ..training.data.cache import CacheOptions
-    from ..training.scenes.grids import GridOptions
 
 _SPLITS, _FORMATS = ("train", "validation", "test"), ("cache", "folders", "webdataset")
 _KINDS = ("flow", "settled", "witnessed", "candidates")
@@ -65,8 +65,8 @@ def execute(args: argparse.Namespace) -> None:
     Raises:
         InputError: Sizes that make no grid, too little space, or a cache of another kind in the folder.
     """
+    from ..synthetic.grids import GridOptions
     from ..training.data.cache import CacheOptions, render_cache
-    from ..training.scenes.grids import GridOptions
     from .bars import StageBars
 
     sizes = GridOptions(args.views, args.times, parse_size(args.size) or (64, 64))
@@ -95,8 +95,8 @@ def execute_propose(args: argparse.Namespace) -> None:
 
 def _write_assets(out: Path, kind: str, options: CacheOptions, sizes: GridOptions, step: object) -> None:
     from .. import media
+    from ..synthetic.grids import make_grid
     from ..training.data.assets import META, write_asset, write_shard
-    from ..training.scenes.grids import make_grid
 
     media.prepare_folder(out)
     per_shard = options.per_shard if kind == "webdataset" else 1

@@ -10,7 +10,7 @@ from .arguments import DEFAULT_COUNT, add_job_options, parse_device, parse_size
 
 if TYPE_CHECKING:
     from ..grid import FrameGrid
-    from ..training import DemoScene
+    from ..synthetic.demo_scene import DemoScene
 
 _SIZE = "256x144"
 
@@ -38,7 +38,7 @@ def execute(args: argparse.Namespace) -> None:
     from .. import media
     from ..grid import FrameGrid
     from ..progress import StageClock
-    from ..training import demo_scene
+    from ..synthetic.demo_scene import demo_scene
     from .bars import StageBars
     from .job import base_report, complete, finish, write_clips, write_results
     from .small_demo import execute_with_model

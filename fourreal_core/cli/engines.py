@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from ..errors import InputError
 
 if TYPE_CHECKING:
+    from ..geometry.sources import GeometrySource
     from ..pipeline import PipelineOptions
-    from ..tracking.geometry_sources import GeometrySource
 
 
 def add_engine_options(parser: argparse.ArgumentParser) -> None:
@@ -39,7 +39,7 @@ def with_engines(options: PipelineOptions, args: argparse.Namespace, views: int)
     """
     from dataclasses import replace
 
-    from ..tracking.flow_engines import flow_engine
+    from ..flow.engines import flow_engine
     from ..tracking.track_engines import track_engine
 
     flow = None if args.flow == "dis" else flow_engine(args.flow, options.device)
@@ -59,7 +59,7 @@ def geometry_source(said: str, views: int, device: str) -> GeometrySource | None
         return None
     kind, _, name = said.partition(":")
     if kind == "hf":
-        from ..tracking.hf_depth import HuggingFaceDepth
+        from ..geometry.hf_depth import HuggingFaceDepth
 
         if not name:
             raise InputError("the geometry hf: without a name", "hf:NAME", "name a depth network")
@@ -68,7 +68,7 @@ def geometry_source(said: str, views: int, device: str) -> GeometrySource | None
     if not folder.is_dir():
         raise InputError(f"the geometry {said!r}", "parallax, hf:NAME or a folder of depth pictures",
                          "check the name or the folder")
+    from ..geometry.depth_maps import DepthPictures
     from ..media.depth import read_depth_folder
-    from ..tracking.depth_images import DepthPictures
 
     return DepthPictures(read_depth_folder(folder, views))

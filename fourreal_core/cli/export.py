@@ -11,7 +11,7 @@ from .scenes import add_scene_options, open_scene, parse_times
 
 if TYPE_CHECKING:
     from ..progress import OnStep
-    from ..splats.scene import Scene4D
+    from ..scene.scene4d import Scene4D
 
 FORMATS = ("ply", "4dgs", "cameras")
 _ENDINGS = {".ply": "ply", ".4dgs": "4dgs", ".json": "cameras"}
@@ -57,7 +57,7 @@ def execute(args: argparse.Namespace) -> None:
 
 
 def _ply(scene: Scene4D, args: argparse.Namespace, on_step: OnStep) -> list[Path]:
-    from ..splats.export import save_ply, save_ply_sequence, splats_at
+    from ..scene.formats.ply import save_ply, save_ply_sequence, splats_at
 
     times = parse_times(args.times, scene.times)
     if args.out.suffix.lower() != ".ply":
@@ -72,7 +72,7 @@ def _ply(scene: Scene4D, args: argparse.Namespace, on_step: OnStep) -> list[Path
 
 
 def _fourdgs(scene: Scene4D, args: argparse.Namespace, on_step: OnStep) -> list[Path]:
-    from ..splats.fourdgs_file import save_fourdgs
+    from ..scene.formats.fourdgs import save_fourdgs
 
     _beside(args.out)
     save_fourdgs(scene, args.out, args.fps, on_step)
@@ -81,7 +81,7 @@ def _fourdgs(scene: Scene4D, args: argparse.Namespace, on_step: OnStep) -> list[
 
 def _cameras(scene: Scene4D, args: argparse.Namespace, on_step: OnStep) -> list[Path]:
     from ..media import write_bytes
-    from ..splats.camera_paths import freeze_time_path, path_to_json
+    from ..scene.camera_paths import freeze_time_path, path_to_json
 
     _beside(args.out)
     path = freeze_time_path(scene, 0.0, scene.views)

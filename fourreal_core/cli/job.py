@@ -16,8 +16,8 @@ from ..media.video import there_and_back
 from ..metrics import peak_memory_mb
 from ..pipeline import PipelineOptions, PipelineResult, run_pipeline
 from ..progress import StageClock
-from ..splats.render import bullet_time
-from ..splats.scene_file import save_scene
+from ..scene.formats.scene_file import save_scene
+from ..scene.render import bullet_time
 from .arguments import parse_device
 from .bars import StageBars
 from .engines import with_engines

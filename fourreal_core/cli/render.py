@@ -11,8 +11,8 @@ from .arguments import parse_size
 from .scenes import add_scene_options, open_scene
 
 if TYPE_CHECKING:
-    from ..splats.camera_paths import CameraPath
-    from ..splats.scene import Scene4D
+    from ..scene.camera_paths import CameraPath
+    from ..scene.scene4d import Scene4D
 
 MODES = ("bullet-time", "freeze-time", "fixed-view", "orbit", "path")
 _MOST_FRAMES = 100_000
@@ -47,7 +47,7 @@ def execute(args: argparse.Namespace) -> None:
         InputError: A scene, a path or options that can't be used, or an output that can't be written.
     """
     from .. import media
-    from ..splats.render import render_along
+    from ..scene.render import render_along
     from .bars import StageBars
     from .report import tell
 
@@ -80,7 +80,7 @@ def camera_path(scene: Scene4D, args: argparse.Namespace) -> CameraPath:
     Raises:
         InputError: A time or view that the scene doesn't have, or a file that is no camera path.
     """
-    from ..splats import camera_paths
+    from ..scene import camera_paths
 
     if args.mode == "path":
         return camera_paths.path_from_json(_text(args.path), scene)

@@ -10,7 +10,7 @@ from ..errors import InputError
 from .arguments import parse_device
 
 if TYPE_CHECKING:
-    from ..splats.scene import Scene4D
+    from ..scene.scene4d import Scene4D
 
 
 def add_scene_options(parser: argparse.ArgumentParser) -> None:
@@ -28,8 +28,8 @@ def open_scene(args: argparse.Namespace) -> Scene4D:
     """
     import torch
 
-    from ..splats.placement import scene_to
-    from ..splats.scene_file import load_scene
+    from ..scene.formats.scene_file import load_scene
+    from ..scene.to_device import scene_to
 
     device = parse_device(args.device)
     path = args.scene / "scene.safetensors" if args.scene.is_dir() else args.scene

@@ -28,7 +28,7 @@ def execute_with_model(args: argparse.Namespace) -> None:
     from ..model.model_file import load_model
     from ..model.packaged import packaged_model
     from ..progress import StageClock
-    from ..training.scenes.grids import GridOptions, make_grid, to_float
+    from ..synthetic.grids import GridOptions, make_grid, to_float
     from .bars import StageBars
     from .job import finish, write_clips
 
@@ -77,8 +77,8 @@ def compare_with_floors(frames: Tensor, truth: Tensor, subject: Tensor, freeze_t
         floor as ``psnr_mean_NAME`` and ``psnr_mean_subject_NAME``, and ``cells``, PSNR and SSIM by name.
     """
     from ..metrics import psnr, ssim
+    from ..proposals.baselines import floors
     from ..training.completions import first_row_and_column
-    from ..training.floors import floors
 
     cells = (~first_row_and_column(*truth.shape[:2])).nonzero().tolist()
     shown = [(v, t) for v, t in cells if bool(subject[v, t].any())] or cells

@@ -1,9 +1,9 @@
 """Clips and pictures in, clips and pictures out; nothing here loads a codec before it is used."""
 
 from .clips import ASPECT_TOLERANCE, read_clip, read_clip_pair
+from .contact_sheets import contact_sheet, grid_wall
 from .files import output_path, prepare_folder, write_bytes
 from .images import natural_key, read_image, read_mask, save_image
-from .layout import contact_sheet, grid_wall
 from .video import write_video
 
 __all__ = [

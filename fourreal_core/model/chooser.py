@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..tracking.candidates import CANDIDATES, PER_CLIP, SETTLED
+from ..proposals.candidates import CANDIDATES, PER_CLIP, SETTLED
 from .residual import Residual, channels_last
 
 FIRST = SETTLED

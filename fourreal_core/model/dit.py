@@ -9,14 +9,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import InputError
-from ..tracking.candidates import CANDIDATES
+from ..proposals.candidates import CANDIDATES
 from .blocks import Attention, AttentionCore, Block, Condition, LevelEmbedding, full_attention
 from .chooser import FIRST, Chooser
 from .known_sources import gather_sources, nearest_known
-from .layout import AXES
 from .patches import Features, Head, Stem, blend_copies
 from .rope import rope_angles
 from .spec import CHOOSING, SHOWN, DiTSpec
+from .token_layout import AXES
 
 
 class GridInputs(NamedTuple):

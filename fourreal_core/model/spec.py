@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ..errors import InputError
-from ..tracking.candidates import SETTLED, WITH_CANDIDATES
+from ..proposals.candidates import SETTLED, WITH_CANDIDATES
 from .sync import SyncSpec, kept_layers
 
 PREDICTIONS = ("velocity", "clean")

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from .layout import from_videos, to_videos
 from .sync import Streams
+from .token_layout import from_videos, to_videos
 
 
 class VideoBlocks(Protocol):

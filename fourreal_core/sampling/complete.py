@@ -11,8 +11,8 @@ from torch import Tensor
 from ..model.dit import GridInputs
 from ..model.model4d import Model4D
 from ..progress import OnStep, no_progress
-from .flow import FlowOptions, Picture, Velocity, draw_noise, guided, integrate, schedule, start_latents
 from .known_cells import KnownCells, check_completable
+from .rectified_flow import FlowOptions, Picture, Velocity, draw_noise, guided, integrate, schedule, start_latents
 from .windows import Window, WindowOptions, plan_windows, windowed
 
 

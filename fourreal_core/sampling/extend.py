@@ -14,8 +14,8 @@ from ..model.model4d import Model4D
 from ..progress import OnStep, no_progress
 from .chunks import Chunk, ChunkPlan
 from .complete import NO_CONDITION, Condition4D, complete_grid
-from .flow import FlowOptions
 from .known_cells import KnownCells, check_completable
+from .rectified_flow import FlowOptions
 from .stores import ChunkStore
 
 

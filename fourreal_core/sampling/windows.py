@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
-from .flow import Velocity
+from .rectified_flow import Velocity
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,1 @@
-"""From frames to geometry: optical flow, cameras and depth by parallax, dense 3D tracks."""
+"""3D tracks: the same surface points followed through the freeze-time and the fixed-view clip."""

@@ -15,10 +15,10 @@ from torch import Tensor
 
 from ..cameras import lift
 from ..errors import InputError
+from ..flow.checkpoint_files import read_weights
+from ..flow.flow_field import DisFlow, FlowEngine, to_gray, warp
+from ..geometry.geometry import Geometry
 from ..progress import OnStep, no_progress
-from .flow import DisFlow, FlowEngine, to_gray, warp
-from .foreign_weights import read_weights
-from .geometry import Geometry
 from .track3d import TrackOptions, choose_points, inside_image, keyframe_order
 from .tracks import Tracks
 

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from ..cameras import lift
 from ..errors import InputError
+from ..geometry.geometry import Geometry
 from ..progress import OnStep, no_progress
-from .geometry import Geometry
 from .track3d import TrackOptions, inside_image, sample_map, to_world
 from .track_engines import FlowTracks, TrackEngine
 from .tracks import Tracks

@@ -15,11 +15,11 @@ from torch import Tensor
 
 from ..cameras import Cameras, lift, project
 from ..errors import InputError
+from ..flow.flow_field import DisFlow, Flow, FlowEngine, chain, forward_backward_error, to_gray
+from ..flow.robust_flow import LongFlowOptions, long_flow
+from ..geometry.geometry import Geometry
 from ..progress import OnStep, no_progress
-from .flow import DisFlow, Flow, FlowEngine, chain, forward_backward_error, to_gray
-from .geometry import Geometry
-from .long_flow import LongFlowOptions, long_flow
-from .rigid_parts import RigidOptions, follow_parts
+from .rigid_motion import RigidOptions, follow_parts
 from .tracks import Tracks
 
 

@@ -9,9 +9,9 @@ from typing import Protocol
 from torch import Tensor
 
 from ..errors import InputError
+from ..flow.flow_field import FlowEngine
+from ..geometry.geometry import Geometry
 from ..progress import OnStep, no_progress
-from .flow import FlowEngine
-from .geometry import Geometry
 from .track3d import TrackOptions, track_times, track_views
 from .tracks import Tracks
 

@@ -1,5 +1,1 @@
-"""What models are trained and checked on: scenes made here, with everything about them known."""
-
-from .procedural import DemoScene, demo_scene
-
-__all__ = ["DemoScene", "demo_scene"]
+"""Training of the 4D video model: stages, data, checkpoints."""

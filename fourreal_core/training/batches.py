@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
-from ..tracking.candidates import SETTLED
-from ..tracking.flow_proposals import PICTURES, PROPOSERS, as_given
+from ..proposals.candidates import SETTLED
+from ..proposals.flow_proposal import PICTURES, PROPOSERS, as_given
 from .data.cache import CachedGrids
 from .data.measured import draw_measured
 from .data.proposals import proposal_path

@@ -8,10 +8,10 @@ from torch import Tensor
 from ..model.codec import SpaceToDepth
 from ..model.model4d import Model4D
 from ..progress import OnStep, no_progress
+from ..proposals.for_model import shown_proposals
 from ..sampling.complete import Condition4D, complete_grid
-from ..sampling.flow import FlowOptions
 from ..sampling.known_cells import KnownCells
-from ..sampling.shown_proposals import shown_proposals
+from ..sampling.rectified_flow import FlowOptions
 
 FIRST_GUESS = FlowOptions(steps=1)
 """One step from noise level 1: the mean of what a model holds for possible. It scores best in PSNR; more steps draw one

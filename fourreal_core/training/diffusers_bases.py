@@ -16,8 +16,8 @@ from torch.utils.checkpoint import checkpoint
 from ..errors import InputError
 from ..model.dit import GridInputs
 from ..model.fingerprint import Fingerprint, fingerprint
-from ..model.layout import from_videos, to_videos
 from ..model.sync import Sync, SyncSpec, build_sync
+from ..model.token_layout import from_videos, to_videos
 
 _STEPS = 1000.0
 """Both families count noise levels from 0 to 1000."""

@@ -8,9 +8,9 @@ from typing import Any
 
 from torch import Tensor
 
+from ..media.contact_sheets import contact_sheet
 from ..media.files import whole_file, write_bytes
 from ..media.images import save_image
-from ..media.layout import contact_sheet
 
 
 class RunLog:

@@ -8,12 +8,12 @@ from torch import Tensor
 from ..model.codec import SpaceToDepth
 from ..model.dit import GridInputs
 from ..model.model4d import Model4D
-from ..tracking.flow_proposals import PROPOSERS
+from ..proposals.flow_proposal import PROPOSERS
+from ..synthetic.grids import to_float
 from .batches import generator_for
 from .data.cache import CachedGrids
 from .data.measured import kept_proposals
 from .options import TrainingConfig
-from .scenes.grids import to_float
 
 
 @torch.no_grad()

@@ -21,7 +21,7 @@ from ...fourreal_core.cameras import (
 )
 from ...fourreal_core.errors import InputError
 from ...fourreal_core.progress import OnStep, no_progress
-from ...fourreal_core.splats.scene import Scene4D
+from ...fourreal_core.scene.scene4d import Scene4D
 
 SH_BAND_0 = 0.28209479177387814
 """Value of the constant spherical harmonic: a colour c is stored as ``(c - 0.5) / SH_BAND_0``."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from ...fourreal_core.splats.scene import Scene4D
+from ...fourreal_core.scene.scene4d import Scene4D
 from ..compat import advanced, schema
 from ..output_files import next_output
 from ..placement import plain_tensors
@@ -48,9 +48,9 @@ class ExportScene(io.ComfyNode):
     def execute(cls, scene: Scene4D, format: str, filename_prefix: str, time: int, view: int,  # noqa: A002
                 fps: float) -> io.NodeOutput:
         """See ComfyNode."""
-        from ...fourreal_core.splats.camera_paths import check_place
-        from ...fourreal_core.splats.export import save_ply, save_ply_sequence, splats_at
-        from ...fourreal_core.splats.fourdgs_file import save_fourdgs
+        from ...fourreal_core.scene.camera_paths import check_place
+        from ...fourreal_core.scene.formats.fourdgs import save_fourdgs
+        from ...fourreal_core.scene.formats.ply import save_ply, save_ply_sequence, splats_at
 
         on_step, one = HostProgress().part(), time if time >= 0 else None
         whose = view if view >= 0 else None

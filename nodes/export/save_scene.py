@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from ...fourreal_core.splats.scene import Scene4D
+from ...fourreal_core.scene.scene4d import Scene4D
 from ..compat import schema
 from ..output_files import SCENE_SUFFIX, next_output
 from ..placement import plain_tensors
@@ -33,7 +33,7 @@ class SaveScene(io.ComfyNode):
     @classmethod
     def execute(cls, scene: Scene4D, filename_prefix: str) -> io.NodeOutput:
         """See ComfyNode."""
-        from ...fourreal_core.splats.scene_file import save_scene
+        from ...fourreal_core.scene.formats.scene_file import save_scene
 
         path, subfolder = next_output(filename_prefix, SCENE_SUFFIX)
         with plain_tensors():

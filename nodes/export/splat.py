@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ...fourreal_core.errors import InputError
-from ...fourreal_core.splats.scene import Scene4D
+from ...fourreal_core.scene.scene4d import Scene4D
 from ..compat import Splat, schema, splat_class
 from ..placement import plain_tensors
 from ..progress import HostProgress

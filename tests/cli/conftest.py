@@ -10,13 +10,13 @@ import torch
 
 from fourreal_core.cameras import Cameras, intrinsics_from_focal
 from fourreal_core.cli import job
+from fourreal_core.geometry.geometry import Geometry
 from fourreal_core.grid import FrameGrid
 from fourreal_core.media import save_image
 from fourreal_core.pipeline import PipelineOptions, PipelineResult
 from fourreal_core.progress import StageFactory, no_stages
-from fourreal_core.splats.gaussians import Splats
-from fourreal_core.splats.scene import Scene4D
-from fourreal_core.tracking.geometry import Geometry
+from fourreal_core.scene.gaussians import Splats
+from fourreal_core.scene.scene4d import Scene4D
 
 
 def tiny_scene(grid: FrameGrid) -> Scene4D:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from fourreal_core.cli import main
-from fourreal_core.tracking.depth_images import DepthPictures
-from fourreal_core.tracking.hf_depth import HuggingFaceDepth
+from fourreal_core.geometry.depth_maps import DepthPictures
+from fourreal_core.geometry.hf_depth import HuggingFaceDepth
 
 
 def test_nothing_said_is_the_product(tmp_path, two_clips, pipeline, capsys):

@@ -13,9 +13,9 @@ import torch
 from fourreal_core.cli import main
 from fourreal_core.grid import FrameGrid
 from fourreal_core.media import read_clip, read_image
-from fourreal_core.splats.export import load_ply
-from fourreal_core.splats.render import render_camera
-from fourreal_core.splats.scene_file import load_scene, save_scene
+from fourreal_core.scene.formats.ply import load_ply
+from fourreal_core.scene.formats.scene_file import load_scene, save_scene
+from fourreal_core.scene.render import render_camera
 
 from .conftest import tiny_scene
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from fourreal_core.cameras import lift, pixel_grid, project
-from fourreal_core.tracking.geometry import Geometry
+from fourreal_core.geometry.geometry import Geometry
 from fourreal_core.tracking.track3d import sample_map
 from fourreal_core.tracking.tracks import Tracks
 
@@ -91,7 +91,7 @@ def test_tracks_of_the_true_points_score_well(bench: ModuleType) -> None:
 
 def test_the_cost_of_the_fit_is_split(bench: ModuleType) -> None:
     from fourreal_core.rasterizer import numba_backend
-    from fourreal_core.splats import fit
+    from fourreal_core.reconstruction import fit_deformation as fit
 
     world = bench.make_world("rigid", VIEWS, SIZE)
     args = bench._parser().parse_args(["--views", str(VIEWS), "--times", str(TIMES), "--splats", "2000"])

@@ -13,7 +13,7 @@ from fourreal_core.errors import InputError
 from fourreal_core.model.chooser import CELLS_AT_ONCE, FIRST, LEAD, Chooser, blend_candidates, read_costs
 from fourreal_core.model.dit import VideoDiT
 from fourreal_core.model.spec import CHOOSING, SHOWN, DiTSpec
-from fourreal_core.tracking.candidates import CANDIDATES, COST_GRAYS, MISS_PX, PER_CLIP, Candidates, candidate_maps
+from fourreal_core.proposals.candidates import CANDIDATES, COST_GRAYS, MISS_PX, PER_CLIP, Candidates, candidate_maps
 
 from .small import TINY, grid_inputs, rng, stirred, tiny_model
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from fourreal_core.model.layout import to_videos
 from fourreal_core.model.streams import run_fused, run_sequential, run_two_streams, run_video
 from fourreal_core.model.sync import SyncSpec, build_sync, identity
+from fourreal_core.model.token_layout import to_videos
 
 from .small import rng
 

@@ -25,13 +25,13 @@ def scene(part: Part) -> Any:
     cameras = part("fourreal_core.cameras")
     n = 20
     means = torch.stack([torch.linspace(-0.5, 0.5, n), torch.zeros(n), torch.linspace(1, 2, n)], -1)
-    splats = part("fourreal_core.splats.gaussians").Splats(means, torch.full((n,), -3.0), torch.zeros(n),
+    splats = part("fourreal_core.scene.gaussians").Splats(means, torch.full((n,), -3.0), torch.zeros(n),
                                                            torch.linspace(0, 1, 3 * n).reshape(n, 3))
     poses = torch.eye(4).repeat(VIEWS, 1, 1)
     poses[:, 0, 3] = torch.tensor([0.1, 0.0, -0.1])
     intrinsics = cameras.intrinsics_from_focal(40.0, SIZE).repeat(VIEWS, 1, 1)
     maps = torch.ones(VIEWS, *SIZE)
-    return part("fourreal_core.splats.scene").Scene4D(
+    return part("fourreal_core.scene.scene4d").Scene4D(
         splats, cameras.Cameras(poses, intrinsics, SIZE), torch.zeros(VIEWS, n, 3),
         torch.ones(VIEWS, n, dtype=torch.bool), torch.zeros(n), maps, 0 * maps, TIMES, None, torch.zeros(3))
 

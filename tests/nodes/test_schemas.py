@@ -37,11 +37,12 @@ def test_defaults_are_the_cores(schemas: dict[str, Any], part: Part) -> None:
     def default(node: str, name: str) -> Any:
         return next(i.default for i in schemas[node].inputs if i.id == name)
 
-    fit = part("fourreal_core.splats.fit").FitOptions()
+    fit = part("fourreal_core.reconstruction.fit_deformation").FitOptions()
     for name in ("steps", "seed"):
         assert default("FourRealFitDeformation", name) == getattr(fit, name)
     assert default("FourRealTracks3D", "max_points") == part("fourreal_core.tracking.track3d").TrackOptions().max_points
-    assert default("FourRealRenderScene", "colors") == part("fourreal_core.splats.proposal").ProposalOptions().colors
+    proposal = part("fourreal_core.proposals.scene_proposal").ProposalOptions()
+    assert default("FourRealRenderScene", "colors") == proposal.colors
 
 
 def test_an_older_hosts_schema_gets_only_what_it_knows(part: Part, monkeypatch: pytest.MonkeyPatch) -> None:

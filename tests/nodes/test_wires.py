@@ -22,7 +22,7 @@ def geometry(part: Part) -> Any:
     mask[0, 2, 3] = False
     pose = torch.eye(4).repeat(F, 1, 1)
     pose[1, 0, 3] = 0.5
-    return part("fourreal_core.tracking.geometry").Geometry(depth, k, mask, pose, torch.rand(F, H, W, generator=rng))
+    return part("fourreal_core.geometry.geometry").Geometry(depth, k, mask, pose, torch.rand(F, H, W, generator=rng))
 
 
 def test_there_and_back(part: Part, geometry: Any) -> None:

@@ -11,8 +11,8 @@ from fourreal_core.errors import InputError
 from fourreal_core.model.codec import SpaceToDepth
 from fourreal_core.model.spec import CHOOSING
 from fourreal_core.sampling.complete import Condition4D, complete_grid, model_velocity, wall_picture
-from fourreal_core.sampling.flow import FlowOptions
 from fourreal_core.sampling.known_cells import KnownCells
+from fourreal_core.sampling.rectified_flow import FlowOptions
 from fourreal_core.sampling.windows import Window, WindowOptions, plan_windows, spans, windowed
 
 from .tiny import rng, start, tiny_model

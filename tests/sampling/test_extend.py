@@ -10,8 +10,8 @@ import torch
 from fourreal_core.errors import InputError
 from fourreal_core.sampling.chunks import Chunk, ChunkOptions, ChunkPlan, plan_chunks
 from fourreal_core.sampling.extend import StartClips, extend, gather_chunk, model_completer
-from fourreal_core.sampling.flow import FlowOptions
 from fourreal_core.sampling.known_cells import KnownCells
+from fourreal_core.sampling.rectified_flow import FlowOptions
 from fourreal_core.sampling.stores import FolderStore, MemoryStore
 
 from .tiny import clips, tiny_model

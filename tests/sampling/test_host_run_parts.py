@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from fourreal_core.errors import InputError
+from fourreal_core.proposals.for_model import shown_proposals
 from fourreal_core.sampling.chunks import ChunkOptions, plan_chunks
 from fourreal_core.sampling.extend import GivenFrames, extend
 from fourreal_core.sampling.run_key import run_key
-from fourreal_core.sampling.shown_proposals import shown_proposals
 from fourreal_core.sampling.stores import FolderStore
 
 

@@ -17,7 +17,7 @@ from fourreal_core.model.model_file import save_model
 from fourreal_core.model.spec import DiTSpec, Model4DSpec
 from fourreal_core.sampling.chunks import ChunkOptions, plan_chunks
 from fourreal_core.sampling.stores import MemoryStore
-from fourreal_core.training.scenes.grids import GridOptions
+from fourreal_core.synthetic.grids import GridOptions
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 

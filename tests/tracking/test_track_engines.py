@@ -20,7 +20,7 @@ from fourreal_core.tracking.given_tracks import GivenTracks, PixelTracks
 from fourreal_core.tracking.track3d import TrackOptions, sample_map, to_world
 from fourreal_core.tracking.track_engines import FlowTracks, track_engine
 
-from .worlds import BOARD_Z, FOCAL_PX, SIZE, World
+from ..geometry.worlds import BOARD_Z, FOCAL_PX, SIZE, World
 
 GRID = (36, 60)
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from fourreal_core.errors import InputError
+from fourreal_core.synthetic.grids import GridOptions, make_grid
 from fourreal_core.training.data.assets import AssetFolders, AssetShards, write_asset, write_shard
-from fourreal_core.training.scenes.grids import GridOptions, make_grid
 
 SIZES = GridOptions(2, 3, (16, 16))
 

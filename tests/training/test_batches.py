@@ -7,12 +7,12 @@ import torch
 
 from fourreal_core.errors import InputError
 from fourreal_core.model.codec import SpaceToDepth
-from fourreal_core.tracking.flow_proposals import flow_proposals
+from fourreal_core.proposals.flow_proposal import flow_proposals
+from fourreal_core.synthetic.grids import GridOptions, make_grid
 from fourreal_core.training.batches import augment, cut, draw_level, generator_for, known_cells, make_batch, step_shape
 from fourreal_core.training.data.cache import CachedGrids, CacheOptions, render_cache
 from fourreal_core.training.data.sources import Mixture
 from fourreal_core.training.objective import flow_distance, grid_loss, noisy_inputs
-from fourreal_core.training.scenes.grids import GridOptions, make_grid
 
 
 def test_a_batch_is_the_same_however_it_is_split(tiny, tiny_cache):

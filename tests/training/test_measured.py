@@ -10,13 +10,13 @@ import torch
 
 from fourreal_core.cli import main
 from fourreal_core.errors import InputError
-from fourreal_core.tracking.flow_proposals import PROPOSERS
+from fourreal_core.proposals.flow_proposal import PROPOSERS
+from fourreal_core.synthetic.grids import to_float
 from fourreal_core.training.batches import is_measured, make_batch
 from fourreal_core.training.data.cache import CachedGrids
 from fourreal_core.training.data.measured import draw_measured, kept_proposals
 from fourreal_core.training.data.proposals import proposal_path, propose_cache
 from fourreal_core.training.objective import LEAST_ERROR, grid_loss, training_loss
-from fourreal_core.training.scenes.grids import to_float
 from fourreal_core.training.trainer import train_stage
 
 

@@ -21,12 +21,12 @@ from fourreal_core.model.model4d import Model4D
 from fourreal_core.model.model_file import load_model
 from fourreal_core.model.spec import CHOOSING
 from fourreal_core.model.sync_file import load_sync
+from fourreal_core.synthetic.grids import GridOptions
 from fourreal_core.training import states, trainer
 from fourreal_core.training.batches import make_batch
 from fourreal_core.training.data.cache import FORMAT, CachedGrids, CacheOptions, render_cache, shard_path
 from fourreal_core.training.objective import flow_distance, grid_loss, noisy_inputs
 from fourreal_core.training.preparing import starting_model
-from fourreal_core.training.scenes.grids import GridOptions
 from fourreal_core.training.states import whole_states
 from fourreal_core.training.trainees import offsets_of
 

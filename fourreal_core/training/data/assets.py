@@ -20,7 +20,7 @@ from torch import Tensor
 from ...errors import InputError
 from ...media.files import prepare_folder, whole_file, write_bytes
 from ...media.images import read_image, save_image
-from ..scenes.grids import MadeGrid, to_float
+from ...synthetic.grids import MadeGrid, to_float
 from .pseudo4d import fit
 from .sources import Skipped, try_items
 

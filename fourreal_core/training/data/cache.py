@@ -18,8 +18,8 @@ from torch import Tensor
 from ...errors import InputError
 from ...media.files import prepare_folder, whole_file, write_bytes
 from ...progress import OnStep, no_progress
-from ..scenes.dice import scene_seed
-from ..scenes.grids import GridOptions, make_grid
+from ...synthetic.grids import GridOptions, make_grid
+from ...synthetic.random_choices import scene_seed
 from .background import work_through
 from .sources import Skipped
 

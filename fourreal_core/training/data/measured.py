@@ -7,8 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ...tracking.flow_proposals import PICTURES, PROPOSERS
-from ..scenes.grids import to_float
+from ...proposals.flow_proposal import PICTURES, PROPOSERS
+from ...synthetic.grids import to_float
 from .cache import CachedGrids
 from .proposals import read_proposals
 

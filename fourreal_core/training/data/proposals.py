@@ -13,8 +13,8 @@ from torch import Tensor
 from ...errors import InputError
 from ...media.files import whole_file
 from ...progress import OnStep, no_progress
-from ...tracking.flow_proposals import PROPOSERS
-from ..scenes.grids import to_float
+from ...proposals.flow_proposal import PROPOSERS
+from ...synthetic.grids import to_float
 from .background import work_through
 from .cache import CachedGrids
 

@@ -1,0 +1,1 @@
+"""Where the colour of a missing cell comes from: candidates, photometric check, selection, disocclusion, blending."""

@@ -1,0 +1,1 @@
+"""Files of a scene, one format a module."""

@@ -1,0 +1,143 @@
+"""Splats as ``.ply`` in the layout of 3D Gaussian Splatting, which viewers open; a moving scene is a file a time step.
+
+Axes stay OpenCV's (y down, z forward), as in the files of Kerbl et al. 2023.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ...errors import InputError
+from ...media.files import prepare_folder, write_bytes
+from ...progress import OnStep, no_progress
+from ..camera_paths import check_place
+from ..gaussians import Splats
+from ..scene4d import Scene4D
+
+SH_C0 = 0.28209479177387814
+"""Zeroth spherical harmonic: a viewer shows ``0.5 + SH_C0 f_dc``."""
+
+_FIELDS = ("x", "y", "z", "nx", "ny", "nz", "f_dc_0", "f_dc_1", "f_dc_2", "opacity", "scale_0", "scale_1", "scale_2",
+           "rot_0", "rot_1", "rot_2", "rot_3")
+
+
+def ply_bytes(splats: Splats) -> bytes:
+    """The file of some splats: binary little-endian, one float32 a field, identity rotations."""
+    n = len(splats)
+    table = np.zeros((n, len(_FIELDS)), "<f4")
+    table[:, 0:3] = splats.means.detach().cpu().numpy()
+    table[:, 6:9] = (splats.colors.detach().cpu().numpy() - 0.5) / SH_C0
+    table[:, 9] = splats.opacity_logits.detach().cpu().numpy()
+    table[:, 10:13] = splats.log_scales.detach().cpu().numpy()[:, None]
+    table[:, 13] = 1.0
+    if not np.isfinite(table).all():
+        raise InputError("splats with NaN or infinite values", "finite numbers", "fit the scene again")
+    head = ["ply", "format binary_little_endian 1.0", f"element vertex {n}"]
+    head += [f"property float {name}" for name in _FIELDS] + ["end_header", ""]
+    return "\n".join(head).encode("ascii") + table.tobytes()
+
+
+def save_ply(splats: Splats, path: str | os.PathLike[str]) -> None:
+    """Writes splats; the file appears whole or not at all.
+
+    Raises:
+        InputError: Values that are not finite, or a folder that cannot be written.
+    """
+    write_bytes(path, ply_bytes(splats))
+
+
+def splats_at(scene: Scene4D, time: float, view: int | None = None) -> Splats:
+    """The scene at a time step as splats in the world.
+
+    Args:
+        scene: What to take them from.
+        time: Time step, fractions allowed.
+        view: One of the clip's cameras, whose view-dependent offsets and colours are taken along: that camera then
+            sees exactly its cell. None takes none, which is what every other camera shows.
+
+    Raises:
+        InputError: A time or a view that the scene doesn't have.
+    """
+    check_place(scene, time, view)
+    with torch.no_grad():
+        means, colors = scene.deformed(time), scene.splats.colors
+        if view is not None:
+            colors = scene.colors_in(view)
+            rot, trans = scene.cameras.world_to_cam[view, :3, :3], scene.cameras.world_to_cam[view, :3, 3]
+            means = (scene.in_view(view, time, means) - trans) @ rot
+    return replace(scene.splats, means=means, colors=colors)
+
+
+def save_ply_sequence(scene: Scene4D, folder: str | os.PathLike[str], times: Sequence[float] | None = None,
+                      view: int | None = None, on_step: OnStep = no_progress) -> list[Path]:
+    """Writes one file a time step, ``frame_0000.ply`` and on, which viewers play as a sequence.
+
+    Args:
+        scene: What to write.
+        folder: Made if needed.
+        times: Time steps, fractions allowed; all of the scene's when None.
+        view: See splats_at.
+        on_step: Progress, one step a file.
+
+    Raises:
+        InputError: Times or a view that the scene doesn't have, values that are not finite, or a folder that cannot be
+            written.
+    """
+    wanted = list(range(scene.times)) if times is None else list(times)
+    for time in wanted:  # before the first file is written
+        check_place(scene, time, view)
+    folder, written = prepare_folder(folder), []
+    for k, time in enumerate(wanted):
+        written.append(folder / f"frame_{k:04}.ply")
+        save_ply(splats_at(scene, time, view), written[-1])
+        on_step(k + 1, len(wanted))
+    return written
+
+
+def load_ply(path: str | os.PathLike[str]) -> Splats:
+    """Reads splats that ``save_ply`` wrote (any 3DGS file of isotropic splats; higher harmonics are left out).
+
+    Raises:
+        InputError: Another kind of file, a field missing, or scales that differ between axes.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"no file {path}", "splats saved as .ply", "check the name")
+    stream = io.BytesIO(path.read_bytes())
+    names, count = [], 0
+    if stream.readline().strip() != b"ply" or b"binary_little_endian" not in stream.readline():
+        raise InputError(f"{path.name} is not a binary little-endian PLY file", "one", "export the splats again")
+    for line in iter(stream.readline, b""):
+        words = line.decode("ascii", "replace").split()
+        if words[:2] == ["element", "vertex"] and words[2:3] and words[2].isdigit():
+            count = int(words[2])
+        elif words[:2] == ["property", "float"] and len(words) == 3:
+            names.append(words[2])
+        elif words[:1] == ["end_header"]:
+            break
+    missing = set(_FIELDS) - {"nx", "ny", "nz"} - set(names)
+    body = stream.read()
+    if missing or len(body) != 4 * count * len(names):
+        raise InputError(f"{path.name} lacks {sorted(missing) or 'rows'}", "a whole 3D Gaussian Splatting file",
+                         "export the splats again")
+    data = np.frombuffer(body, "<f4").reshape(count, len(names))
+    if not np.isfinite(data).all():
+        raise InputError(f"{path.name} holds NaN or infinite values", "finite numbers", "export the splats again")
+    column = {name: torch.from_numpy(data[:, k].copy()) for k, name in enumerate(names)}
+    return _isotropic(path.name, column)
+
+
+def _isotropic(name: str, column: dict[str, torch.Tensor]) -> Splats:
+    scales = torch.stack([column[f"scale_{k}"] for k in range(3)], 1)
+    if len(scales) and float((scales - scales[:, :1]).abs().max()) > 1e-4:
+        raise InputError(f"{name} holds splats whose axes differ", "isotropic splats", "export from this project")
+    means = torch.stack([column[k] for k in "xyz"], 1)
+    colors = torch.stack([column[f"f_dc_{k}"] for k in range(3)], 1) * SH_C0 + 0.5
+    return Splats(means, scales[:, 0], column["opacity"], colors)

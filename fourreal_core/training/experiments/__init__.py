@@ -1,0 +1,1 @@
+"""What compares and explains; nothing of the product needs it."""

@@ -1,0 +1,171 @@
+"""Flow engines beside the built-in one: RAFT behind its interface, and flow that was given."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from fourreal_core.errors import InputError
+from fourreal_core.flow.checkpoint_files import read_weights
+from fourreal_core.flow.engines import flow_engine
+from fourreal_core.flow.flow_field import DisFlow, to_gray
+from fourreal_core.flow.given_flow import GivenFlow, neighbour_flows
+from fourreal_core.flow.raft import RaftFlow
+
+from ..geometry.worlds import SIZE, World
+
+KEY = "feature_encoder.convnormrelu.0.weight"
+
+
+class Slide(torch.nn.Module):
+    """Stands for torchvision's RAFT: the same call, weights and answer; says the difference of the means."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.feature_encoder = torch.nn.Module()
+        self.feature_encoder.convnormrelu = torch.nn.Sequential(torch.nn.Conv2d(3, channels, 7))
+        self.seen: list[tuple[int, ...]] = []
+
+    def forward(self, image1: torch.Tensor, image2: torch.Tensor, num_flow_updates: int = 12) -> list[torch.Tensor]:
+        assert image1.shape == image2.shape and image1.min() >= -1 and image1.max() <= 1
+        assert not [side for side in image1.shape[2:] if side % 8 or side < 128]
+        self.seen.append(tuple(image1.shape))
+        flow = (image2 - image1).mean((1, 2, 3))[:, None, None, None].expand(-1, 2, *image1.shape[2:])
+        return [torch.zeros_like(flow)] * (num_flow_updates - 1) + [flow]
+
+
+@pytest.fixture
+def torchvision(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A module of torchvision's interface; returns which of its two makers were asked."""
+    asked: list[str] = []
+    flows = ModuleType("torchvision.models.optical_flow")
+
+    def maker(name: str, channels: int) -> Any:
+        def make(*, weights: None) -> Slide:
+            asked.append(name)
+            return Slide(channels)
+        return make
+
+    flows.raft_small, flows.raft_large = maker("small", 32), maker("large", 64)  # type: ignore[attr-defined]
+    models, top = ModuleType("torchvision.models"), ModuleType("torchvision")
+    models.optical_flow, top.models = flows, models  # type: ignore[attr-defined]
+    for name, module in (("torchvision", top), ("torchvision.models", models), (flows.__name__, flows)):
+        monkeypatch.setitem(sys.modules, name, module)
+    return asked
+
+
+@pytest.mark.parametrize(("channels", "asked_for"), [(32, "small"), (64, "large")])
+def test_raft_gets_what_it_takes_and_gives_flow(tmp_path: Path, torchvision: list[str], channels: int, asked_for: str
+                                                ) -> None:
+    torch.save(Slide(channels).state_dict(), tmp_path / "raft.pth")
+    engine = flow_engine(f"raft:{tmp_path / 'raft.pth'}")
+    assert torchvision == [asked_for]
+    dark, light = np.full((50, 131), 51, np.uint8), np.full((50, 131), 102, np.uint8)
+    flow = engine(dark, light, np.ones((50, 131, 2), np.float32))
+    assert flow.shape == (50, 131, 2) and flow.dtype == np.float32
+    # 51 grey levels of 127.5; replicated borders change no mean of a flat picture
+    np.testing.assert_allclose(flow, 0.4, atol=1e-6)
+
+
+def test_raft_finds_weights_that_torchvision_keeps(tmp_path: Path, torchvision: list[str],
+                                                   monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    with pytest.raises(InputError, match="no RAFT weights in"):
+        RaftFlow()
+    (tmp_path / "checkpoints").mkdir()
+    torch.save(Slide(32).state_dict(), tmp_path / "checkpoints" / "raft_small_C_T_V2-01064c6d.pth")
+    RaftFlow()
+    torch.save(Slide(64).state_dict(), tmp_path / "checkpoints" / "raft_large_C_T_SKHT_V2-ff5fadd5.pth")
+    RaftFlow()
+    assert torchvision == ["small", "large"]  # the larger one where both are there
+
+
+def test_files_that_are_no_weights_are_refused(tmp_path: Path, torchvision: list[str]) -> None:
+    with pytest.raises(InputError, match="no file"):
+        RaftFlow(tmp_path / "none.pth")
+    (tmp_path / "text.pth").write_text("no weights")
+    torch.save({"other": torch.zeros(1)}, tmp_path / "other.pth")
+    torch.save({KEY: torch.zeros(32, 3, 7, 7)}, tmp_path / "half.pth")
+    torch.save(Slide, tmp_path / "code.pth")  # a pickle that would run code is not opened
+    for name in ("text", "other", "half", "code"):
+        with pytest.raises(InputError, match=f"{name}.pth holds no RAFT weights"):
+            RaftFlow(tmp_path / f"{name}.pth")
+
+
+def test_without_torchvision_it_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("torchvision", "torchvision.models"):  # an earlier test may have imported it
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(InputError, match="no torchvision that works here"):
+        RaftFlow(tmp_path / "a.pth")
+
+
+def test_engines_have_names() -> None:
+    assert isinstance(flow_engine("dis"), DisFlow)
+    for said in ("fast", "", "dis:3"):
+        with pytest.raises(InputError, match="the flow"):
+            flow_engine(said)
+
+
+def test_given_flow_is_given_back_and_chained(moving: World) -> None:
+    grays = to_gray(moving.frames)
+    step = torch.full((3, *SIZE, 2), 2.0)
+    step[..., 1] = 1.0
+    engine = GivenFlow(moving.frames, neighbour_flows(step, -step))
+    np.testing.assert_array_equal(engine(grays[1], grays[2]), step[0].numpy())
+    np.testing.assert_array_equal(engine(grays[3], grays[2]), -step[0].numpy())
+    np.testing.assert_allclose(engine(grays[0], grays[3]), 3 * step[0].numpy(), atol=1e-5)  # float32 sums
+    np.testing.assert_allclose(engine(grays[3], grays[1]), -2 * step[0].numpy(), atol=1e-5)
+
+
+def test_what_was_not_given_is_measured(moving: World) -> None:
+    asked: list[int] = []
+
+    def other(a: np.ndarray, b: np.ndarray, init: np.ndarray | None = None) -> np.ndarray:
+        asked.append(1)
+        return np.full((*a.shape, 2), 7.0, np.float32)
+
+    grays = to_gray(moving.frames)
+    flow = np.ones((*SIZE, 2), np.float32)
+    engine = GivenFlow(moving.frames, {(0, 1): flow, (0, 3): 5 * flow}, other)
+    assert engine(grays[0], grays[1])[0, 0, 0] == 1 and engine(grays[0], grays[3])[0, 0, 0] == 5 and not asked
+    assert engine(grays[1], grays[0])[0, 0, 0] == 7  # the way back was not given
+    assert engine(grays[0], grays[2])[0, 0, 0] == 7  # nor the link from 1 to 2
+    assert engine(255 - grays[0], grays[1])[0, 0, 0] == 7 and len(asked) == 3  # another clip's frame
+
+
+def test_what_an_engine_gives_may_be_written_to(moving: World) -> None:
+    grays, flow = to_gray(moving.frames), np.ones((*SIZE, 2), np.float32)
+    engine = GivenFlow(moving.frames, {(0, 1): flow})
+    engine(grays[0], grays[1])[:] = 9
+    assert engine(grays[0], grays[1])[0, 0, 0] == 1 and flow[0, 0, 0] == 1
+
+
+@pytest.mark.parametrize(("flows", "says"), [
+    ({(0, 4): np.zeros((*SIZE, 2), np.float32)}, "from frame 0 to frame 4; expected frames 0 to 3"),
+    ({(0, 1): np.zeros((8, 8, 2), np.float32)}, "flow 0 to 1 of shape"),
+    ({(0, 1): np.full((*SIZE, 2), np.nan, np.float32)}, "finite")])
+def test_wrong_flows_are_refused(moving: World, flows: dict, says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        GivenFlow(moving.frames, flows)
+    with pytest.raises(InputError, match="measure the clip in both directions"):
+        neighbour_flows(torch.zeros(3, 4, 4, 2), torch.zeros(2, 4, 4, 2))
+
+
+@pytest.mark.parametrize(("release", "reads"), [("2.4.1", False), ("2.5.0", False), ("2.6.0", True),
+                                               ("2.13.0+cpu", True)])
+def test_pytorchs_format_is_read_only_where_that_is_safe(tmp_path: Path, release: str, reads: bool) -> None:
+    torch.save({"a": torch.ones(2)}, tmp_path / "w.pth")
+    if reads:
+        assert torch.equal(read_weights(tmp_path / "w.pth", release)["a"], torch.ones(2))
+    else:
+        with pytest.raises(InputError, match="safetensors"):
+            read_weights(tmp_path / "w.pth", release)
+    save_file({"a": torch.ones(2)}, tmp_path / "w.safetensors")
+    assert torch.equal(read_weights(tmp_path / "w.safetensors", release)["a"], torch.ones(2))

@@ -1,0 +1,84 @@
+"""Monocular geometry placed: cameras found, and frames of drifting scale brought to one."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+import pytest
+import torch
+
+from fourreal_core.errors import InputError
+from fourreal_core.geometry.align_monocular import place_views
+from fourreal_core.geometry.geometry import Geometry
+
+from .worlds import SIZE, World, look, path
+
+DRIFT = torch.tensor([1.0, 1.3, 0.8, 1.1, 0.7])
+
+
+def monocular(walk: World) -> Geometry:
+    """True shapes, each frame in a scale of its own, and no cameras."""
+    return replace(walk.geometry, depth=walk.depth * DRIFT[:, None, None], world_to_cam=None)
+
+
+def test_scales_that_drift_are_brought_to_one(walk: World) -> None:
+    placed = place_views(walk.frames, monocular(walk))
+    scale = (placed.depth / walk.depth).flatten(1).median(1).values
+    # inverse depths of matched points are good to a few per cent each; the median over some hundred of them to less
+    assert float((scale / scale[2] - 1).abs().max()) < 0.03
+    baseline = (placed.cameras.world_to_cam[0, :3, 3] - placed.cameras.world_to_cam[4, :3, 3]).norm()
+    true = (walk.cameras.world_to_cam[0, :3, 3] - walk.cameras.world_to_cam[4, :3, 3]).norm()
+    assert float(baseline / true / scale[2]) == pytest.approx(1, abs=0.1)
+    assert bool(placed.mask.all())
+
+
+def test_what_no_frame_knows_lies_behind_everything(walk: World) -> None:
+    geometry = monocular(walk)
+    mask = geometry.mask.clone()
+    mask[:, :20] = False
+    depth = torch.where(mask, geometry.depth, torch.tensor(float("inf")))
+    placed = place_views(walk.frames, replace(geometry, depth=depth, mask=mask))
+    assert bool(placed.depth.isfinite().all())
+    for f in range(5):
+        known = placed.depth[f][mask[f]]
+        assert float(placed.depth[f, :20].min()) == pytest.approx(1.5 * float(known.max()), rel=1e-5)
+
+
+def test_a_camera_that_turns_sees_one_scene(caplog: pytest.LogCaptureFixture) -> None:
+    cameras = path(5, 0.0, 2.0)
+    cameras.world_to_cam[:, :3, 3] = 0
+    turning = look(cameras)
+    with caplog.at_level(logging.WARNING, "fourreal_core"):
+        placed = place_views(turning.frames, monocular(turning))
+    assert "its cameras only turn" in caplog.text
+    scale = (placed.depth / turning.depth).flatten(1).median(1).values
+    # matched points round to pixels on surfaces that slant little; drifts were 0.7 to 1.3
+    assert float((scale / scale[2] - 1).abs().max()) < 0.02
+    assert float(placed.depth[2].median()) == pytest.approx(1, rel=1e-4)
+    assert float(placed.cameras.world_to_cam[:, :3, 3].abs().max()) < 1e-6
+    turn = placed.cameras.world_to_cam[:, :3, :3] @ turning.cameras.world_to_cam[:, :3, :3].transpose(1, 2)
+    assert float(turn.diagonal(dim1=1, dim2=2).sum(-1).min()) > 2.9998  # within 0.8 degrees of the truth
+
+
+def test_geometry_with_cameras_is_left_alone(walk: World) -> None:
+    geometry = walk.geometry
+    assert place_views(walk.frames, geometry) is geometry
+
+
+def test_the_given_geometry_is_not_written_to(walk: World) -> None:
+    geometry = monocular(walk)
+    before = geometry.depth.clone(), geometry.intrinsics.clone()
+    place_views(walk.frames, geometry)
+    assert torch.equal(geometry.depth, before[0]) and torch.equal(geometry.intrinsics, before[1])
+
+
+def test_wrong_clips_are_refused(walk: World) -> None:
+    geometry = monocular(walk)
+    with pytest.raises(InputError, match="geometry of the same clip"):
+        place_views(walk.frames[:3], geometry)
+    one = Geometry(geometry.depth[:1], geometry.intrinsics[:1], geometry.mask[:1])
+    with pytest.raises(InputError, match="1 frame; expected at least 2"):
+        place_views(walk.frames[:1], one)
+    with pytest.raises(InputError, match="no two frames match"):
+        place_views(walk.frames, geometry, torch.zeros(SIZE, dtype=torch.bool))

@@ -1,0 +1,257 @@
+"""Cameras and depth from parallax alone, on a little world whose truth is known."""
+
+from __future__ import annotations
+
+import logging
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from fourreal_core.cameras import Cameras
+from fourreal_core.errors import InputError
+from fourreal_core.flow.flow_field import DisFlow, pair_flows, to_gray
+from fourreal_core.geometry.bundle_adjustment import Bundle
+from fourreal_core.geometry.dense_depth import DepthOptions, dense_depth
+from fourreal_core.geometry.geometry import Geometry
+from fourreal_core.geometry.structure_from_motion import (
+    ParallaxOptions,
+    margin,
+    match_views,
+    parallax_geometry,
+    solve_cameras,
+)
+from fourreal_core.progress import Cancelled
+
+from .worlds import FOCAL_PX, SIZE, World, look, path
+
+
+def camera_errors(got: Geometry, true: World) -> tuple[float, float]:
+    """Largest turn in degrees and largest error of a camera's centre over the baseline, after the best scale."""
+    def centres(w2c: torch.Tensor) -> torch.Tensor:
+        return -(w2c[:, :3, :3].transpose(1, 2) @ w2c[:, :3, 3:])[..., 0]
+
+    a, b = centres(got.world_to_cam), centres(true.cameras.world_to_cam)
+    scale = (a * b).sum() / (a * a).sum()
+    turn = got.world_to_cam[:, :3, :3] @ true.cameras.world_to_cam[:, :3, :3].transpose(1, 2)
+    cosine = ((turn.diagonal(dim1=1, dim2=2).sum(-1) - 1) / 2).clamp(-1, 1)
+    baseline = (b[0] - b[-1]).norm()
+    return math.degrees(float(torch.arccos(cosine).max())), float((scale * a - b).norm(dim=-1).max() / baseline)
+
+
+def relative_depth_error(got: torch.Tensor, true: torch.Tensor) -> torch.Tensor:
+    """Relative errors of depth after the one scale that parallax cannot know."""
+    return (got * (true / got).median() / true - 1).abs()
+
+
+def test_cameras_are_found_up_to_scale(walk: World, measured: Geometry) -> None:
+    turn, shift = camera_errors(measured, walk)
+    # flow on 120 px wide frames is good to about 0.1 px, 0.05 degrees; focal length and turn can be traded a little
+    assert turn < 0.8
+    assert shift < 0.08
+
+
+def test_the_focal_length_is_found(measured: Geometry) -> None:
+    # two planes that nearly face the camera say little of it: it may stay at its prior, 0.8 of the width, 20 % off
+    assert float(measured.intrinsics[0, 0, 0]) == pytest.approx(FOCAL_PX, rel=0.21)
+    assert torch.equal(measured.intrinsics[0], measured.intrinsics[-1])
+    assert measured.intrinsics[0, :2, 2].tolist() == [SIZE[1] / 2, SIZE[0] / 2]
+
+
+def test_depth_is_found_up_to_scale(walk: World, measured: Geometry) -> None:
+    error = relative_depth_error(measured.depth, walk.depth)
+    # 0.1 px of 15 px parallax is under 1 %; at the board's rim flow mixes two depths
+    assert float(error.median()) < 0.03
+    assert float(error.quantile(0.9)) < 0.25
+
+
+def test_where_flows_disagree_confidence_is_low() -> None:
+    """Exact flows of a wall at distance 2, but for one corner in which one of the two flows is wrong."""
+    w2c = [np.array([x, 0.0, 0.0]) for x in (0.0, -0.2, 0.2)]
+    state = Bundle(np.tile(np.eye(3), (3, 1, 1)), np.stack(w2c), np.linspace(0.3, 0.8, 50), 100.0)
+    shape, flows = (40, 48), {}
+    for i in range(3):
+        for j in range(3):
+            if i != j:
+                flows[i, j] = np.tile(np.float32([(w2c[j][0] - w2c[i][0]) * 100.0 / 2, 0]), (*shape, 1))
+    flows[0, 1][:12, 12:24] += 4
+    flows[1, 0][:12, :24] -= 4
+    flat = np.full((*shape, 3), 0.5, np.float32)
+    inverse, confidence = dense_depth(state, flows, 0, flat, np.ones(shape, bool), DepthOptions())
+    np.testing.assert_allclose(inverse[20:, 12:36], 0.5, rtol=1e-3)  # float32, and smoothing of what is flat
+    # two flows of 10 px, weights 1 and 1: error of 0.5 / 14 of the inverse depth, 7 %; 1 / (1 + (7 / 3)^2) = 0.15
+    assert confidence[20:, 12:36].min() > 0.1
+    assert confidence[2:10, 14:22].max() < 0.5 * confidence[20:, 12:36].min()
+
+
+def test_what_is_measured_is_whole_and_finite(measured: Geometry) -> None:
+    assert measured.depth.shape == (5, *SIZE) and bool(measured.mask.all())
+    assert bool((measured.depth > 0).all()) and bool(measured.depth.isfinite().all())
+    assert float(measured.confidence.min()) >= 0 and float(measured.confidence.max()) <= 1
+    assert torch.equal(measured.world_to_cam[2], torch.eye(4))  # the central camera is the world
+
+
+def test_the_same_clip_gives_the_same_bits_and_stays_as_it_was(walk: World, measured: Geometry) -> None:
+    before = walk.frames.clone()
+    again = parallax_geometry(walk.frames)
+    assert torch.equal(walk.frames, before)
+    assert torch.equal(again.depth, measured.depth) and torch.equal(again.world_to_cam, measured.world_to_cam)
+
+
+def test_a_known_focal_length_is_kept(walk: World) -> None:
+    found = parallax_geometry(walk.frames[1:4], options=ParallaxOptions(focal_px=FOCAL_PX))
+    assert float(found.intrinsics[0, 0, 0]) == pytest.approx(FOCAL_PX, rel=1e-6)
+    error = relative_depth_error(found.depth, walk.depth[1:4])
+    assert float(error.median()) < 0.04  # half the baseline of the whole clip
+
+
+def test_two_views_are_enough(walk: World) -> None:
+    found = parallax_geometry(walk.frames[1:3])
+    assert found.depth.shape == (2, *SIZE) and bool(found.depth.isfinite().all())
+    # two views leave the focal length to its prior, which bends depths but keeps their order
+    board = walk.depth[1:3] < 3
+    assert float(found.depth[board].median()) < 0.8 * float(found.depth[~board].median())
+
+
+@pytest.mark.parametrize("yaw", [1.0, 3.0])
+@pytest.mark.parametrize("focal_px", [FOCAL_PX, None])
+def test_a_camera_that_only_turns_finishes_with_a_warning(
+    yaw: float, focal_px: float | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    turning = path(3, step=0.0, yaw_degrees=yaw).world_to_cam.clone()
+    turning[:, :3, 3] = 0
+    clip = look(Cameras(turning, path(3).intrinsics, SIZE))
+    with caplog.at_level(logging.WARNING, logger="fourreal_core"):
+        found = parallax_geometry(clip.frames, options=ParallaxOptions(focal_px=focal_px, grid_px=20))
+    assert any("next to no parallax" in record.getMessage() for record in caplog.records)
+    assert bool(found.depth.isfinite().all()) and bool(found.world_to_cam.isfinite().all())
+
+
+def test_a_camera_that_stands_finishes_with_a_warning(walk: World, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, logger="fourreal_core"):
+        found = parallax_geometry(walk.frames[:1].repeat(3, 1, 1, 1))
+    assert any("next to no parallax" in record.getMessage() for record in caplog.records)
+    assert bool(found.depth.isfinite().all()) and bool(found.world_to_cam.isfinite().all())
+
+
+@pytest.mark.parametrize("kind", ["black", "cut"])
+def test_clips_that_show_nothing_together_are_refused_or_finite(walk: World, kind: str) -> None:
+    frames = walk.frames[:4].clone()
+    if kind == "black":
+        frames[1:3] = 0
+    else:
+        frames[2:] = look(walk.cameras[:2], seed=77).frames
+    try:
+        found = parallax_geometry(frames, options=ParallaxOptions(grid_px=24))
+    except InputError as error:
+        assert "no cut" in str(error)
+    else:
+        assert bool(found.depth.isfinite().all()) and bool((found.depth > 0).all())
+        assert bool(found.world_to_cam.isfinite().all())
+
+
+def test_a_camera_that_walks_gets_no_warning(walk: World, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, logger="fourreal_core"):
+        parallax_geometry(walk.frames, options=ParallaxOptions(grid_px=20))
+    assert not caplog.records
+
+
+def test_one_frame_is_refused(walk: World) -> None:
+    with pytest.raises(InputError, match="a freeze-time clip with 1 frame; expected at least 2"):
+        parallax_geometry(walk.frames[:1])
+
+
+def test_a_mask_that_hides_everything_is_refused(walk: World) -> None:
+    with pytest.raises(InputError, match="no two frames match"):
+        parallax_geometry(walk.frames[:3], torch.zeros(SIZE, dtype=torch.bool))
+
+
+def test_a_caption_does_not_count_as_the_scene(walk: World) -> None:
+    """A caption that stands still in every frame would pull the cameras to a stop."""
+    valid = torch.ones(SIZE, dtype=torch.bool)
+    valid[50:66, 10:110] = False
+    captioned = walk.frames.clone()
+    stripes = (torch.arange(SIZE[1]) // 4 % 2).float()
+    captioned[:, 50:66, 10:110] = stripes[10:110, None]
+    found = parallax_geometry(captioned, valid)
+    assert not found.confidence[:, ~valid].any()
+    turn, shift = camera_errors(found, walk)
+    # a fifth less of the picture than without the caption, so a little more than the errors there
+    assert turn < 1.2 and shift < 0.12
+    assert float(relative_depth_error(found.depth, walk.depth)[:, valid].median()) < 0.05
+
+
+def test_progress_ends_at_its_total_and_stopping_passes_through(walk: World) -> None:
+    seen: list[tuple[int, int]] = []
+    parallax_geometry(walk.frames[:2], on_step=lambda done, total, preview=None: seen.append((done, total)))
+    assert seen[-1][0] == seen[-1][1] and len({total for _, total in seen}) == 1
+    assert [done for done, _ in seen] == sorted(done for done, _ in seen) and seen[0][0] >= 1
+
+    def stop(done: int, total: int, preview: torch.Tensor | None = None) -> None:
+        raise Cancelled
+
+    with pytest.raises(Cancelled):
+        parallax_geometry(walk.frames[:2], on_step=stop)
+
+
+def test_a_margin_is_taken_off_around_what_is_invalid_but_not_off_the_frame() -> None:
+    valid = np.ones((9, 12), bool)
+    valid[4, 6] = False
+    kept = margin(valid, 2)
+    expected = np.ones_like(valid)
+    expected[2:7, 4:9] = False
+    assert np.array_equal(kept, expected) and np.array_equal(margin(valid, 0), valid)
+
+
+def test_matches_are_where_the_flow_says() -> None:
+    shift = np.tile(np.float32([3.0, 1.0]), (48, 64, 1))
+    obs = match_views({(0, 1): shift, (1, 0): -shift}, np.ones((48, 64), bool), 2, ParallaxOptions())
+    assert obs.anchor.tolist() == sorted(obs.anchor.tolist()) and len(obs.pixels) == len(obs.anchor)
+    for (i, j), (index, seen, weight) in obs.pairs.items():
+        sign = 1 if (i, j) == (0, 1) else -1
+        np.testing.assert_allclose(seen - obs.pixels[index], np.tile([3.0 * sign, 1.0 * sign], (len(index), 1)))
+        assert (weight == 1).all() and (obs.anchor[index] == i).all()
+        assert (np.abs(seen) <= [31.5, 23.5]).all()  # what left the picture is no match
+
+
+def test_matches_keep_off_what_is_invalid() -> None:
+    valid = np.ones((48, 64), bool)
+    valid[:, 30:40] = False
+    shift = np.tile(np.float32([6.0, 0.0]), (48, 64, 1))
+    obs = match_views({(0, 1): shift, (1, 0): -shift}, valid, 2, ParallaxOptions())
+    for index, seen, _ in obs.pairs.values():
+        for x in (obs.pixels[index, 0] + 31.5, seen[:, 0] + 31.5):
+            assert not ((x >= 30) & (x <= 39)).any()
+
+
+@pytest.mark.parametrize("views", [4, 5])
+def test_cameras_grow_outward_from_the_middle(walk: World, views: int) -> None:
+    flows = pair_flows(to_gray(walk.frames[:views]), views - 1, DisFlow())
+    options = ParallaxOptions(focal_px=FOCAL_PX)
+    obs = match_views(flows, np.ones(SIZE, bool), views, options)
+    state = solve_cameras(obs, views, SIZE[1], options)
+    assert np.array_equal(state.rotations[views // 2], np.eye(3))
+    assert np.median(state.inv_depth) == pytest.approx(1)
+    assert state.cost < 0.2  # squared pixels
+
+
+def test_depth_with_known_cameras(walk: World) -> None:
+    flows = pair_flows(to_gray(walk.frames), 4, DisFlow())
+    obs = match_views(flows, np.ones(SIZE, bool), 5, ParallaxOptions())
+    at = np.round(obs.pixels + [(SIZE[1] - 1) / 2, (SIZE[0] - 1) / 2]).astype(int)
+    w2c = walk.cameras.world_to_cam.double().numpy()
+    rho = 1 / walk.depth.double().numpy()[obs.anchor, at[:, 1], at[:, 0]]
+    state = Bundle(w2c[:, :3, :3], w2c[:, :3, 3], rho, FOCAL_PX)
+    frame = walk.frames[2].numpy()
+    inverse, confidence = dense_depth(state, flows, 2, frame, np.ones(SIZE, bool), DepthOptions())
+    error = np.abs(1 / inverse / walk.depth[2].numpy() - 1)
+    # scale included: 0.1 px of the 6 px and more that the wall moves by over two views
+    assert np.median(error) < 0.03
+    assert inverse.dtype == np.float32 and confidence.shape == SIZE
+
+
+@pytest.mark.parametrize("wrong", [{"focal_px": 0.0}, {"focal_px": -5.0}, {"reach": 0}])
+def test_options_are_checked(wrong: dict[str, float]) -> None:
+    with pytest.raises(InputError, match="default|leave it out"):
+        ParallaxOptions(**wrong)

@@ -1,0 +1,150 @@
+"""Missing cells filled: known ones untouched, colours read from the view's own frames, holes closed smoothly."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from fourreal_core.errors import InputError
+from fourreal_core.grid import FrameGrid
+from fourreal_core.media.hole_filling import fill_holes
+from fourreal_core.progress import Cancelled
+from fourreal_core.proposals.scene_proposal import ProposalOptions, _nearest_times, complete_grid, read_source
+from fourreal_core.scene.pixel_points import view_lattice
+from fourreal_core.scene.render import render_cell
+from fourreal_core.scene.scene4d import Scene4D
+
+from ..scene.scenes import SIZE, known_cross, psnr, rendered_grid, sliding, wall_scene
+
+VIEWS, TIMES = 2, 3
+INNER = (slice(4, -4), slice(4, -4))
+
+
+@pytest.fixture(scope="module")
+def made() -> tuple[Scene4D, torch.Tensor]:
+    """A wall that slides by whole pixels a step, and its grid, each view in a light of its own."""
+    scene = wall_scene(VIEWS, TIMES, sliding(TIMES, (4.0, 2.0)))
+    light = torch.tensor([1.0, 0.8])[:, None, None, None, None]
+    return scene, rendered_grid(scene) * light
+
+
+@pytest.mark.parametrize("colors", ["source", "splats"])
+def test_known_cells_stay_bit_for_bit(made: tuple[Scene4D, torch.Tensor], colors: str, pictures) -> None:
+    frames = pictures(VIEWS * TIMES, *SIZE).view(VIEWS, TIMES, *SIZE, 3)
+    frames[0, 0] = 1.0
+    grid = known_cross(frames)
+    before = grid.frames.clone()
+    done = complete_grid(made[0], grid, ProposalOptions(colors=colors))
+    assert torch.equal(done.frames[grid.known], frames[grid.known]) and torch.equal(grid.frames, before)
+    assert torch.equal(done.known, grid.known)
+    assert bool((done.frames[~grid.known] > 0).any()) and float(done.frames.amax()) <= 1
+
+
+def test_the_truth_is_read_from_the_views_own_light(made: tuple[Scene4D, torch.Tensor]) -> None:
+    scene, frames = made
+    grid = known_cross(frames)
+    own = complete_grid(scene, grid).frames[1, 1:, 4:-4, 4:-4]
+    painted = complete_grid(scene, grid, ProposalOptions(colors="splats")).frames[1, 1:, 4:-4, 4:-4]
+    expected = frames[1, 1:, 4:-4, 4:-4]
+    # whole pixels: bilinear reading is exact but for the map's last digits; the splats are a fifth too bright
+    assert psnr(own, expected) > 40
+    assert psnr(painted, expected) < 25
+
+
+def test_splat_colours_are_the_render(made: tuple[Scene4D, torch.Tensor]) -> None:
+    scene, frames = made
+    done = complete_grid(scene, known_cross(frames), ProposalOptions(colors="splats"))
+    with torch.no_grad():
+        assert torch.equal(done.frames[1, 2], render_cell(scene, 1, 2).image.clamp(0, 1))
+
+
+def test_a_view_that_nobody_gave_takes_splat_colours(made: tuple[Scene4D, torch.Tensor]) -> None:
+    scene, frames = made
+    grid = known_cross(frames)
+    known = grid.known.clone()
+    known[1] = False
+    done = complete_grid(scene, replace(grid, known=known))
+    with torch.no_grad():
+        assert torch.equal(done.frames[1, 1], render_cell(scene, 1, 1).image.clamp(0, 1))
+
+
+def test_captions_are_not_copied(made: tuple[Scene4D, torch.Tensor]) -> None:
+    scene, frames = made
+    valid = torch.ones(SIZE, dtype=torch.bool)
+    valid[8:14, 6:26] = False
+    captioned = torch.where(valid[..., None], frames, torch.tensor([1.0, 0.0, 1.0]))
+    done = complete_grid(scene, known_cross(captioned, valid))
+    _, shown, _ = read_source(view_lattice(scene, 1), known_cross(captioned, valid), (1, 2), 0, ProposalOptions())
+    assert not shown[11:15, 11:29].any()  # the caption slid by (4, 2)
+    # splat colours in the light of what is around: the fifth of difference is carried in, the painting is the same
+    assert psnr(done.frames[1, 2][INNER], frames[1, 2][INNER]) > 25
+
+
+def test_two_sources_are_blended_by_nearness(made: tuple[Scene4D, torch.Tensor]) -> None:
+    scene, frames = made
+    grid = known_cross(frames).with_known({(1, 2): torch.full((*SIZE, 3), 0.5)})
+    both = complete_grid(scene, grid).frames[1, 1][INNER]
+    first = complete_grid(scene, known_cross(frames)).frames[1, 1][INNER]
+    torch.testing.assert_close(both, (first + 0.5) / 2, rtol=0, atol=1e-4)  # half way between: one half each
+
+
+@pytest.mark.parametrize(("known", "time", "count", "expected"), [
+    ([0], 3, 2, {0: 1.0}), ([0, 4], 1, 2, {0: 0.75, 4: 0.25}), ([0, 4], 3, 1, {4: 1.0}), ([0, 2, 6, 7], 3, 2,
+     {2: 0.75, 6: 0.25}), ([5], 1, 2, {5: 1.0}), ([0, 3], 2, 5, {0: 1 / 3, 3: 2 / 3})])
+def test_nearest_times_by_hand(known: list[int], time: int, count: int, expected: dict[int, float]) -> None:
+    assert dict(_nearest_times(known, time, count)) == pytest.approx(expected)
+
+
+def slow_average(values: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
+    """The averages of known values in boxes of 2 x 2, in float64."""
+    value, weight = (values.double() * known[..., None]), known.double()
+    h, w = (-(-n // 2) for n in known.shape)
+    small, mass = torch.zeros(h, w, values.shape[-1], dtype=torch.float64), torch.zeros(h, w, dtype=torch.float64)
+    for y in range(h):
+        for x in range(w):
+            box = (slice(2 * y, 2 * y + 2), slice(2 * x, 2 * x + 2))
+            small[y, x], mass[y, x] = value[box].mean((0, 1)), weight[box].mean()
+    return small / mass.clamp_min(1e-8)[..., None]
+
+
+def test_one_level_of_holes_is_the_slow_average(generator: torch.Generator) -> None:
+    values, known = torch.rand(4, 4, 2, generator=generator), torch.rand(4, 4, generator=generator) > 0.3
+    known[:2, :2], known[0, 0] = False, True
+    up = torch.nn.functional.interpolate(slow_average(values, known).permute(2, 0, 1)[None], (4, 4), mode="bilinear")
+    expected = torch.where(known[..., None], values.double(), up[0].permute(1, 2, 0))
+    torch.testing.assert_close(fill_holes(values, known).double(), expected, rtol=0, atol=1e-6)  # float32
+
+
+def test_nothing_known_is_zero_and_finite() -> None:
+    assert not fill_holes(torch.full((9, 9, 2), 5.0), torch.zeros(9, 9, dtype=torch.bool)).any()
+
+
+def test_progress_counts_cells_and_stopping_passes_through(made: tuple[Scene4D, torch.Tensor]) -> None:
+    scene, frames = made
+    seen: list[tuple[int, int, tuple[int, ...]]] = []
+
+    def note(done: int, total: int, preview: torch.Tensor | None = None) -> None:
+        seen.append((done, total, tuple(preview.shape)))
+
+    complete_grid(scene, known_cross(frames), on_step=note)
+    assert seen == [(1, 2, (*SIZE, 3)), (2, 2, (*SIZE, 3))]
+
+    def stop(done: int, total: int, preview: torch.Tensor | None = None) -> None:
+        raise Cancelled
+
+    with pytest.raises(Cancelled):
+        complete_grid(scene, known_cross(frames), on_step=stop)
+
+
+def test_another_grid_is_refused(made: tuple[Scene4D, torch.Tensor]) -> None:
+    other = FrameGrid.from_clips(torch.zeros(VIEWS, *SIZE, 3), torch.zeros(TIMES + 1, *SIZE, 3))
+    with pytest.raises(InputError, match="complete the grid the scene was fitted to"):
+        complete_grid(made[0], other)
+
+
+@pytest.mark.parametrize("wrong", [{"colors": "guess"}, {"sources": 0}])
+def test_options_are_checked(wrong: dict[str, object]) -> None:
+    with pytest.raises(InputError, match="'source' or 'splats'"):
+        ProposalOptions(**wrong)

@@ -1,0 +1,65 @@
+"""Matches of views with view 0: by flow where it returns, by geometry where it does not and pictures look alike."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from fourreal_core.cameras import pixel_grid
+from fourreal_core.errors import InputError
+from fourreal_core.flow.flow_cache import CellFlow
+from fourreal_core.reconstruction.view_correspondence import MatchOptions, match_by_flow, match_by_geometry
+
+from ..scene.scenes import SIZE, wall_scene
+
+
+def flow_by(shift: tuple[float, float], error: float) -> CellFlow:
+    flow = np.broadcast_to(np.asarray(shift, np.float32), (*SIZE, 2)).copy()
+    return CellFlow(flow, np.full(SIZE, error, np.float32), (flow,))
+
+
+def at(match) -> torch.Tensor:
+    return torch.stack([match.column, match.row], -1).view(*SIZE, 2)
+
+
+def own_pixels() -> torch.Tensor:
+    return pixel_grid(SIZE).long()
+
+
+def test_geometry_leads_one_pixel_to_the_right_for_each_view() -> None:
+    match = match_by_geometry(wall_scene(), 2)  # cameras step one pixel of the wall to the right
+    assert torch.equal(at(match)[:, :-2], own_pixels()[:, :-2] + torch.tensor([2, 0]))
+    assert match.trust.view(SIZE)[:, :-2].all() and not match.trust.view(SIZE)[:, -2:].any()
+
+
+def test_flow_that_returns_is_followed_whatever_the_depth() -> None:
+    scene, frames = wall_scene(), torch.rand(3, *SIZE, 3, generator=torch.Generator().manual_seed(0))
+    match = match_by_flow(scene, 1, flow_by((5, -2), 0.5), frames)
+    inner = (slice(2, None), slice(0, -5))
+    assert torch.equal(at(match)[inner], (own_pixels() + torch.tensor([5, -2]))[inner])
+    assert match.trust.view(SIZE)[inner].numpy() == pytest.approx(np.exp(-0.5), rel=1e-6)  # by hand: exp(-0.5 / 1)
+
+
+@pytest.mark.parametrize(("alike", "trusted"), [(True, True), (False, False)])
+def test_flow_that_is_lost_leaves_it_to_geometry_where_pictures_look_alike(alike: bool, trusted: bool) -> None:
+    frames = torch.full((3, *SIZE, 3), 0.4)
+    if not alike:
+        frames[1] = 0.9
+    match = match_by_flow(wall_scene(), 1, flow_by((5, -2), 20.0), frames)
+    inner = (slice(None), slice(0, -1))
+    assert torch.equal(at(match)[inner], (own_pixels() + torch.tensor([1, 0]))[inner])
+    # alike: the trust in geometry itself; else half the range of greys apart, which is 32 times the fall
+    expected = 0.05 if trusted else 0.05 * np.exp(-0.5 * 255 / 4)
+    assert match.trust.view(SIZE)[inner].numpy() == pytest.approx(expected, rel=1e-3)
+
+
+def test_what_leaves_view_0_has_no_match_by_flow() -> None:
+    match = match_by_flow(wall_scene(), 1, flow_by((100, 0), 0.0), torch.full((3, *SIZE, 3), 0.5),
+                          MatchOptions(by_geometry=0.0))
+    assert not match.trust.any() and int(match.column.max()) < SIZE[1]
+
+
+def test_options_that_make_no_sense_are_refused() -> None:
+    with pytest.raises(InputError, match="defaults"):
+        MatchOptions(falls_px=0)

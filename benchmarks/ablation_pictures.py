@@ -35,9 +35,13 @@ from fourreal_core.training.data.cache import CachedGrids  # noqa: E402
 from fourreal_core.training.experiments.ablation import Ablation, read_ablation  # noqa: E402
 
 CELLS = ((2, 2), (3, 6), (6, 3), (7, 7))
-STRENGTHS = {"refiner (soft, trained)": "refiner", "soft, trained": "parallel soft, trained",
-             "hard, trained": "parallel hard, trained",
-             "soft, untrained": "parallel soft, untrained", "hard, untrained": "parallel hard, untrained"}
+STRENGTHS = {
+    "refiner (soft, trained)": "refiner",
+    "soft, trained": "parallel soft, trained",
+    "hard, trained": "parallel hard, trained",
+    "soft, untrained": "parallel soft, untrained",
+    "hard, untrained": "parallel hard, untrained",
+}
 """Curves of the plot, and the rows they are of."""
 _LABEL, _GAP = 150, 3
 
@@ -45,8 +49,12 @@ _LABEL, _GAP = 150, 3
 def scene_lines(ablation: Ablation, index: int, truth: Tensor, wanted: set[str]) -> dict[str, Tensor]:
     """Completions by name: the truth, proposals, and every row that is trained."""
     proposals = flow_proposals(truth[:, 0], truth[0])
-    lines = {"truth": truth, "frozen scene": truth[:, :1].expand_as(truth), "flow, moved in time": proposals[0],
-             "flow, seen from the view": proposals[1]}
+    lines = {
+        "truth": truth,
+        "frozen scene": truth[:, :1].expand_as(truth),
+        "flow, moved in time": proposals[0],
+        "flow, seen from the view": proposals[1],
+    }
     geometric = ablation.out / "geometric" / f"{index:05d}.safetensors"
     if geometric.exists():
         lines["geometric proposal"] = to_float(load_file(geometric)["cells"])
@@ -67,11 +75,19 @@ def sheet(lines: dict[str, Tensor]) -> Tensor:
         top = _GAP + k * (height + _GAP)
         words, at = _broken(name, 21), top + height // 2 - 2
         for n, text in enumerate(words):
-            cv2.putText(picture, text, (4, at + 14 * n - 7 * (len(words) - 1) + 5), cv2.FONT_HERSHEY_SIMPLEX, 0.36,
-                        (30, 30, 30), 1, cv2.LINE_AA)
+            cv2.putText(
+                picture,
+                text,
+                (4, at + 14 * n - 7 * (len(words) - 1) + 5),
+                cv2.FONT_HERSHEY_SIMPLEX,
+                0.36,
+                (30, 30, 30),
+                1,
+                cv2.LINE_AA,
+            )
         for column, (v, t) in enumerate(CELLS):
             left = _LABEL + column * (width + _GAP)
-            picture[top:top + height, left:left + width] = to_uint8(frames[v, t])
+            picture[top : top + height, left : left + width] = to_uint8(frames[v, t])
     return picture_to_float(picture)
 
 

@@ -38,7 +38,7 @@ from fourreal_core.model.model4d import Model4D  # noqa: E402
 from fourreal_core.pipeline import PipelineOptions, run_pipeline  # noqa: E402
 from fourreal_core.proposals.baselines import floors  # noqa: E402
 from fourreal_core.proposals.flow_proposal import flow_proposals, settled_proposals  # noqa: E402
-from fourreal_core.sampling.rectified_flow import FlowOptions  # noqa: E402
+from fourreal_core.sampling.rectified_flow import SamplingOptions  # noqa: E402
 from fourreal_core.synthetic.grids import to_float  # noqa: E402
 from fourreal_core.training.completions import complete_frames, first_row_and_column  # noqa: E402
 from fourreal_core.training.data.cache import CachedGrids  # noqa: E402
@@ -46,14 +46,27 @@ from fourreal_core.training.experiments.ablation import Ablation, EvaluateOption
 
 Complete = Callable[[int, Tensor], dict[str, Tensor]]
 """Completions by name of grid ``index``, of whose frames only row 0 and column 0 are looked at."""
-FLOORS = {"frozen scene": "copy", "frozen scene and the change of view 0": "additive",
-          "2D flow in time": "flow in time", "2D flow across views": "flow in view",
-          "mean of 2D flows": "mean of flows"}
-PROPOSALS = ("flow proposal, moved in time", "flow proposal, seen from the view", "mean of flow proposals",
-             "geometric proposal")
+FLOORS = {
+    "frozen scene": "copy",
+    "frozen scene and the change of view 0": "additive",
+    "2D flow in time": "flow in time",
+    "2D flow across views": "flow in view",
+    "mean of 2D flows": "mean of flows",
+}
+PROPOSALS = (
+    "flow proposal, moved in time",
+    "flow proposal, seen from the view",
+    "mean of flow proposals",
+    "geometric proposal",
+)
 SETTLED = ("settled proposal, blend", "settled proposal, moved in time", "settled proposal, seen from the view")
-HEADINGS = {"psnr": "PSNR", "subject_psnr": "subject", "ssim": "SSIM", "temporal_psnr": "in time",
-            "view_psnr": "across views"}
+HEADINGS = {
+    "psnr": "PSNR",
+    "subject_psnr": "subject",
+    "ssim": "SSIM",
+    "temporal_psnr": "in time",
+    "view_psnr": "across views",
+}
 SOFT = "parallel soft, trained"
 """The paper's own variant; the others are compared with it scene by scene."""
 MARKS = "<!-- table -->", "<!-- end of table -->"
@@ -84,14 +97,23 @@ def geometric(index: int, frames: Tensor, folder: Path) -> Tensor:
 
 def model_completion(name: str, model: Model4D, options: EvaluateOptions) -> Complete:
     """A model's completion, in ``options.steps`` steps from noise that depends on seed and grid alone."""
+
     def complete(index: int, frames: Tensor) -> dict[str, Tensor]:
         generator = torch.Generator().manual_seed(options.seed * 1_000_003 + index)
-        return {name: complete_frames(model, frames, generator, FlowOptions(steps=options.steps))}
+        return {name: complete_frames(model, frames, generator, SamplingOptions(steps=options.steps))}
+
     return complete
 
 
-def measured(names: Sequence[str], digest: str, complete: Complete, grids: CachedGrids, ablation: Ablation,
-             bars: StageBars, count: int | None = None) -> dict[str, dict[str, list[float]]]:
+def measured(
+    names: Sequence[str],
+    digest: str,
+    complete: Complete,
+    grids: CachedGrids,
+    ablation: Ablation,
+    bars: StageBars,
+    count: int | None = None,
+) -> dict[str, dict[str, list[float]]]:
     """Figures of every grid, or of the first ``count``, by name of the completion and of the figure; from the rows'
     files if they are there."""
     options, folder = ablation.evaluate, prepare_folder(ablation.out / "results")
@@ -129,8 +151,9 @@ def summary(figures: dict[str, list[float]], options: EvaluateOptions) -> dict[s
     return found
 
 
-def gain(figures: dict[str, list[float]], over: dict[str, list[float]], name: str, options: EvaluateOptions
-         ) -> tuple[float, float, float]:
+def gain(
+    figures: dict[str, list[float]], over: dict[str, list[float]], name: str, options: EvaluateOptions
+) -> tuple[float, float, float]:
     """Mean difference over the grids that both were measured on, and its 95 % interval."""
     count = min(len(figures[name]), len(over[name]))
     difference = torch.tensor(figures[name][:count]) - torch.tensor(over[name][:count])
@@ -139,24 +162,41 @@ def gain(figures: dict[str, list[float]], over: dict[str, list[float]], name: st
     return float(difference.mean()), low, high
 
 
-def evaluate(ablation: Ablation, bars: StageBars, only: set[str] | None = None
-             ) -> tuple[dict[str, dict], dict[str, dict], list[str]]:
+def evaluate(
+    ablation: Ablation, bars: StageBars, only: set[str] | None = None
+) -> tuple[dict[str, dict], dict[str, dict], list[str]]:
     """Figures by name of the floors and of the rows that are trained, and the names of the others."""
     grids = CachedGrids(ablation.sections["data"]["cache"], ablation.evaluate.split)
     if len(grids) < ablation.evaluate.grids:
-        raise InputError(f"{len(grids)} grids of the split {ablation.evaluate.split!r}", f"{ablation.evaluate.grids}",
-                         "render more with `fourreal data render-procedural --split`, or evaluate fewer")
+        raise InputError(
+            f"{len(grids)} grids of the split {ablation.evaluate.split!r}",
+            f"{ablation.evaluate.grids}",
+            "render more with `fourreal data render-procedural --split`, or evaluate fewer",
+        )
     on, geometry = f"{ablation.evaluate.split} {ablation.evaluate.grids}", ablation.out / "geometric"
     floor_rows: dict[str, dict] = {}
     if only is None or only & {*FLOORS, *PROPOSALS[:3]}:
         floor_rows |= measured([*FLOORS, *PROPOSALS[:3]], f"flow {on}", flow_completions, grids, ablation, bars)
     if only is None or only & {*SETTLED}:
-        floor_rows |= measured(SETTLED, f"settled {on}", lambda index, frames: dict(zip(
-            SETTLED, settled_proposals(frames[:, 0], frames[0]), strict=True)), grids, ablation, bars)
+        floor_rows |= measured(
+            SETTLED,
+            f"settled {on}",
+            lambda index, frames: dict(zip(SETTLED, settled_proposals(frames[:, 0], frames[0]), strict=True)),
+            grids,
+            ablation,
+            bars,
+        )
     if only is None or PROPOSALS[3] in only:
         count = min(ablation.evaluate.geometric, ablation.evaluate.grids)
-        floor_rows |= measured(PROPOSALS[3:], f"geometric {on} {count}", lambda index, frames: {
-            PROPOSALS[3]: geometric(index, frames, geometry)}, grids, ablation, bars, count)
+        floor_rows |= measured(
+            PROPOSALS[3:],
+            f"geometric {on} {count}",
+            lambda index, frames: {PROPOSALS[3]: geometric(index, frames, geometry)},
+            grids,
+            ablation,
+            bars,
+            count,
+        )
     rows, missing = {}, []
     for row in ablation.rows:
         if only is not None and row.name not in only:
@@ -182,21 +222,30 @@ def table(floor_rows: dict[str, dict], rows: dict[str, dict], ablation: Ablation
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     lines.append("")
     for figure, what in (("psnr", "PSNR"), ("subject_psnr", "PSNR on the subject")):
+
         def mean(found: dict[str, list[float]], figure: str = figure) -> float:
             return float(torch.tensor(found[figure]).nanmean())
 
         best_floor = max(floor_rows, key=lambda name: mean(floor_rows[name]))
         if rows:
             best = max(rows, key=lambda name: mean(rows[name]))
-            lines.append(f"- {what}: the best model (*{best}*) over the best floor (*{best_floor}*): " + _gain(
-                gain(rows[best], floor_rows[best_floor], figure, ablation.evaluate)))
+            lines.append(
+                f"- {what}: the best model (*{best}*) over the best floor (*{best_floor}*): "
+                + _gain(gain(rows[best], floor_rows[best_floor], figure, ablation.evaluate))
+            )
         if SOFT in rows:
-            lines += [f"- {what}: *{SOFT}* over *{name}*: " + _gain(gain(
-                rows[SOFT], rows[name], figure, ablation.evaluate)) for name in rows if name not in (SOFT, "refiner")]
+            lines += [
+                f"- {what}: *{SOFT}* over *{name}*: " + _gain(gain(rows[SOFT], rows[name], figure, ablation.evaluate))
+                for name in rows
+                if name not in (SOFT, "refiner")
+            ]
         if "refiner" in rows:
-            lines += [f"- {what}: the refiner over *{name}*: " + _gain(gain(
-                rows["refiner"], floor_rows[name], figure, ablation.evaluate)) for name in (*PROPOSALS, *SETTLED)
-                      if name in floor_rows]
+            lines += [
+                f"- {what}: the refiner over *{name}*: "
+                + _gain(gain(rows["refiner"], floor_rows[name], figure, ablation.evaluate))
+                for name in (*PROPOSALS, *SETTLED)
+                if name in floor_rows
+            ]
     return "\n".join(lines)
 
 
@@ -226,8 +275,12 @@ def main() -> int:
         ablation = read_ablation(args.config, dict(parse_change(text) for text in args.changes))
         with StageBars(args.quiet) as bars:
             if args.what == "train":
-                train_rows(ablation, set(args.only) if args.only else None, bars,
-                           lambda folder, report: print(f"{folder}: loss {report['loss']:.5f}", flush=True))
+                train_rows(
+                    ablation,
+                    set(args.only) if args.only else None,
+                    bars,
+                    lambda folder, report: print(f"{folder}: loss {report['loss']:.5f}", flush=True),
+                )
                 return 0
             if args.threads:
                 torch.set_num_threads(args.threads)
@@ -238,8 +291,10 @@ def main() -> int:
             print(f"not trained yet: {name}", file=sys.stderr)
         if args.json:
             floor_means = {name: summary(f, ablation.evaluate)["psnr"] for name, f in floor_rows.items()}
-            found = {"floors": floor_means,
-                     "rows": [{"name": name, **summary(f, ablation.evaluate)} for name, f in rows.items()]}
+            found = {
+                "floors": floor_means,
+                "rows": [{"name": name, **summary(f, ablation.evaluate)} for name, f in rows.items()],
+            }
             write_bytes(args.json, (json.dumps(found, indent=1) + "\n").encode())
         if args.markdown:
             write_table(args.markdown, text)
@@ -254,8 +309,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("what", choices=("train", "evaluate"))
     parser.add_argument("config", type=Path, help="TOML file, see benchmarks/ablations.toml")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="rows (or floors) by name; all when left out")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="changes",
-                        help='a value that takes the place of the file\'s, such as run.out="/data/runs"')
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="changes",
+        help='a value that takes the place of the file\'s, such as run.out="/data/runs"',
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the table into this page")
     parser.add_argument("--threads", type=int, default=1, help="of torch while rows are measured (default 1)")

@@ -30,7 +30,7 @@ from torch import Tensor
 from fourreal_core import media
 from fourreal_core.cli.arguments import parse_size
 from fourreal_core.errors import InputError
-from fourreal_core.flow.flow_cache import CellFlows
+from fourreal_core.flow.flow_cache import FlowCache
 from fourreal_core.geometry.structure_from_motion import parallax_geometry
 from fourreal_core.grid import FrameGrid
 from fourreal_core.metrics import psnr
@@ -62,8 +62,9 @@ def _evidence(**changes: Any) -> Change:
 
 
 def _rendering(**changes: Any) -> Change:
-    return lambda options: replace(options, fit=replace(options.fit, rendering=replace(options.fit.rendering,
-                                                                                       **changes)))
+    return lambda options: replace(
+        options, fit=replace(options.fit, rendering=replace(options.fit.rendering, **changes))
+    )
 
 
 SETTINGS: dict[str, Change] = {
@@ -110,7 +111,7 @@ class Start:
     truth: dict[tuple[int, int], Tensor]
     scene: Scene4D
     times: Tracks | None
-    flows: CellFlows
+    flows: FlowCache
 
 
 def main() -> int:
@@ -143,8 +144,11 @@ def score_grid(folder: Path, path: Path, args: argparse.Namespace) -> dict[str, 
         options = SETTINGS[name](PipelineOptions(seed=0, device="cpu"))
         begun = begun or begin(folder, args.track, args.size, options)
         if options.fit not in fitted:
-            fitted = {options.fit: fit_deformation(begun.scene, begun.grid, begun.times, replace(options.fit, seed=0),
-                                                   flows=begun.flows)}
+            fitted = {
+                options.fit: fit_deformation(
+                    begun.scene, begun.grid, begun.times, replace(options.fit, seed=0), flows=begun.flows
+                )
+            }
         kept[name] = figures(begun, fitted[options.fit], options)
         media.write_bytes(path, json.dumps(kept, indent=1).encode())
         print(f"{folder.name:24s} {name:18s} " + "   ".join(f"{f} {kept[name][f]:6.2f}" for f in FIGURES), flush=True)
@@ -155,8 +159,10 @@ def begin(folder: Path, track: str, size: tuple[int, int], options: PipelineOpti
     """Everything up to the fit, at a size."""
     whole, meta = load_grid(folder, track, False), json.loads((folder / "grid.json").read_text(encoding="utf-8"))
     picture = {cell: _shrunk(_read(folder, cell), size) for cell in map(tuple, meta["known"])}
-    first, fixed = (torch.stack(cells) for cells in ([picture[v, 0] for v in range(whole.views)],
-                                                     [picture[0, t] for t in range(whole.times)]))
+    first, fixed = (
+        torch.stack(cells)
+        for cells in ([picture[v, 0] for v in range(whole.views)], [picture[0, t] for t in range(whole.times)])
+    )
     grid = FrameGrid.from_clips(first, fixed, _shrunk(whole.valid[..., None].float(), size)[..., 0] > 0.99)
     more = [cell for cell in map(tuple, whole.known.nonzero().tolist()) if 0 not in cell]
     grid = grid.with_known({cell: picture[cell] for cell in more})
@@ -166,8 +172,13 @@ def begin(folder: Path, track: str, size: tuple[int, int], options: PipelineOpti
     scene = canonical_scene(through_views, grid.times, options.canonical)
     scene = prune_floaters(scene, grid.freeze_time, grid.valid, options.floaters, options.raster)
     scored = map(tuple, meta["targets" if track == "complete" else "held_out"])
-    return Start(grid, {cell: picture[cell] for cell in scored}, scene,
-                 engine.track_times(grid.fixed_view, geometry, grid.valid, tracks), CellFlows(grid.frames, grid.known))
+    return Start(
+        grid,
+        {cell: picture[cell] for cell in scored},
+        scene,
+        engine.track_times(grid.fixed_view, geometry, grid.valid, tracks),
+        FlowCache(grid.frames, grid.known),
+    )
 
 
 def figures(start: Start, scene: Scene4D, options: PipelineOptions) -> dict[str, float]:
@@ -178,8 +189,9 @@ def figures(start: Start, scene: Scene4D, options: PipelineOptions) -> dict[str,
         evidence = Evidence(scene, grid, start.flows, options.proposal.evidence, options.raster)
         lattices = {v: view_lattice(scene, v) for v in {view for view, _ in start.truth}}
         for (view, time), truth in start.truth.items():
-            filled = propose_cell(splats, lattices[view], grid, (view, time), options.proposal, options.raster,
-                                  evidence)
+            filled = propose_cell(
+                splats, lattices[view], grid, (view, time), options.proposal, options.raster, evidence
+            )
             plain = render_cell(scene, view, time, options.raster).image.clamp(0, 1)
             for figure, image in zip(FIGURES, (filled, plain), strict=True):
                 found[figure].append(psnr(image, truth, grid.valid))
@@ -209,8 +221,10 @@ def report(scores: dict[str, dict[str, dict[str, float]]], figure: str) -> str:
     lines = [f"{figure}: mean PSNR of {len(scores)} grids"]
     for name in settings:
         gains = [rows[name][figure] - rows[DEFAULT][figure] for rows in scores.values()]
-        lines.append(f"  {name:18s} {base + sum(gains) / len(gains):6.2f} dB  {sum(gains) / len(gains):+.3f}   "
-                     f"better on {sum(g > 0.005 for g in gains)}, worse on {sum(g < -0.005 for g in gains)}")
+        lines.append(
+            f"  {name:18s} {base + sum(gains) / len(gains):6.2f} dB  {sum(gains) / len(gains):+.3f}   "
+            f"better on {sum(g > 0.005 for g in gains)}, worse on {sum(g < -0.005 for g in gains)}"
+        )
     chosen = left_out(scores, figure)
     picks = ", ".join(f"{name} ({count})" for name, count in Counter(chosen.values()).most_common())
     lines.append(f"  each grid left out: {mean(chosen):.2f} dB, the defaults {base:.2f} dB; chosen: {picks}")

@@ -44,7 +44,7 @@ from fourreal_core.proposals.flow_proposal import (  # noqa: E402
 )
 from fourreal_core.sampling.chunks import Chunk, ChunkOptions, plan_chunks  # noqa: E402
 from fourreal_core.sampling.extend import StartClips, extend, model_completer  # noqa: E402
-from fourreal_core.sampling.rectified_flow import FlowOptions  # noqa: E402
+from fourreal_core.sampling.rectified_flow import SamplingOptions  # noqa: E402
 from fourreal_core.sampling.stores import ChunkStore, MemoryStore  # noqa: E402
 from fourreal_core.synthetic.grids import GridOptions, make_grid, to_float  # noqa: E402
 
@@ -52,8 +52,9 @@ VIEWS, KEEP = 8, 4
 MODES = {"far context": "first", "no far context": "none"}
 
 
-def chunk_proposals(clips: Tensor, column: Tensor, store: ChunkStore, far: bool, codec: SpaceToDepth, count: int = 2
-                    ) -> Callable[[Chunk], Tensor]:
+def chunk_proposals(
+    clips: Tensor, column: Tensor, store: ChunkStore, far: bool, codec: SpaceToDepth, count: int = 2
+) -> Callable[[Chunk], Tensor]:
     """Makes a chunk's ``(1, v, t, count * C, h, w)`` proposals.
 
     Args:
@@ -69,13 +70,20 @@ def chunk_proposals(clips: Tensor, column: Tensor, store: ChunkStore, far: bool,
     def proposals(chunk: Chunk) -> Tensor:
         times, views = list(chunk.window.times), list(chunk.window.views)
         last = max([t for t in times if t < chunk.new_times[0]], default=0)
-        kept = column if last == 0 else torch.cat([
-            clips[last][None], codec.decode(store.read([(v, last) for v in views[1:]])).clamp(0, 1)])
+        kept = (
+            column
+            if last == 0
+            else torch.cat([clips[last][None], codec.decode(store.read([(v, last) for v in views[1:]])).clamp(0, 1)])
+        )
         moved_times = [last, *(t for t in times if t > last)]
         moved = PROPOSERS[count](kept, clips[moved_times])
         if far and last > 0:
-            moved = with_seen(moved, torch.stack([torch.from_numpy(np.stack([
-                warp(f.numpy(), first[v]) for f in clips[moved_times]])) for v in views]).clamp(0, 1))
+            moved = with_seen(
+                moved,
+                torch.stack(
+                    [torch.from_numpy(np.stack([warp(f.numpy(), first[v]) for f in clips[moved_times]])) for v in views]
+                ).clamp(0, 1),
+            )
         made = kept[None, :, None].repeat(count, 1, len(times), 1, 1, 1)  # earlier times are known cells
         made[:, :, [times.index(t) for t in moved_times]] = moved
         return codec.encode(made).movedim(0, 2).flatten(2, 3)[None]
@@ -105,16 +113,23 @@ def run_scene(model: Model4D, index: int, times: int, mode: str) -> list[list[fl
     given = StartClips(codec.encode(truth[:, 0]), codec.encode(truth[0]))
     proposal = None
     if model.spec.dit.proposals:
-        proposal = chunk_proposals(truth[0], truth[:, 0], store, mode == "far context", codec,
-                                   model.spec.dit.proposals)
-    extend(plan, given, model_completer(model, FlowOptions(steps=1), proposal=proposal), store, seed=index,
-           on_step=lambda done, total, preview=None: print(f"scene {index}, {mode}: chunk {done} of {total}",
-                                                          file=sys.stderr, end="\r", flush=True))
+        proposal = chunk_proposals(truth[0], truth[:, 0], store, mode == "far context", codec, model.spec.dit.proposals)
+    extend(
+        plan,
+        given,
+        model_completer(model, SamplingOptions(steps=1), proposal=proposal),
+        store,
+        seed=index,
+        on_step=lambda done, total, preview=None: print(
+            f"scene {index}, {mode}: chunk {done} of {total}", file=sys.stderr, end="\r", flush=True
+        ),
+    )
     made = codec.decode(store.read([(v, t) for v in range(1, VIEWS) for t in range(1, times)])).clamp(0, 1)
     made = made.unflatten(0, (VIEWS - 1, times - 1))
     finished = plan.finished_by()
-    figures = [sum(psnr(made[v - 1, t - 1], truth[v, t]) for v in range(1, VIEWS)) / (VIEWS - 1)
-               for t in range(1, times)]
+    figures = [
+        sum(psnr(made[v - 1, t - 1], truth[v, t]) for v in range(1, VIEWS)) / (VIEWS - 1) for t in range(1, times)
+    ]
     return [figures, [finished[1, t] for t in range(1, times)]]
 
 

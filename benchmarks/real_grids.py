@@ -41,14 +41,24 @@ def main() -> int:
             rows[folder.name] = row = _run_one(folder, media.prepare_folder(media.output_path(out, folder.name)), args)
             stages = "  ".join(f"{name} {s:.1f}" for name, s in row["stages"].items())
             known = f"   known {row['known_psnr']:6.2f} dB" if "known_psnr" in row else ""
-            print(f"{folder.name:24s} PSNR {row['psnr']:6.2f} dB   SSIM {row['ssim']:.3f}{known}   "
-                  f"{row['seconds']:6.1f} s   {_mb(row['peak_memory_mb'])}   {stages}", flush=True)
+            print(
+                f"{folder.name:24s} PSNR {row['psnr']:6.2f} dB   SSIM {row['ssim']:.3f}{known}   "
+                f"{row['seconds']:6.1f} s   {_mb(row['peak_memory_mb'])}   {stages}",
+                flush=True,
+            )
         keys = ("psnr", "ssim", "seconds", *(["known_psnr"] if args.method == "splats" else []))
         mean = {key: sum(r[key] for r in rows.values()) / len(rows) for key in keys}
         known = f"   known {mean['known_psnr']:6.2f} dB" if "known_psnr" in mean else ""
         print(f"{'mean':24s} PSNR {mean['psnr']:6.2f} dB   SSIM {mean['ssim']:.3f}{known}   {mean['seconds']:6.1f} s")
-        report = {"track": args.track, "method": args.method, "clips": args.clips, "grids": rows, "mean": mean,
-                  "torch": torch.__version__, "threads": torch.get_num_threads()}
+        report = {
+            "track": args.track,
+            "method": args.method,
+            "clips": args.clips,
+            "grids": rows,
+            "mean": mean,
+            "torch": torch.__version__,
+            "threads": torch.get_num_threads(),
+        }
         media.write_bytes(out / "report.json", json.dumps(report, indent=1).encode())
     except InputError as err:
         print(f"real_grids: {err}", file=sys.stderr)
@@ -99,8 +109,12 @@ def _run_one(folder: Path, out: Path, args: argparse.Namespace) -> dict[str, Any
     for v in range(grid.views):
         for t in range(grid.times):
             media.save_image(frames[v, t], out / f"v{v}_t{t}.png")
-    row = {**score(folder, frames, grid.valid, args.track), "seconds": seconds, "stages": stages,
-           "peak_memory_mb": peak_memory_mb()[0]}
+    row = {
+        **score(folder, frames, grid.valid, args.track),
+        "seconds": seconds,
+        "stages": stages,
+        "peak_memory_mb": peak_memory_mb()[0],
+    }
     if args.method == "splats":
         known = [psnr(frames[v, t], grid.frames[v, t], grid.valid) for v, t in grid.known.nonzero().tolist()]
         row["known_psnr"] = sum(known) / len(known)
@@ -127,8 +141,10 @@ def _splats(grid: FrameGrid, args: argparse.Namespace) -> tuple[Tensor, dict[str
     proposal = ProposalOptions(colors="splats", evidence=None)
     result = run_pipeline(grid, PipelineOptions(seed=args.seed, device=args.device, proposal=proposal))
     with torch.no_grad():
-        cells = [[render_cell(result.scene, v, t).image.clamp(0, 1).cpu() for t in range(grid.times)]
-                 for v in range(grid.views)]
+        cells = [
+            [render_cell(result.scene, v, t).image.clamp(0, 1).cpu() for t in range(grid.times)]
+            for v in range(grid.views)
+        ]
     return torch.stack([torch.stack(row) for row in cells]), dict(result.seconds)
 
 
@@ -136,8 +152,11 @@ def _folders(root: Path, only: list[str] | None) -> list[Path]:
     found = {p.parent.name: p.parent for p in sorted(root.glob("*/grid.json"))}
     missing = sorted(set(only or []) - set(found))
     if not found or missing:
-        raise InputError(f"no grid {missing or ''} under {root}", "folders with a grid.json",
-                         f"choose from {sorted(found)}" if found else "check the path")
+        raise InputError(
+            f"no grid {missing or ''} under {root}",
+            "folders with a grid.json",
+            f"choose from {sorted(found)}" if found else "check the path",
+        )
     return [found[name] for name in only or found]
 
 
@@ -149,8 +168,11 @@ def _cell(folder: Path, view: int, time: int) -> Tensor:
     for ext in ("png", "jpg"):
         if (folder / f"v{view}_t{time}.{ext}").exists():
             return media.read_image(folder / f"v{view}_t{time}.{ext}")
-    raise InputError(f"{folder} has no cell v{view}_t{time}", "a PNG or JPEG of every cell in grid.json's known",
-                     "complete the folder")
+    raise InputError(
+        f"{folder} has no cell v{view}_t{time}",
+        "a PNG or JPEG of every cell in grid.json's known",
+        "complete the folder",
+    )
 
 
 def _mb(value: float | None) -> str:
@@ -164,9 +186,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--track", choices=["complete", "reconstruct"], default="complete")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="names of the grids to run; all when left out")
     parser.add_argument("--clips", action="store_true", help="take the inputs from the two MP4 clips")
-    parser.add_argument("--method", choices=["pipeline", "splats", "freeze"], default="pipeline",
-                        help="splats scores plain renders of the fitted scene, known cells too; freeze repeats column "
-                        "0 for all times: the floor that needs no computing")
+    parser.add_argument(
+        "--method",
+        choices=["pipeline", "splats", "freeze"],
+        default="pipeline",
+        help="splats scores plain renders of the fitted scene, known cells too; freeze repeats column "
+        "0 for all times: the floor that needs no computing",
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cpu")
     return parser

@@ -50,9 +50,14 @@ def completions(model: Model4D, cells: dict[tuple[int, int], Tensor]) -> dict[st
     frames = column[:, None].repeat(1, times, 1, 1, 1)
     frames[0] = row
     two = flow_proposals(column, row)
-    return {"frozen scene": frames, "moved in time": two[0], "seen from the view": two[1], "mean of both": two.mean(0),
-            "settled blend": settled_proposals(column, row)[0],
-            "model": complete_frames(model, frames, torch.Generator().manual_seed(0))}
+    return {
+        "frozen scene": frames,
+        "moved in time": two[0],
+        "seen from the view": two[1],
+        "mean of both": two.mean(0),
+        "settled blend": settled_proposals(column, row)[0],
+        "model": complete_frames(model, frames, torch.Generator().manual_seed(0)),
+    }
 
 
 def main() -> int:
@@ -76,12 +81,17 @@ def main() -> int:
                 cells, valid, targets = shrunk(folder, parse_size(size))
                 for name, made in completions(model, cells).items():
                     pairs = [(made[cell], cells[cell], valid) for cell in targets]
-                    sums.setdefault(name, []).append([sum(f(*pair) for pair in pairs) / len(pairs)
-                                                      for f in (psnr, ssim)])
+                    sums.setdefault(name, []).append(
+                        [sum(f(*pair) for pair in pairs) / len(pairs) for f in (psnr, ssim)]
+                    )
             found[size] = {name: torch.tensor(rows).mean(0).tolist() for name, rows in sums.items()}
             ahead = sum(a[0] > b[0] for a, b in zip(sums["model"], sums["settled blend"], strict=True))
-            print(f"{size}: " + ", ".join(f"{name} {p:.2f} dB / {s:.3f}" for name, (p, s) in found[size].items())
-                  + f"; the model is ahead of the blend on {ahead} of {len(folders)}", flush=True)
+            print(
+                f"{size}: "
+                + ", ".join(f"{name} {p:.2f} dB / {s:.3f}" for name, (p, s) in found[size].items())
+                + f"; the model is ahead of the blend on {ahead} of {len(folders)}",
+                flush=True,
+            )
     except InputError as err:
         print(f"real_grids_small: {err}", file=sys.stderr)
         return 2

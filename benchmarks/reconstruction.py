@@ -71,20 +71,38 @@ class Recorder:
     times: Tracks | None = None
     engine: FlowTracks = field(default_factory=FlowTracks)
 
-    def find_geometry(self, frames: Tensor, valid: Tensor | None, options: ParallaxOptions,
-                      engine: FlowEngine | None = None, on_step: OnStep = no_progress) -> Geometry:
+    def find_geometry(
+        self,
+        frames: Tensor,
+        valid: Tensor | None,
+        options: ParallaxOptions,
+        engine: FlowEngine | None = None,
+        on_step: OnStep = no_progress,
+    ) -> Geometry:
         """See GeometrySource."""
         self.geometry = self.geometry or parallax_geometry(frames, valid, options, engine, on_step)
         return self.geometry
 
-    def track_views(self, frames: Tensor, geometry: Geometry, valid: Tensor | None = None,
-                    options: TrackOptions | None = None, on_step: OnStep = no_progress) -> Tracks:
+    def track_views(
+        self,
+        frames: Tensor,
+        geometry: Geometry,
+        valid: Tensor | None = None,
+        options: TrackOptions | None = None,
+        on_step: OnStep = no_progress,
+    ) -> Tracks:
         """See TrackEngine."""
         self.views = self.views or self.engine.track_views(frames, geometry, valid, options, on_step)
         return self.views
 
-    def track_times(self, frames: Tensor, geometry: Geometry, valid: Tensor | None = None,
-                    options: TrackOptions | None = None, on_step: OnStep = no_progress) -> Tracks | None:
+    def track_times(
+        self,
+        frames: Tensor,
+        geometry: Geometry,
+        valid: Tensor | None = None,
+        options: TrackOptions | None = None,
+        on_step: OnStep = no_progress,
+    ) -> Tracks | None:
         """See TrackEngine."""
         self.times = self.times or self.engine.track_times(frames, geometry, valid, options, on_step)
         return self.times if self.start else None
@@ -144,8 +162,12 @@ def main() -> int:
         if args.cost:
             print(cost(rows[-1]))
         if args.out is not None:
-            media.write_bytes(args.out, json.dumps({"rows": rows, "torch": torch.__version__, "threads":
-                                                    torch.get_num_threads()}, indent=1).encode())
+            media.write_bytes(
+                args.out,
+                json.dumps(
+                    {"rows": rows, "torch": torch.__version__, "threads": torch.get_num_threads()}, indent=1
+                ).encode(),
+            )
     except InputError as err:
         print(f"reconstruction: {err}", file=sys.stderr)
         return 2
@@ -161,8 +183,12 @@ def run_one(world: World, args: argparse.Namespace, ablation: str, recorder: Rec
     depth = torch.stack([torch.stack([d for _, d in row]) for row in truth])
     recorder.start = True
     options = ABLATIONS[ablation](PipelineOptions(seed=0, device="cpu"), recorder)
-    options = replace(options, track_engine=recorder, geometry_source=recorder.find_geometry,
-                      tracks=replace(options.tracks, max_points=args.splats))
+    options = replace(
+        options,
+        track_engine=recorder,
+        geometry_source=recorder.find_geometry,
+        tracks=replace(options.tracks, max_points=args.splats),
+    )
     start = perf_counter()
     with rasterizer_time() as (stages, split, fitting):
         result = run_pipeline(FrameGrid.from_clips(frames[:, 0], frames[0]), options, stages)
@@ -173,9 +199,15 @@ def run_one(world: World, args: argparse.Namespace, ablation: str, recorder: Rec
     row |= {f"times_{k}": v for k, v in track_figures(recorder.times, world, depth, "times").items()}
     row |= picture_figures(result, world, frames)
     fit, drawn = sum(fitting), split.get(FIT, 0.0)
-    row |= {"fit_rasterizer_s": drawn, "fit_other_s": fit - drawn, "fit_start_s": result.seconds["deformation"] - fit,
-            "rasterizer_s": dict(split), "stages": dict(result.seconds), "seconds": seconds,
-            "peak_memory_mb": peak_memory_mb()[0]}
+    row |= {
+        "fit_rasterizer_s": drawn,
+        "fit_other_s": fit - drawn,
+        "fit_start_s": result.seconds["deformation"] - fit,
+        "rasterizer_s": dict(split),
+        "stages": dict(result.seconds),
+        "seconds": seconds,
+        "peak_memory_mb": peak_memory_mb()[0],
+    }
     if args.pictures is not None:
         row["picture"] = compared(result, frames)
     return row
@@ -185,8 +217,11 @@ def depth_figures(geometry: Geometry, depth: Tensor) -> dict[str, float]:
     """Depth ``(V, H, W)`` against the truth after one common factor."""
     factor = float((depth / geometry.depth).median())
     error = (geometry.depth * factor / depth - 1).abs()
-    return {"depth_error": float(error.median()), "depth_mean": float(error.mean()),
-            "depth_near": float((error < 0.05).float().mean())}
+    return {
+        "depth_error": float(error.median()),
+        "depth_mean": float(error.mean()),
+        "depth_near": float((error < 0.05).float().mean()),
+    }
 
 
 def camera_figures(geometry: Geometry, true: Cameras, depth: Tensor) -> dict[str, float]:
@@ -200,9 +235,11 @@ def camera_figures(geometry: Geometry, true: Cameras, depth: Tensor) -> dict[str
     cosine = ((turns[0] @ turns[1].transpose(1, 2)).diagonal(dim1=1, dim2=2).sum(-1) - 1) / 2
     base = float((centres[1][:, None] - centres[1]).norm(dim=-1).max())
     focal = float(geometry.intrinsics[0, 0, 0] / true.intrinsics[0, 0, 0])
-    return {"rotation_deg": float(torch.rad2deg(torch.arccos(cosine.clamp(-1, 1))).max()),
-            "centre_error": float((centres[0] * factor - centres[1]).norm(dim=-1).max()) / base,
-            "focal_error": focal - 1}
+    return {
+        "rotation_deg": float(torch.rad2deg(torch.arccos(cosine.clamp(-1, 1))).max()),
+        "centre_error": float((centres[0] * factor - centres[1]).norm(dim=-1).max()) / base,
+        "focal_error": focal - 1,
+    }
 
 
 def track_figures(tracks: Tracks, world: World, depth: Tensor, axis: str) -> dict[str, float]:
@@ -225,10 +262,19 @@ def track_figures(tracks: Tracks, world: World, depth: Tensor, axis: str) -> dic
     generator = torch.Generator().manual_seed(0)
     for name, among in (("", usable), ("moving_", usable[moving[usable]])):
         pick = among[torch.randperm(len(among), generator=generator)[:POINTS]]
-        quality: TrackQuality = track_quality(tracks.positions[:, index[pick]], tracks.visible[:, index[pick]],
-                                              true[:, pick], seen[:, pick], intrinsics[:, 0, 0], tracks.size)
-        figures |= {f"{name}aj": quality.average_jaccard, f"{name}apd": quality.apd,
-                    f"{name}occlusion": quality.occlusion_accuracy}
+        quality: TrackQuality = track_quality(
+            tracks.positions[:, index[pick]],
+            tracks.visible[:, index[pick]],
+            true[:, pick],
+            seen[:, pick],
+            intrinsics[:, 0, 0],
+            tracks.size,
+        )
+        figures |= {
+            f"{name}aj": quality.average_jaccard,
+            f"{name}apd": quality.apd,
+            f"{name}occlusion": quality.occlusion_accuracy,
+        }
     return figures
 
 
@@ -260,17 +306,25 @@ def picture_figures(result: PipelineResult, world: World, frames: Tensor) -> dic
         for k in range(views - 1):
             for t in (0, times - 1):
                 camera = interpolate(scene.cameras, torch.tensor([k + 0.5]))
-                between.append(psnr(render_camera(scene, camera, t).image.clamp(0, 1),
-                                    world.between(k + 0.5, t / max(times - 1, 1))))
+                between.append(
+                    psnr(
+                        render_camera(scene, camera, t).image.clamp(0, 1), world.between(k + 0.5, t / max(times - 1, 1))
+                    )
+                )
         for t in range(times - 1):
             for v in (0, views // 2):
-                later.append(psnr(render_cell(scene, v, t + 0.5).image.clamp(0, 1),
-                                  world.cell(v, (t + 0.5) / (times - 1))[0]))
+                later.append(
+                    psnr(render_cell(scene, v, t + 0.5).image.clamp(0, 1), world.cell(v, (t + 0.5) / (times - 1))[0])
+                )
     known = [psnr(cell[v, t], frames[v, t]) for v in range(views) for t in range(times) if v == 0 or t == 0]
-    return {"psnr_cells": _mean([psnr(grid.frames[c], frames[c]) for c in unknown]),
-            "psnr_splats": _mean([psnr(cell[c], frames[c]) for c in unknown]), "psnr_known": _mean(known),
-            "psnr_between_views": _mean(between), "psnr_between_times": _mean(later),
-            "psnr_frozen": _mean([psnr(frames[v, 0], frames[v, t]) for v, t in unknown])}
+    return {
+        "psnr_cells": _mean([psnr(grid.frames[c], frames[c]) for c in unknown]),
+        "psnr_splats": _mean([psnr(cell[c], frames[c]) for c in unknown]),
+        "psnr_known": _mean(known),
+        "psnr_between_views": _mean(between),
+        "psnr_between_times": _mean(later),
+        "psnr_frozen": _mean([psnr(frames[v, 0], frames[v, t]) for v, t in unknown]),
+    }
 
 
 def compared(result: PipelineResult, frames: Tensor) -> Tensor:
@@ -279,8 +333,9 @@ def compared(result: PipelineResult, frames: Tensor) -> Tensor:
     columns = []
     with torch.no_grad():
         for cell in ((0, t), (v // 2, t), (v, t // 2), (v, t)):
-            columns.append(torch.cat([frames[cell], result.grid.frames[cell],
-                                      render_cell(result.scene, *cell).image.clamp(0, 1)]))
+            columns.append(
+                torch.cat([frames[cell], result.grid.frames[cell], render_cell(result.scene, *cell).image.clamp(0, 1)])
+            )
     return torch.cat(columns, 1)
 
 
@@ -299,6 +354,7 @@ def rasterizer_time() -> Iterator[tuple[Callable[[str], OnStep], dict[str, float
                 return function(*args, **kwargs)
             finally:
                 split[stage[0]] = split.get(stage[0], 0.0) + perf_counter() - start
+
         return call
 
     def begin(name: str) -> OnStep:
@@ -330,17 +386,36 @@ def _mean(values: list[float]) -> float:
 
 
 COLUMNS = {
-    "depth": ("depth_error", "7.4f"), "<5%": ("depth_near", "4.2f"), "rot": ("rotation_deg", "5.2f"),
-    "centre": ("centre_error", "6.3f"), "focal": ("focal_error", "+6.3f"), "vAJ": ("views_aj", "5.3f"),
-    "vAPD": ("views_apd", "5.3f"), "vmov": ("views_moving_apd", "5.3f"), "tAJ": ("times_aj", "5.3f"),
-    "tAPD": ("times_apd", "5.3f"), "tmov": ("times_moving_apd", "5.3f"), "cells": ("psnr_cells", "5.2f"),
-    "splats": ("psnr_splats", "6.2f"), "known": ("psnr_known", "5.2f"), "btwV": ("psnr_between_views", "5.2f"),
-    "btwT": ("psnr_between_times", "5.2f"), "frozen": ("psnr_frozen", "6.2f"), "raster": ("fit_rasterizer_s", "6.1f"),
-    "other": ("fit_other_s", "6.1f"), "all s": ("seconds", "6.1f"), "MiB": ("peak_memory_mb", "5.0f")}
+    "depth": ("depth_error", "7.4f"),
+    "<5%": ("depth_near", "4.2f"),
+    "rot": ("rotation_deg", "5.2f"),
+    "centre": ("centre_error", "6.3f"),
+    "focal": ("focal_error", "+6.3f"),
+    "vAJ": ("views_aj", "5.3f"),
+    "vAPD": ("views_apd", "5.3f"),
+    "vmov": ("views_moving_apd", "5.3f"),
+    "tAJ": ("times_aj", "5.3f"),
+    "tAPD": ("times_apd", "5.3f"),
+    "tmov": ("times_moving_apd", "5.3f"),
+    "cells": ("psnr_cells", "5.2f"),
+    "splats": ("psnr_splats", "6.2f"),
+    "known": ("psnr_known", "5.2f"),
+    "btwV": ("psnr_between_views", "5.2f"),
+    "btwT": ("psnr_between_times", "5.2f"),
+    "frozen": ("psnr_frozen", "6.2f"),
+    "raster": ("fit_rasterizer_s", "6.1f"),
+    "other": ("fit_other_s", "6.1f"),
+    "all s": ("seconds", "6.1f"),
+    "MiB": ("peak_memory_mb", "5.0f"),
+}
 """Heads of the table, with the figure and its format; v is through views, t through times, mov what moves alone."""
 _RUN = "{:<12} {:>4} {:<17} {:>7}"
-HEAD = " ".join([_RUN.format("world", "off", "ablation", "splats"), *(
-    head.rjust(len(format(0.0, form))) for head, (_, form) in COLUMNS.items())])
+HEAD = " ".join(
+    [
+        _RUN.format("world", "off", "ablation", "splats"),
+        *(head.rjust(len(format(0.0, form))) for head, (_, form) in COLUMNS.items()),
+    ]
+)
 
 
 def line(row: dict[str, Any]) -> str:
@@ -352,13 +427,20 @@ def line(row: dict[str, Any]) -> str:
 def cost(row: dict[str, Any]) -> str:
     """Seconds by stage, and how much of each was the rasterizer."""
     drawn = row["rasterizer_s"]
-    stages = [f"{name:<12} {seconds:6.1f} s, rasterizer {drawn.get(name, 0.0):6.1f} s"
-              for name, seconds in row["stages"].items()]
+    stages = [
+        f"{name:<12} {seconds:6.1f} s, rasterizer {drawn.get(name, 0.0):6.1f} s"
+        for name, seconds in row["stages"].items()
+    ]
     fit = row["fit_rasterizer_s"] + row["fit_other_s"]
-    return "\n".join([*stages, f"deformation is {row['fit_start_s']:.1f} s for the start from tracks and {fit:.1f} s "
-                      f"for the fit by rendering, rasterizer {drawn.get(FIT, 0.0):.1f} s",
-                      f"outside the rasterizer: {100 * row['fit_other_s'] / max(fit, 1e-9):.0f} % of the fit; "
-                      f"peak {row['peak_memory_mb'] or 0:.0f} MiB; {row['splats']} splats"])
+    return "\n".join(
+        [
+            *stages,
+            f"deformation is {row['fit_start_s']:.1f} s for the start from tracks and {fit:.1f} s "
+            f"for the fit by rendering, rasterizer {drawn.get(FIT, 0.0):.1f} s",
+            f"outside the rasterizer: {100 * row['fit_other_s'] / max(fit, 1e-9):.0f} % of the fit; "
+            f"peak {row['peak_memory_mb'] or 0:.0f} MiB; {row['splats']} splats",
+        ]
+    )
 
 
 def _parser() -> argparse.ArgumentParser:

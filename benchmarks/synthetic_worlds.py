@@ -68,8 +68,15 @@ class World:
         return self._draw(camera.to_camera(self.at(time))[0], camera)[0].clamp(0, 1)
 
     def _draw(self, points: Tensor, camera: Cameras) -> tuple[Tensor, Tensor]:
-        drawn = rasterize(points, self.scales, torch.full_like(self.scales, 0.97), self.colors, camera.intrinsics[0],
-                          camera.size, torch.tensor(SKY))
+        drawn = rasterize(
+            points,
+            self.scales,
+            torch.full_like(self.scales, 0.97),
+            self.colors,
+            camera.intrinsics[0],
+            camera.size,
+            torch.tensor(SKY),
+        )
         return drawn.image, drawn.depth
 
 
@@ -106,21 +113,26 @@ def make_world(kind: str, views: int, size: tuple[int, int], views_off: float = 
 
 def _stage(step: float) -> list[SurfacePoints]:
     """Floor and back wall."""
-    return [ground_strip(FLOOR, EYE[2] + 1.3, 2.4, EYE[2], (1.2 * step, 0.85)),
-            wall(2.4, 5.0, -2.6, FLOOR, 1.1 * step * 5.6)]
+    return [
+        ground_strip(FLOOR, EYE[2] + 1.3, 2.4, EYE[2], (1.2 * step, 0.85)),
+        wall(2.4, 5.0, -2.6, FLOOR, 1.1 * step * 5.6),
+    ]
 
 
 def _rigid(gap: float) -> tuple[list[SurfacePoints], list[Motion]]:
     """A crate that slides and turns, a ball that comes nearer, and one that stands."""
+
     def crate(p: Tensor, t: float) -> Tensor:
         return _turned(p, (-0.45, 0.3, 0.0), (0.0, 0.5 * t, 0.0)) + torch.tensor([0.35 * t, 0.0, 0.1 * t])
 
     def ball(p: Tensor, t: float) -> Tensor:
         return _turned(p, (0.6, 0.45, 0.5), (-0.8 * t, 0.0, 0.0)) + torch.tensor([-0.05 * t, 0.0, -0.5 * t])
 
-    things = [box(torch.tensor([-0.45, 0.45, 0.0]), torch.tensor([0.25, 0.35, 0.25]), gap),
-              ellipsoid(torch.tensor([0.6, 0.45, 0.5]), torch.full((3,), 0.33), gap),
-              ellipsoid(torch.tensor([0.25, 0.6, 1.2]), torch.tensor([0.2, 0.6, 0.2]), 1.3 * gap)]
+    things = [
+        box(torch.tensor([-0.45, 0.45, 0.0]), torch.tensor([0.25, 0.35, 0.25]), gap),
+        ellipsoid(torch.tensor([0.6, 0.45, 0.5]), torch.full((3,), 0.33), gap),
+        ellipsoid(torch.tensor([0.25, 0.6, 1.2]), torch.tensor([0.2, 0.6, 0.2]), 1.3 * gap),
+    ]
     return things, [crate, ball, lambda p, t: p]
 
 
@@ -137,8 +149,9 @@ def _articulated(gap: float) -> tuple[list[SurfacePoints], list[Motion]]:
         def raised(p: Tensor, t: float, joint: tuple[float, ...] = shoulder, side: float = side) -> Tensor:
             return _turned(p, joint, (0.0, 0.0, -side * 0.7 * math.sin(math.pi / 2 * t)))
 
-        def bent(p: Tensor, t: float, joint: tuple[float, ...] = elbow, side: float = side,
-                 above: Motion = raised) -> Tensor:
+        def bent(
+            p: Tensor, t: float, joint: tuple[float, ...] = elbow, side: float = side, above: Motion = raised
+        ) -> Tensor:
             return above(_turned(p, joint, (0.0, 0.3 * side * t, -side * 0.8 * t)), t)
 
         parts += [upper, lower]
@@ -148,6 +161,7 @@ def _articulated(gap: float) -> tuple[list[SurfacePoints], list[Motion]]:
 
 def _soft(gap: float) -> tuple[list[SurfacePoints], list[Motion]]:
     """A column that bends, and a blob that breathes and sways: no part of them moves rigidly."""
+
     def column(p: Tensor, t: float) -> Tensor:
         up = (FLOOR - p[:, 1]).clamp_min(0)
         return p + torch.stack([0.35 * t * up**2, 0.08 * t * up**2, -0.15 * t * up**2], 1)
@@ -158,13 +172,18 @@ def _soft(gap: float) -> tuple[list[SurfacePoints], list[Motion]]:
         wave = 0.1 * t * torch.sin(6 * out[:, 1] + 3 * t)
         return torch.tensor([0.5, 0.4, 0.1]) + out * swell + torch.stack([wave, 0 * wave, 0 * wave], 1)
 
-    things = [ellipsoid(torch.tensor([-0.45, 0.25, 0.1]), torch.tensor([0.2, 0.55, 0.2]), gap),
-              ellipsoid(torch.tensor([0.5, 0.4, 0.1]), torch.tensor([0.3, 0.38, 0.3]), gap)]
+    things = [
+        ellipsoid(torch.tensor([-0.45, 0.25, 0.1]), torch.tensor([0.2, 0.55, 0.2]), gap),
+        ellipsoid(torch.tensor([0.5, 0.4, 0.1]), torch.tensor([0.3, 0.38, 0.3]), gap),
+    ]
     return things, [column, blob]
 
 
 WORLDS: dict[str, Callable[[float], tuple[list[SurfacePoints], list[Motion]]]] = {
-    "rigid": _rigid, "articulated": _articulated, "soft": _soft}
+    "rigid": _rigid,
+    "articulated": _articulated,
+    "soft": _soft,
+}
 """What moves in each world."""
 
 

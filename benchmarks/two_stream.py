@@ -38,10 +38,10 @@ from fourreal_core.model.dit import GridInputs  # noqa: E402
 from fourreal_core.model.model4d import Model4D  # noqa: E402
 from fourreal_core.model.spec import DiTSpec, Model4DSpec  # noqa: E402
 from fourreal_core.sampling.chunks import ChunkOptions, plan_chunks  # noqa: E402
-from fourreal_core.sampling.complete import complete_grid  # noqa: E402
+from fourreal_core.sampling.complete import sample_grid  # noqa: E402
 from fourreal_core.sampling.extend import StartClips, extend, model_completer  # noqa: E402
 from fourreal_core.sampling.known_cells import KnownCells  # noqa: E402
-from fourreal_core.sampling.rectified_flow import FlowOptions  # noqa: E402
+from fourreal_core.sampling.rectified_flow import SamplingOptions  # noqa: E402
 from fourreal_core.sampling.stores import FolderStore  # noqa: E402
 from fourreal_core.sampling.windows import WindowOptions  # noqa: E402
 
@@ -113,11 +113,17 @@ def calls(base: Model4D, autocast: bool) -> dict[str, Callable[[], object]]:
         def run() -> object:
             with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16) if autocast else nullcontext():
                 return model(inputs)
+
         return run
 
-    return {"base_rows": call(base, rows), "base_columns": call(base, columns), "synced": call(synced, whole),
-            "hard": call(base.with_variant("hard"), whole), "unsynced": call(base.with_variant("identity"), whole),
-            "fused": call(fused, whole)}
+    return {
+        "base_rows": call(base, rows),
+        "base_columns": call(base, columns),
+        "synced": call(synced, whole),
+        "hard": call(base.with_variant("hard"), whole),
+        "unsynced": call(base.with_variant("identity"), whole),
+        "fused": call(fused, whole),
+    }
 
 
 def ratios(base: Model4D, rounds: int, autocast: bool) -> dict[str, float]:
@@ -134,9 +140,13 @@ def ratios(base: Model4D, rounds: int, autocast: bool) -> dict[str, float]:
 
     base_peak, peak = peak_bytes(runs["base_rows"]), peak_bytes(runs["synced"])
     print(f"peak memory beside the weights: base {base_peak / 2**20:.0f} MiB, synced {peak / 2**20:.0f} MiB")
-    return {"time_ratio": over("synced", "base_rows", "base_columns"), "memory_ratio": peak / base_peak,
-            "fused_time_ratio": over("fused", "synced"), "sync_over_no_sync": over("synced", "unsynced"),
-            "hard_time_ratio": over("hard", "base_rows", "base_columns")}
+    return {
+        "time_ratio": over("synced", "base_rows", "base_columns"),
+        "memory_ratio": peak / base_peak,
+        "fused_time_ratio": over("fused", "synced"),
+        "sync_over_no_sync": over("synced", "unsynced"),
+        "hard_time_ratio": over("hard", "base_rows", "base_columns"),
+    }
 
 
 def window_linearity() -> float:
@@ -149,7 +159,7 @@ def window_linearity() -> float:
 
         def run(known: KnownCells = known) -> object:
             rng = torch.Generator().manual_seed(0)
-            return complete_grid(model, known, FlowOptions(steps=1), rng, windows=WindowOptions(4, 4, 1))
+            return sample_grid(model, known, SamplingOptions(steps=1), rng, windows=WindowOptions(4, 4, 1))
 
         run()
         spent[times] = min(seconds(run) for _ in range(5))
@@ -161,6 +171,7 @@ def extension_growth() -> float:
     """Peak memory of an extension to 120 frames over one to 16."""
     model, peaks = Model4D(Model4DSpec(DiTSpec(width=32, layers=2, heads=2, conv_width=8), "soft")).eval(), {}
     for times in (16, 120):
+
         class Clips(StartClips):
             """Frames made when they are asked for, as a file is read."""
 
@@ -176,7 +187,7 @@ def extension_growth() -> float:
 
         plan = plan_chunks(VIEWS, times, ChunkOptions())
         with tempfile.TemporaryDirectory() as folder:
-            store, complete = FolderStore(folder, plan), model_completer(model, FlowOptions(steps=1))
+            store, complete = FolderStore(folder, plan), model_completer(model, SamplingOptions(steps=1))
             given = Clips(torch.empty(0), torch.empty(0))
             peaks[times] = peak_bytes(lambda p=plan, g=given, c=complete, s=store: extend(p, g, c, s))
         print(f"extension to 8 x {times} in {len(plan.chunks)} chunks: peak {peaks[times] / 2**20:.1f} MiB")
@@ -199,19 +210,29 @@ def plan_paper() -> dict[str, float]:
     inner = stream * (1 + 4 + ffn / width)  # normed, query, key, value, output; the MLP's hidden layer
     two, fused = flop["two streams"], flop["fused"]
     print(f"\nplanned: {VIEWS} x {TIMES} cells of 288 x 512, Wan 2.1 1.3B shapes, bf16, {tokens} tokens of {width}")
-    print(f"  a call: two streams {two / 1e12:.0f} TFLOP and trained sync {sync / 1e12:.1f} more, fused "
-          f"{fused / 1e12:.0f} TFLOP ({fused / two:.2f} x)")
-    print(f"  weights {weights / 2**30:.1f} GiB, a stream {stream / 2**20:.0f} MiB, inside a block "
-          f"{inner / 2**30:.1f} GiB")
+    print(
+        f"  a call: two streams {two / 1e12:.0f} TFLOP and trained sync {sync / 1e12:.1f} more, fused "
+        f"{fused / 1e12:.0f} TFLOP ({fused / two:.2f} x)"
+    )
+    print(
+        f"  weights {weights / 2**30:.1f} GiB, a stream {stream / 2**20:.0f} MiB, inside a block "
+        f"{inner / 2**30:.1f} GiB"
+    )
     need = weights + 2 * stream + inner
     part = weights + 2 * stream + inner / VIEWS
     total = 25 * 2 * (two + sync)
     for name, room, peak in (("80 GB GPU of 312 TFLOP/s", 80e9, 312e12), ("12 GB GPU of 51 TFLOP/s", 12e9, 51e12)):
         fits = "the whole grid at once" if need < 0.8 * room else f"a video at a time, {part / 2**30:.1f} GiB"
-        print(f"  {name}: {need / 2**30:.1f} of {room / 2**30:.0f} GiB, {fits}; 25 steps with guidance "
-              f"{total / peak / 0.4 / 60:.1f} min at 40 % of that rate")
-    return {"planned_tflop": (two + sync) / 1e12, "planned_fused_tflop": fused / 1e12, "planned_gib": need / 2**30,
-            "planned_weights_gib": weights / 2**30}
+        print(
+            f"  {name}: {need / 2**30:.1f} of {room / 2**30:.0f} GiB, {fits}; 25 steps with guidance "
+            f"{total / peak / 0.4 / 60:.1f} min at 40 % of that rate"
+        )
+    return {
+        "planned_tflop": (two + sync) / 1e12,
+        "planned_fused_tflop": fused / 1e12,
+        "planned_gib": need / 2**30,
+        "planned_weights_gib": weights / 2**30,
+    }
 
 
 def main() -> None:

@@ -32,8 +32,11 @@ class Cameras:
     def __post_init__(self) -> None:
         f = self.world_to_cam.shape[0]
         if self.world_to_cam.shape != (f, 4, 4) or self.intrinsics.shape != (f, 3, 3):
-            raise InputError(f"cameras of shapes {tuple(self.world_to_cam.shape)} and {tuple(self.intrinsics.shape)}",
-                             "(F, 4, 4) and (F, 3, 3)", "give every frame one transform and one intrinsics matrix")
+            raise InputError(
+                f"cameras of shapes {tuple(self.world_to_cam.shape)} and {tuple(self.intrinsics.shape)}",
+                "(F, 4, 4) and (F, 3, 3)",
+                "give every frame one transform and one intrinsics matrix",
+            )
 
     def __len__(self) -> int:
         return self.world_to_cam.shape[0]
@@ -96,9 +99,18 @@ def quats_wxyz_from_rotations(rot: Tensor) -> Tensor:
     squares = torch.stack([1 + t, 1 + 2 * d[:, 0] - t, 1 + 2 * d[:, 1] - t, 1 + 2 * d[:, 2] - t], -1).clamp_min(0)
     a, b, c = m[:, 2, 1] - m[:, 1, 2], m[:, 0, 2] - m[:, 2, 0], m[:, 1, 0] - m[:, 0, 1]
     xy, xz, yz = m[:, 0, 1] + m[:, 1, 0], m[:, 0, 2] + m[:, 2, 0], m[:, 1, 2] + m[:, 2, 1]
-    rows = torch.stack([torch.stack(r, -1) for r in (
-        (squares[:, 0], a, b, c), (a, squares[:, 1], xy, xz), (b, xy, squares[:, 2], yz), (c, xz, yz, squares[:, 3]))],
-        1)
+    rows = torch.stack(
+        [
+            torch.stack(r, -1)
+            for r in (
+                (squares[:, 0], a, b, c),
+                (a, squares[:, 1], xy, xz),
+                (b, xy, squares[:, 2], yz),
+                (c, xz, yz, squares[:, 3]),
+            )
+        ],
+        1,
+    )
     q = rows[torch.arange(len(m), device=m.device), squares.argmax(-1)]
     q = q / q.norm(dim=-1, keepdim=True)
     return torch.where(q[:, :1] < 0, -q, q).to(rot.dtype)
@@ -107,10 +119,20 @@ def quats_wxyz_from_rotations(rot: Tensor) -> Tensor:
 def rotations_from_quats_wxyz(quats: Tensor) -> Tensor:
     """Rotation matrices ``(F, 3, 3)`` of unit quaternions ``(F, 4)``, w first."""
     w, x, y, z = quats.unbind(-1)
-    return torch.stack([
-        1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y),
-        2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x),
-        2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)], -1).reshape(-1, 3, 3)
+    return torch.stack(
+        [
+            1 - 2 * (y * y + z * z),
+            2 * (x * y - w * z),
+            2 * (x * z + w * y),
+            2 * (x * y + w * z),
+            1 - 2 * (x * x + z * z),
+            2 * (y * z - w * x),
+            2 * (x * z - w * y),
+            2 * (y * z + w * x),
+            1 - 2 * (x * x + y * y),
+        ],
+        -1,
+    ).reshape(-1, 3, 3)
 
 
 def interpolate(cameras: Cameras, positions: Tensor) -> Cameras:

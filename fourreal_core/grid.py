@@ -34,14 +34,23 @@ class FrameGrid:
     def __post_init__(self) -> None:
         f = self.frames
         if f.ndim != 5 or f.shape[-1] != 3 or f.dtype != torch.float32:
-            raise InputError(f"a frame grid of shape {tuple(f.shape)} and type {f.dtype}",
-                             "(V, T, H, W, 3) float32", "convert the frames first")
+            raise InputError(
+                f"a frame grid of shape {tuple(f.shape)} and type {f.dtype}",
+                "(V, T, H, W, 3) float32",
+                "convert the frames first",
+            )
         if self.known.shape != f.shape[:2] or self.known.dtype != torch.bool:
-            raise InputError(f"a known-cells mask of shape {tuple(self.known.shape)} and type {self.known.dtype}",
-                             f"{tuple(f.shape[:2])} bool, one entry a cell", "build it from the same grid")
+            raise InputError(
+                f"a known-cells mask of shape {tuple(self.known.shape)} and type {self.known.dtype}",
+                f"{tuple(f.shape[:2])} bool, one entry a cell",
+                "build it from the same grid",
+            )
         if self.valid.shape != f.shape[2:4] or self.valid.dtype != torch.bool:
-            raise InputError(f"a pixel mask of shape {tuple(self.valid.shape)} and type {self.valid.dtype}",
-                             f"{tuple(f.shape[2:4])} bool, one entry a pixel", "resize the mask to the frames")
+            raise InputError(
+                f"a pixel mask of shape {tuple(self.valid.shape)} and type {self.valid.dtype}",
+                f"{tuple(f.shape[2:4])} bool, one entry a pixel",
+                "resize the mask to the frames",
+            )
         for v, t in self.known.nonzero().tolist():
             check_frame(f[v, t], f"cell v{v}_t{t}")
 
@@ -62,12 +71,16 @@ class FrameGrid:
         """
         for name, clip in (("freeze-time", freeze_time), ("fixed-view", fixed_view)):
             if clip.ndim != 4 or clip.shape[-1] != 3 or clip.shape[0] < 1:
-                raise InputError(f"a {name} clip of shape {tuple(clip.shape)}", "(frames, height, width, 3)",
-                                 "load it as RGB frames")
+                raise InputError(
+                    f"a {name} clip of shape {tuple(clip.shape)}", "(frames, height, width, 3)", "load it as RGB frames"
+                )
             check_frame(clip, f"the {name} clip")
         if freeze_time.shape[1:] != fixed_view.shape[1:]:
-            raise InputError(f"a freeze-time clip of {_size(freeze_time)} and a fixed-view clip of {_size(fixed_view)}",
-                             "one size", "resize one of them")
+            raise InputError(
+                f"a freeze-time clip of {_size(freeze_time)} and a fixed-view clip of {_size(fixed_view)}",
+                "one size",
+                "resize one of them",
+            )
         v, t = freeze_time.shape[0], fixed_view.shape[0]
         frames = torch.zeros(v, t, *freeze_time.shape[1:], dtype=torch.float32)
         frames[:, 0] = freeze_time
@@ -79,9 +92,12 @@ class FrameGrid:
         grid = cls(frames, known, valid)
         match = first_frames_psnr(freeze_time[0], fixed_view[0], valid)
         if match < FIRST_FRAMES_MATCH_DB:
-            log.warning("the first frames of the two clips differ (PSNR %.1f dB, expected at least %.0f): both should "
-                        "show the same moment from the same place, or the motion will not fit the scene",
-                        match, FIRST_FRAMES_MATCH_DB)
+            log.warning(
+                "the first frames of the two clips differ (PSNR %.1f dB, expected at least %.0f): both should "
+                "show the same moment from the same place, or the motion will not fit the scene",
+                match,
+                FIRST_FRAMES_MATCH_DB,
+            )
         return grid
 
     @property
@@ -121,8 +137,11 @@ class FrameGrid:
         frames, known = self.frames.clone(), self.known.clone()
         for (v, t), frame in cells.items():
             if not (0 <= v < self.views and 0 <= t < self.times):
-                raise InputError(f"a known cell v{v}_t{t}", f"views 0 to {self.views - 1} and times 0 to "
-                                 f"{self.times - 1}", "rename the file or ask for a larger grid")
+                raise InputError(
+                    f"a known cell v{v}_t{t}",
+                    f"views 0 to {self.views - 1} and times 0 to {self.times - 1}",
+                    "rename the file or ask for a larger grid",
+                )
             if frame.shape != frames.shape[2:]:
                 raise InputError(f"cell v{v}_t{t} of {_size(frame[None])}", _size(self.frames[0]), "resize it")
             frames[v, t], known[v, t] = frame, True
@@ -131,8 +150,11 @@ class FrameGrid:
     def filled(self, frames: Tensor) -> FrameGrid:
         """Returns the grid with its unknown cells taken from ``frames (V, T, H, W, 3)``; known cells stay as given."""
         if frames.shape != self.frames.shape:
-            raise InputError(f"frames of shape {tuple(frames.shape)}", str(tuple(self.frames.shape)),
-                             "predict every cell of the grid")
+            raise InputError(
+                f"frames of shape {tuple(frames.shape)}",
+                str(tuple(self.frames.shape)),
+                "predict every cell of the grid",
+            )
         keep = self.known[:, :, None, None, None]
         return replace(self, frames=torch.where(keep, self.frames, frames.to(torch.float32).clamp(0, 1)))
 
@@ -141,11 +163,17 @@ def check_frame(frames: Tensor, name: str) -> None:
     """Raises InputError when ``frames`` holds NaN, infinities or values outside ``[0, 1]``."""
     low, high = float(frames.amin()), float(frames.amax())
     if not (low == low and high == high and abs(low) != float("inf") and abs(high) != float("inf")):
-        raise InputError(f"{name} has NaN or infinite pixels", "finite values in [0, 1]",
-                         "find the step before this one that divides by zero")
+        raise InputError(
+            f"{name} has NaN or infinite pixels",
+            "finite values in [0, 1]",
+            "find the step before this one that divides by zero",
+        )
     if low < -1e-3 or high > 1 + 1e-3:  # decoders and resizers overshoot by rounding, not by more
-        raise InputError(f"{name} has values from {low:.3g} to {high:.3g}", "[0, 1]",
-                         "divide 8-bit images by 255, or clamp what a model overshot")
+        raise InputError(
+            f"{name} has values from {low:.3g} to {high:.3g}",
+            "[0, 1]",
+            "divide 8-bit images by 255, or clamp what a model overshot",
+        )
 
 
 def first_frames_psnr(a: Tensor, b: Tensor, valid: Tensor) -> float:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import torch
 
 from .errors import InputError
-from .flow.flow_cache import CellFlows
+from .flow.flow_cache import FlowCache
 from .flow.flow_field import FlowEngine
 from .geometry.clip_checks import report_clips, report_motion
 from .geometry.geometry import Geometry
@@ -76,8 +76,9 @@ class PipelineResult:
     seconds: dict[str, float]
 
 
-def run_pipeline(grid: FrameGrid, options: PipelineOptions | None = None, stages: StageFactory = no_stages
-                 ) -> PipelineResult:
+def run_pipeline(
+    grid: FrameGrid, options: PipelineOptions | None = None, stages: StageFactory = no_stages
+) -> PipelineResult:
     """Completes a grid and builds its 4D scene, without any model weights (design of supplement 3).
 
     Args:
@@ -90,9 +91,12 @@ def run_pipeline(grid: FrameGrid, options: PipelineOptions | None = None, stages
     """
     options = options or PipelineOptions()
     if not bool(grid.known[0].all() & grid.known[:, 0].all()):
-        raise InputError(f"a grid with {int(grid.known[0].sum())} of {grid.times} cells known in row 0 and "
-                         f"{int(grid.known[:, 0].sum())} of {grid.views} in column 0", "all of them",
-                         "give a whole freeze-time clip and a whole fixed-view clip")
+        raise InputError(
+            f"a grid with {int(grid.known[0].sum())} of {grid.times} cells known in row 0 and "
+            f"{int(grid.known[:, 0].sum())} of {grid.views} in column 0",
+            "all of them",
+            "give a whole freeze-time clip and a whole fixed-view clip",
+        )
     tracks, fit = options.tracks, options.fit
     if options.seed is not None:
         tracks, fit = replace(tracks, seed=options.seed), replace(fit, seed=options.seed)
@@ -113,10 +117,11 @@ def run_pipeline(grid: FrameGrid, options: PipelineOptions | None = None, stages
     if device.type != "cpu":
         scene, time_tracks = scene_to(scene, device), tracks_to(time_tracks, device)
     with clock("floaters"):
-        scene = prune_floaters(scene, grid.freeze_time, grid.valid, options.floaters, options.raster,
-                               stages("floaters"))
+        scene = prune_floaters(
+            scene, grid.freeze_time, grid.valid, options.floaters, options.raster, stages("floaters")
+        )
     with clock("deformation"):
-        flows = CellFlows(grid.frames, grid.known, options.flow_engine)
+        flows = FlowCache(grid.frames, grid.known, options.flow_engine)
         scene = fit_deformation(scene, grid, time_tracks, fit, options.raster, stages("deformation"), flows)
     with clock("completion"):
         filled = complete_grid(scene, grid, options.proposal, options.raster, stages("completion"), flows)

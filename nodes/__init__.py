@@ -28,7 +28,26 @@ class FourRealExtension(ComfyExtension):
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         """The nodes in the order of the flow."""
-        return [FrameGridFromVideos, FrameGridToImages, GeometryFromParallax, GeometryFromDepth,
-                GeometryFromDepthNetwork, Tracks3D, CanonicalSplats, PruneFloaters,
-                FitDeformation, RenderScene, LoadModel, ApplyParallelSync, FreezeTimeConditioning, ParallelSyncSampler,
-                Decode4DLatent, ExtendGrid, SyncStrength, SceneToSplat, ExportScene, SaveScene, LoadScene]
+        return [
+            FrameGridFromVideos,
+            FrameGridToImages,
+            GeometryFromParallax,
+            GeometryFromDepth,
+            GeometryFromDepthNetwork,
+            Tracks3D,
+            CanonicalSplats,
+            PruneFloaters,
+            FitDeformation,
+            RenderScene,
+            LoadModel,
+            ApplyParallelSync,
+            FreezeTimeConditioning,
+            ParallelSyncSampler,
+            Decode4DLatent,
+            ExtendGrid,
+            SyncStrength,
+            SceneToSplat,
+            ExportScene,
+            SaveScene,
+            LoadScene,
+        ]

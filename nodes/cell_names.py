@@ -19,11 +19,13 @@ def parse_cells(text: str) -> list[tuple[int, int]]:
     for word in re.split(r"[\s,;]+", text.strip()):
         match = _CELL.fullmatch(word)
         if word and match is None:
-            raise InputError(f"the cell name {word!r}", "names such as v3_t5 (view 3, time 5)",
-                             "write v, the view, _t and the time")
+            raise InputError(
+                f"the cell name {word!r}", "names such as v3_t5 (view 3, time 5)", "write v, the view, _t and the time"
+            )
         if match is not None:
             cells.append((int(match[1]), int(match[2])))
     if len(set(cells)) != len(cells):
-        raise InputError(f"{len(cells)} cell names of which {len(set(cells))} differ", "every cell once",
-                         "remove the repeated names")
+        raise InputError(
+            f"{len(cells)} cell names of which {len(set(cells))} differ", "every cell once", "remove the repeated names"
+        )
     return cells

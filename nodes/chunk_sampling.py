@@ -15,11 +15,11 @@ from ..fourreal_core.progress import OnStep, no_progress
 from ..fourreal_core.sampling.chunks import Chunk
 from ..fourreal_core.sampling.known_cells import KnownCells
 from ..fourreal_core.sampling.windows import Window
-from .freeze_time_conditioning import told
+from .freeze_time_conditioning import conditioned_start
 from .grid_latents import GridLatents
 from .grid_sampling import SamplerSettings, sample
-from .host_models.wall import WallPictures
-from .lone_frames import decode_alone
+from .host_models.grid_preview import WallPictures
+from .per_frame_vae import decode_alone
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class ChunkSampler:
         window, mask = chunk.window, known.mask[0].cpu()
         given = None if self.given is None else window.cut(self.given[None])[0]
         cells = self.latents.cells(self._frames(known, mask, window), mask, given, known.latents[0])
-        made = told(self.latents.family, cells, mask, *self.prompts)
+        made = conditioned_start(self.latents.family, cells, mask, *self.prompts)
         seed = generator.initial_seed()
         noise = comfy.sample.prepare_noise(made.latent["samples"], seed)
         callback = WallPictures(self.model, self.progress(chunk))
@@ -68,4 +68,3 @@ class ChunkSampler:
                 latent = known.latents[0, view, time][None, :, None]
                 frames[view, time] = decode_alone(self.vae, latent, no_progress)[0, 0]
         return frames
-

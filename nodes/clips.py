@@ -32,8 +32,11 @@ def frames_of(clip: Any, name: str, at_most: int | None = None, longest_side: in
     images = clip.get_components().images if hasattr(clip, "get_components") else clip
     if not isinstance(images, Tensor) or images.ndim != 4 or images.shape[0] < 1 or images.shape[-1] not in (1, 3, 4):
         got = f"shape {tuple(images.shape)}" if isinstance(images, Tensor) else f"type {type(images).__name__}"
-        raise InputError(f"the {name} clip has {got}", "a batch of pictures (frames, height, width, channels)",
-                         "connect an IMAGE batch or a VIDEO")
+        raise InputError(
+            f"the {name} clip has {got}",
+            "a batch of pictures (frames, height, width, channels)",
+            "connect an IMAGE batch or a VIDEO",
+        )
     images = images[pick_evenly(images.shape[0], at_most)][..., :3].to("cpu", torch.float32)
     check_frame(images, f"the {name} clip")
     images = images.expand(*images.shape[:3], 3).clamp(0, 1)
@@ -46,20 +49,30 @@ def matching_clips(freeze_time: Tensor, fixed_view: Tensor) -> tuple[Tensor, Ten
     Raises:
         InputError: A clip of one frame, or aspect ratios too far apart to show one picture.
     """
-    for name, clip, why in (("freeze-time", freeze_time, "one view has no parallax"),
-                            ("fixed-view", fixed_view, "one moment has no motion")):
+    for name, clip, why in (
+        ("freeze-time", freeze_time, "one view has no parallax"),
+        ("fixed-view", fixed_view, "one moment has no motion"),
+    ):
         if clip.shape[0] < 2:
-            raise InputError(f"the {name} clip has 1 frame ({why})", "at least 2",
-                             "choose a longer clip in its 'Load Video'")
+            raise InputError(
+                f"the {name} clip has 1 frame ({why})", "at least 2", "choose a longer clip in its 'Load Video'"
+            )
     (h, w), (fh, fw) = freeze_time.shape[1:3], fixed_view.shape[1:3]
     if (h, w) == (fh, fw):
         return freeze_time, fixed_view
     if abs((fw / fh) / (w / h) - 1) > ASPECT_TOLERANCE:
-        raise InputError(f"a freeze-time clip of {w} x {h} and a fixed-view clip of {fw} x {fh} pixels",
-                         f"aspect ratios within {ASPECT_TOLERANCE:.0%} of each other",
-                         "crop one of them before 'Frame Grid from Videos'")
-    log.warning("the fixed-view clip is %d x %d pixels and the freeze-time clip %d x %d; the fixed-view clip is "
-                "resized", fw, fh, w, h)
+        raise InputError(
+            f"a freeze-time clip of {w} x {h} and a fixed-view clip of {fw} x {fh} pixels",
+            f"aspect ratios within {ASPECT_TOLERANCE:.0%} of each other",
+            "crop one of them before 'Frame Grid from Videos'",
+        )
+    log.warning(
+        "the fixed-view clip is %d x %d pixels and the freeze-time clip %d x %d; the fixed-view clip is resized",
+        fw,
+        fh,
+        w,
+        h,
+    )
     return freeze_time, resized(fixed_view, (h, w))
 
 
@@ -86,8 +99,11 @@ def valid_pixels(ignore: Tensor | None, size: tuple[int, int]) -> Tensor | None:
         hidden = F.interpolate(hidden, size=size, mode="bilinear", antialias=True, align_corners=False)
     valid = hidden[0, 0] < 0.5 if tuple(ignore.shape[-2:]) == tuple(size) else hidden[0, 0] < 1e-3
     if not bool(valid.any()):
-        raise InputError("a mask that ignores every pixel", "some pixels that are 0",
-                         "mark only what should be ignored, or invert the mask")
+        raise InputError(
+            "a mask that ignores every pixel",
+            "some pixels that are 0",
+            "mark only what should be ignored, or invert the mask",
+        )
     return valid
 
 

@@ -42,10 +42,14 @@ def splat_class() -> type:
     """
     try:
         from comfy_api.latest import Types
+
         return Types.SPLAT
     except (ImportError, AttributeError):
-        raise InputError("a ComfyUI without the SPLAT type", f"ComfyUI {SPLAT_SINCE} or newer",
-                         "update ComfyUI, or keep the scene with 'Save 4D scene'") from None
+        raise InputError(
+            "a ComfyUI without the SPLAT type",
+            f"ComfyUI {SPLAT_SINCE} or newer",
+            "update ComfyUI, or keep the scene with 'Save 4D scene'",
+        ) from None
 
 
 def block(reason: str) -> Any:

@@ -11,8 +11,8 @@ from torch import Tensor
 from ..fourreal_core.errors import InputError
 from ..fourreal_core.grid import FrameGrid
 from .compat import schema
-from .lone_frames import decode_alone
-from .placement import place, plain_tensors
+from .devices import place, plain_tensors
+from .per_frame_vae import decode_alone
 from .progress import HostProgress
 from .wires import GridWire
 
@@ -24,14 +24,18 @@ class Decode4DLatent(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         """See ComfyNode."""
         return schema(
-            node_id="FourRealDecode4DLatent", display_name="Decode 4D Latent",
+            node_id="FourRealDecode4DLatent",
+            display_name="Decode 4D Latent",
             search_aliases=["4real", "vae decode", "latent to grid", "4d video"],
             description="Decodes a sampled latent of views and times into a frame grid, each cell alone.",
             inputs=[
                 io.Latent.Input("latent", tooltip="A sampled latent, (views, channels, times, height, width)."),
                 io.Vae.Input("vae", tooltip="The model's VAE."),
-                GridWire.Input("grid", optional=True, tooltip="The grid that the latent was made from: its known cells "
-                               "stay exactly as given."),
+                GridWire.Input(
+                    "grid",
+                    optional=True,
+                    tooltip="The grid that the latent was made from: its known cells stay exactly as given.",
+                ),
             ],
             outputs=[GridWire.Output(display_name="grid")],
         )
@@ -53,13 +57,19 @@ def decoded(latent: dict[str, Any], vae: Any, grid: FrameGrid | None = None) -> 
     samples: Tensor = latent["samples"]
     check_latent(samples, None)
     if grid is not None and (samples.shape[0], samples.shape[2]) != (grid.views, grid.times):
-        raise InputError(f"a latent of {samples.shape[0]} views and {samples.shape[2]} times, and a grid of "
-                         f"{grid.views} and {grid.times}", "the latent that was made from this grid",
-                         "connect the grid that went into 'Freeze-Time Conditioning'")
+        raise InputError(
+            f"a latent of {samples.shape[0]} views and {samples.shape[2]} times, and a grid of "
+            f"{grid.views} and {grid.times}",
+            "the latent that was made from this grid",
+            "connect the grid that went into 'Freeze-Time Conditioning'",
+        )
     frames = decode_alone(vae, samples, HostProgress().part())
     if grid is not None and tuple(frames.shape[2:4]) != grid.size:
-        raise InputError(f"a latent of {frames.shape[3]} x {frames.shape[2]} pixels and a grid of {grid.size[1]} x "
-                         f"{grid.size[0]}", "one size", "leave the latent's size as 'Freeze-Time Conditioning' made it")
+        raise InputError(
+            f"a latent of {frames.shape[3]} x {frames.shape[2]} pixels and a grid of {grid.size[1]} x {grid.size[0]}",
+            "one size",
+            "leave the latent's size as 'Freeze-Time Conditioning' made it",
+        )
     with plain_tensors():
         frames = place(frames)
         if grid is not None:

@@ -10,7 +10,7 @@ from comfy_api.latest import io
 from ..fourreal_core.errors import InputError
 from ..fourreal_core.grid import FrameGrid
 from .compat import advanced, schema
-from .placement import compute_device, plain_tensors
+from .devices import compute_device, plain_tensors
 from .progress import HostProgress
 from .wires import GeometryWire, GridWire, to_packet
 
@@ -25,40 +25,72 @@ class GeometryFromDepth(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         """See ComfyNode."""
         return schema(
-            node_id="FourRealGeometryFromDepth", display_name="Geometry from Depth",
+            node_id="FourRealGeometryFromDepth",
+            display_name="Geometry from Depth",
             search_aliases=["4real", "depth map", "depth anything", "da3", "scale and shift", "geometry"],
             description="Turns depth pictures of the grid's first column into geometry with cameras: scale and shift "
-                        "of every picture are solved against the clip's parallax.",
+            "of every picture are solved against the clip's parallax.",
             inputs=[
                 GridWire.Input("grid", tooltip="The frame grid; its first column is looked at."),
-                io.Image.Input("depth", optional=True, tooltip="One depth picture for every frame of the first column "
-                               "('Frame Grid to Images', mode 'column', time 0)."),
-                DepthAnything3Wire.Input("da3_geometry", optional=True, tooltip="The same from the host's Depth "
-                                         "Anything 3; keeps more than the 256 levels of a picture."),
-                io.Combo.Input("kind", options=list(KINDS), default="auto", tooltip="What the pictures show: inverse "
-                               "depth (near is bright), depth (far is bright), metric depth (right but for one "
-                               "factor), or whichever fits."),
-                advanced(io.Float.Input("focal_length", default=0.0, min=0.0, max=100000.0, step=1.0, tooltip="Focal "
-                                        "length of the camera in pixels of the grid's frames; 0 estimates it.")),
+                io.Image.Input(
+                    "depth",
+                    optional=True,
+                    tooltip="One depth picture for every frame of the first column "
+                    "('Frame Grid to Images', mode 'column', time 0).",
+                ),
+                DepthAnything3Wire.Input(
+                    "da3_geometry",
+                    optional=True,
+                    tooltip="The same from the host's Depth Anything 3; keeps more than the 256 levels of a picture.",
+                ),
+                io.Combo.Input(
+                    "kind",
+                    options=list(KINDS),
+                    default="auto",
+                    tooltip="What the pictures show: inverse "
+                    "depth (near is bright), depth (far is bright), metric depth (right but for one "
+                    "factor), or whichever fits.",
+                ),
+                advanced(
+                    io.Float.Input(
+                        "focal_length",
+                        default=0.0,
+                        min=0.0,
+                        max=100000.0,
+                        step=1.0,
+                        tooltip="Focal length of the camera in pixels of the grid's frames; 0 estimates it.",
+                    )
+                ),
             ],
             outputs=[GeometryWire.Output(display_name="moge_geometry")],
         )
 
     @classmethod
-    def execute(cls, grid: FrameGrid, kind: str, focal_length: float, depth: torch.Tensor | None = None,
-                da3_geometry: dict[str, Any] | None = None) -> io.NodeOutput:
+    def execute(
+        cls,
+        grid: FrameGrid,
+        kind: str,
+        focal_length: float,
+        depth: torch.Tensor | None = None,
+        da3_geometry: dict[str, Any] | None = None,
+    ) -> io.NodeOutput:
         """See ComfyNode."""
         from ..fourreal_core.geometry.depth_maps import DepthPictures
         from ..fourreal_core.geometry.structure_from_motion import ParallaxOptions
 
         if (depth is None) == (da3_geometry is None):
-            raise InputError("no depth" if depth is None else "depth twice", "depth or da3_geometry",
-                             "connect one of the two")
+            raise InputError(
+                "no depth" if depth is None else "depth twice", "depth or da3_geometry", "connect one of the two"
+            )
         with plain_tensors():
             pictures = da3_geometry["depth"] if depth is None else depth[..., :3].mean(-1)
             source = DepthPictures(pictures.detach().to("cpu", torch.float32).clone(), kind)
-            geometry = source(grid.freeze_time, grid.valid, ParallaxOptions(focal_px=focal_length or None),
-                              on_step=HostProgress().part())
+            geometry = source(
+                grid.freeze_time,
+                grid.valid,
+                ParallaxOptions(focal_px=focal_length or None),
+                on_step=HostProgress().part(),
+            )
             return io.NodeOutput(to_packet(geometry, grid.freeze_time.clone()))
 
 
@@ -69,16 +101,29 @@ class GeometryFromDepthNetwork(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         """See ComfyNode."""
         return schema(
-            node_id="FourRealGeometryFromDepthNetwork", display_name="Geometry from Depth Network",
+            node_id="FourRealGeometryFromDepthNetwork",
+            display_name="Geometry from Depth Network",
             search_aliases=["4real", "hugging face", "depth anything", "monocular depth", "geometry"],
             description="Runs a depth network of the Hugging Face hub on the grid's first column and solves scale and "
-                        "shift against the clip's parallax. The network must be on this disk already.",
+            "shift against the clip's parallax. The network must be on this disk already.",
             inputs=[
                 GridWire.Input("grid", tooltip="The frame grid; its first column is looked at."),
-                io.String.Input("network", default="depth-anything/Depth-Anything-V2-Small-hf", tooltip="Name on the "
-                                "hub of a depth network that was downloaded before, for example with `hf download`."),
-                advanced(io.Float.Input("focal_length", default=0.0, min=0.0, max=100000.0, step=1.0, tooltip="Focal "
-                                        "length of the camera in pixels of the grid's frames; 0 estimates it.")),
+                io.String.Input(
+                    "network",
+                    default="depth-anything/Depth-Anything-V2-Small-hf",
+                    tooltip="Name on the "
+                    "hub of a depth network that was downloaded before, for example with `hf download`.",
+                ),
+                advanced(
+                    io.Float.Input(
+                        "focal_length",
+                        default=0.0,
+                        min=0.0,
+                        max=100000.0,
+                        step=1.0,
+                        tooltip="Focal length of the camera in pixels of the grid's frames; 0 estimates it.",
+                    )
+                ),
             ],
             outputs=[GeometryWire.Output(display_name="moge_geometry")],
         )
@@ -91,6 +136,10 @@ class GeometryFromDepthNetwork(io.ComfyNode):
 
         with plain_tensors():
             source = HuggingFaceDepth(network.strip(), device=str(compute_device(grid)))
-            geometry = source(grid.freeze_time, grid.valid, ParallaxOptions(focal_px=focal_length or None),
-                              on_step=HostProgress().part())
+            geometry = source(
+                grid.freeze_time,
+                grid.valid,
+                ParallaxOptions(focal_px=focal_length or None),
+                on_step=HostProgress().part(),
+            )
             return io.NodeOutput(to_packet(geometry, grid.freeze_time.clone()))

@@ -14,11 +14,11 @@ from torch import Tensor
 from ..fourreal_core.grid import FrameGrid
 from ..fourreal_core.progress import no_progress
 from .compat import advanced, schema
+from .devices import plain_tensors
 from .freeze_time_conditioning import check_prompts, prompt_inputs, proposal_frames, proposal_input
 from .grid_sampling import SamplerSettings, check_start, sampler_inputs
-from .lone_frames import decode_alone
 from .parallel_sync import SyncSettings, synchronized
-from .placement import plain_tensors
+from .per_frame_vae import decode_alone
 from .progress import HostProgress
 from .wires import GridWire
 
@@ -40,36 +40,68 @@ class ExtendGrid(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         """See ComfyNode."""
         return schema(
-            node_id="FourRealExtendGrid", display_name="Extend 4D Grid",
+            node_id="FourRealExtendGrid",
+            display_name="Extend 4D Grid",
             search_aliases=["4real", "long video", "autoregressive", "outpaint time", "4d video", "more views"],
             description="Completes a grid with more views or times than the model sees at once, such as 8 views of 120 "
-                        "times: chunk after chunk, each beside the last finished cells and some far ones. Finished "
-                        "chunks wait in output/4real_unfinished; queue the same again after a cancel or a crash, and "
-                        "it goes on from them.",
+            "times: chunk after chunk, each beside the last finished cells and some far ones. Finished "
+            "chunks wait in output/4real_unfinished; queue the same again after a cancel or a crash, and "
+            "it goes on from them.",
             inputs=[
-                io.Model.Input("model", tooltip="A 4Real model, or a native one behind 'Apply Parallel Sync'; one "
-                               "without it gets its defaults."),
+                io.Model.Input(
+                    "model",
+                    tooltip="A 4Real model, or a native one behind 'Apply Parallel Sync'; one "
+                    "without it gets its defaults.",
+                ),
                 io.Vae.Input("vae", tooltip="The model's VAE."),
                 GridWire.Input("grid", tooltip="The grid with its known cells, of the full size."),
                 *prompt_inputs(),
                 *sampler_inputs(),
                 io.Int.Input("window_views", default=8, min=2, max=256, tooltip="Views that the model sees at once."),
                 io.Int.Input("window_times", default=8, min=2, max=256, tooltip="Times that the model sees at once."),
-                io.Int.Input("keep", default=4, min=1, max=4, tooltip="Finished columns, or rows, that a chunk sees "
-                             "before its new ones."),
-                advanced(io.Combo.Input("far", options=list(FAR), default=FAR[0], optional=True, tooltip="What a chunk "
-                                        "sees beside those, against forgetting: the first column, the one that looks "
-                                        "most like what comes, or none.")),
+                io.Int.Input(
+                    "keep",
+                    default=4,
+                    min=1,
+                    max=4,
+                    tooltip="Finished columns, or rows, that a chunk sees before its new ones.",
+                ),
+                advanced(
+                    io.Combo.Input(
+                        "far",
+                        options=list(FAR),
+                        default=FAR[0],
+                        optional=True,
+                        tooltip="What a chunk "
+                        "sees beside those, against forgetting: the first column, the one that looks "
+                        "most like what comes, or none.",
+                    )
+                ),
                 proposal_input(),
             ],
             outputs=[GridWire.Output(display_name="grid")],
         )
 
     @classmethod
-    def execute(cls, model: Any, vae: Any, grid: FrameGrid, positive: Any = None, negative: Any = None, seed: int = 0,
-                steps: int = 30, cfg: float = 5.0, sampler_name: str = "euler", scheduler: str = "simple",
-                denoise: float = 1.0, window_views: int = 8, window_times: int = 8, keep: int = 4, far: str = FAR[0],
-                proposal: Any = None) -> io.NodeOutput:
+    def execute(
+        cls,
+        model: Any,
+        vae: Any,
+        grid: FrameGrid,
+        positive: Any = None,
+        negative: Any = None,
+        seed: int = 0,
+        steps: int = 30,
+        cfg: float = 5.0,
+        sampler_name: str = "euler",
+        scheduler: str = "simple",
+        denoise: float = 1.0,
+        window_views: int = 8,
+        window_times: int = 8,
+        keep: int = 4,
+        far: str = FAR[0],
+        proposal: Any = None,
+    ) -> io.NodeOutput:
         """See ComfyNode."""
         from ..fourreal_core.sampling.chunks import ChunkOptions
 
@@ -79,8 +111,15 @@ class ExtendGrid(io.ComfyNode):
         return io.NodeOutput(extended(model, vae, grid, (positive, negative), settings, options, given))
 
 
-def extended(model: Any, vae: Any, grid: FrameGrid, prompts: tuple[Any, Any], settings: SamplerSettings,
-             options: ChunkOptions, given: Tensor | None = None) -> FrameGrid:
+def extended(
+    model: Any,
+    vae: Any,
+    grid: FrameGrid,
+    prompts: tuple[Any, Any],
+    settings: SamplerSettings,
+    options: ChunkOptions,
+    given: Tensor | None = None,
+) -> FrameGrid:
     """The grid with every cell made.
 
     Args:
@@ -113,8 +152,7 @@ def extended(model: Any, vae: Any, grid: FrameGrid, prompts: tuple[Any, Any], se
     plan = _plan(grid, options, start)
     progress = HostProgress(len(plan.chunks))
     parts = {chunk: progress.part(number) for number, chunk in enumerate(plan.chunks)}
-    folder = Path(folder_paths.get_output_directory(), UNFINISHED,
-                  _key(model, plan, start, prompts, settings, given))
+    folder = Path(folder_paths.get_output_directory(), UNFINISHED, _key(model, plan, start, prompts, settings, given))
     store = FolderStore(folder, plan)
     draw = ChunkSampler(model, vae, latents, grid, prompts, settings, given, parts.__getitem__)
 
@@ -136,21 +174,31 @@ def _encoded(latents: GridLatents, grid: FrameGrid) -> Cells:
 def _plan(grid: FrameGrid, options: ChunkOptions, start: Cells) -> ChunkPlan:
     from ..fourreal_core.sampling.chunks import frame_likeness, plan_chunks
 
-    column, row = ([start.get(cell) for cell in cells]
-                   for cells in (((v, 0) for v in range(grid.views)), ((0, t) for t in range(grid.times))))
-    view_likeness, time_likeness = (frame_likeness(torch.stack(line)) if all(x is not None for x in line) else None
-                                    for line in (column, row))
+    column, row = (
+        [start.get(cell) for cell in cells]
+        for cells in (((v, 0) for v in range(grid.views)), ((0, t) for t in range(grid.times)))
+    )
+    view_likeness, time_likeness = (
+        frame_likeness(torch.stack(line)) if all(x is not None for x in line) else None for line in (column, row)
+    )
     return plan_chunks(grid.views, grid.times, options, view_likeness, time_likeness)
 
 
-def _key(model: Any, plan: ChunkPlan, start: Cells, prompts: tuple[Any, Any], settings: SamplerSettings,
-         given: Tensor | None) -> str:
+def _key(
+    model: Any, plan: ChunkPlan, start: Cells, prompts: tuple[Any, Any], settings: SamplerSettings, given: Tensor | None
+) -> str:
     """A name for all that the chunks depend on."""
     from ..fourreal_core.sampling.run_key import run_key
     from .host_models.identity import identity
 
-    return run_key(model=identity(model), plan=plan.digest(), start={f"{v} {t}": x for (v, t), x in start.items()},
-                   prompts=prompts, settings=asdict(settings), given=given)
+    return run_key(
+        model=identity(model),
+        plan=plan.digest(),
+        start={f"{v} {t}": x for (v, t), x in start.items()},
+        prompts=prompts,
+        settings=asdict(settings),
+        given=given,
+    )
 
 
 def _decoded(vae: Any, grid: FrameGrid, store: FolderStore) -> Tensor:

@@ -17,7 +17,7 @@ from .progress import HostProgress
 from .wires import GridWire
 
 if TYPE_CHECKING:
-    from .host_models.host_model import HostModel, KnownCells
+    from .host_models.host_model import HostModel, KnownCellLatents
 
 
 @dataclass(frozen=True)
@@ -42,25 +42,33 @@ class FreezeTimeConditioning(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         """See ComfyNode."""
         return schema(
-            node_id="FourRealFreezeTimeConditioning", display_name="Freeze-Time Conditioning",
+            node_id="FourRealFreezeTimeConditioning",
+            display_name="Freeze-Time Conditioning",
             search_aliases=["4real", "4d video", "bullet time", "grid to latent", "image to video", "vace"],
             description="Turns a frame grid into the latent and the conditioning of a native video model: known cells "
-                        "are encoded one by one and held, and models that take an image or a mask are given them.",
+            "are encoded one by one and held, and models that take an image or a mask are given them.",
             inputs=[
-                io.Model.Input("model", tooltip="The model that will sample, before or after 'Apply Parallel Sync'; "
-                               "it decides in which form it is told."),
+                io.Model.Input(
+                    "model",
+                    tooltip="The model that will sample, before or after 'Apply Parallel Sync'; "
+                    "it decides in which form it is told.",
+                ),
                 io.Vae.Input("vae", tooltip="The model's VAE."),
                 GridWire.Input("grid", tooltip="The grid with its known cells."),
                 *prompt_inputs(),
                 proposal_input(),
             ],
-            outputs=[io.Conditioning.Output(display_name="positive"), io.Conditioning.Output(display_name="negative"),
-                     io.Latent.Output(display_name="latent")],
+            outputs=[
+                io.Conditioning.Output(display_name="positive"),
+                io.Conditioning.Output(display_name="negative"),
+                io.Latent.Output(display_name="latent"),
+            ],
         )
 
     @classmethod
-    def execute(cls, model: Any, vae: Any, grid: FrameGrid, positive: Any = None, negative: Any = None,
-                proposal: Any = None) -> io.NodeOutput:
+    def execute(
+        cls, model: Any, vae: Any, grid: FrameGrid, positive: Any = None, negative: Any = None, proposal: Any = None
+    ) -> io.NodeOutput:
         """See ComfyNode."""
         made = prepare(model, vae, grid, positive, negative, proposal)
         return io.NodeOutput(made.positive, made.negative, made.latent)
@@ -68,17 +76,28 @@ class FreezeTimeConditioning(io.ComfyNode):
 
 def prompt_inputs() -> list[io.Input]:
     """The inputs for prompts, for the nodes that have them."""
-    return [io.Conditioning.Input("positive", optional=True, tooltip="One prompt for the whole grid; a model without "
-                                  "text needs none."),
-            io.Conditioning.Input("negative", optional=True, tooltip="One negative prompt for the whole grid; a model "
-                                  "without text needs none.")]
+    return [
+        io.Conditioning.Input(
+            "positive", optional=True, tooltip="One prompt for the whole grid; a model without text needs none."
+        ),
+        io.Conditioning.Input(
+            "negative",
+            optional=True,
+            tooltip="One negative prompt for the whole grid; a model without text needs none.",
+        ),
+    ]
 
 
 def proposal_input() -> io.Input:
     """The input for a first guess, for the nodes that have it."""
-    return io.MultiType.Input("proposal", types=[GridWire, io.Image], optional=True, tooltip="A first guess of every "
-                              "cell, such as the grid of 'Render 4D Scene', or a batch in the order of 'all cells'; "
-                              "sample with denoise below 1 to keep of it. Refiners are shown it, too.")
+    return io.MultiType.Input(
+        "proposal",
+        types=[GridWire, io.Image],
+        optional=True,
+        tooltip="A first guess of every "
+        "cell, such as the grid of 'Render 4D Scene', or a batch in the order of 'all cells'; "
+        "sample with denoise below 1 to keep of it. Refiners are shown it, too.",
+    )
 
 
 def prepare(model: Any, vae: Any, grid: FrameGrid, positive: Any, negative: Any, proposal: Any = None) -> Prepared:
@@ -94,11 +113,18 @@ def prepare(model: Any, vae: Any, grid: FrameGrid, positive: Any, negative: Any,
     check_prompts(latents.family, positive, negative)
     latents.check(grid)
     given = None if proposal is None else proposal_frames(proposal, grid)
-    return told(latents.family, latents.cells(grid.frames, grid.known, given, on_step=HostProgress().part()),
-                grid.known, positive, negative)
+    return conditioned_start(
+        latents.family,
+        latents.cells(grid.frames, grid.known, given, on_step=HostProgress().part()),
+        grid.known,
+        positive,
+        negative,
+    )
 
 
-def told(family: HostModel, cells: KnownCells, known: Tensor, positive: Any, negative: Any) -> Prepared:
+def conditioned_start(
+    family: HostModel, cells: KnownCellLatents, known: Tensor, positive: Any, negative: Any
+) -> Prepared:
     """Latent and conditioning of cells.
 
     Args:
@@ -112,9 +138,10 @@ def told(family: HostModel, cells: KnownCells, known: Tensor, positive: Any, neg
 
     from .host_models.patch import KNOWN_CELLS
 
-    values = family.told(cells, cells.latents.shape[1]) | {KNOWN_CELLS: known.clone()}
-    made = [conditioning_set_values(_no_prompt() if prompt is None else prompt, values)
-            for prompt in (positive, negative)]
+    values = family.known_cell_conditioning(cells, cells.latents.shape[1]) | {KNOWN_CELLS: known.clone()}
+    made = [
+        conditioning_set_values(_no_prompt() if prompt is None else prompt, values) for prompt in (positive, negative)
+    ]
     return Prepared(*made, {"samples": cells.latents, "noise_mask": cells.mask})
 
 
@@ -142,7 +169,9 @@ def proposal_frames(proposal: Any, grid: FrameGrid) -> Tensor:
         frames = frames_of(proposal, "proposal")
         got = (frames.shape[0] / grid.times, grid.times)
     if got != (grid.views, grid.times):
-        raise InputError(f"a proposal of {frames.shape[0]} cells for a grid of {grid.views} views and {grid.times} "
-                         "times", f"{grid.views * grid.times}, view after view",
-                         "use the grid output of 'Render 4D Scene', made from the same grid")
+        raise InputError(
+            f"a proposal of {frames.shape[0]} cells for a grid of {grid.views} views and {grid.times} times",
+            f"{grid.views * grid.times}, view after view",
+            "use the grid output of 'Render 4D Scene', made from the same grid",
+        )
     return resized(frames, grid.size).clamp(0, 1).unflatten(0, (grid.views, grid.times))

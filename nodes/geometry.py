@@ -6,7 +6,7 @@ from comfy_api.latest import io
 
 from ..fourreal_core.grid import FrameGrid
 from .compat import advanced, schema
-from .placement import plain_tensors
+from .devices import plain_tensors
 from .progress import HostProgress
 from .wires import GeometryWire, GridWire, to_packet
 
@@ -18,14 +18,23 @@ class GeometryFromParallax(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         """See ComfyNode."""
         return schema(
-            node_id="FourRealGeometryFromParallax", display_name="Geometry from Parallax",
+            node_id="FourRealGeometryFromParallax",
+            display_name="Geometry from Parallax",
             search_aliases=["4real", "depth", "structure from motion", "camera poses", "moge", "geometry estimation"],
             description="Finds cameras and depth of the freeze-time clip from its parallax alone; needs no model. The "
-                        "output fits the host's MoGe nodes, and theirs fits '3D Tracks'.",
+            "output fits the host's MoGe nodes, and theirs fits '3D Tracks'.",
             inputs=[
                 GridWire.Input("grid", tooltip="The frame grid; its first column is looked at."),
-                advanced(io.Float.Input("focal_length", default=0.0, min=0.0, max=100000.0, step=1.0, tooltip="Focal "
-                                        "length of the camera in pixels of the grid's frames; 0 estimates it.")),
+                advanced(
+                    io.Float.Input(
+                        "focal_length",
+                        default=0.0,
+                        min=0.0,
+                        max=100000.0,
+                        step=1.0,
+                        tooltip="Focal length of the camera in pixels of the grid's frames; 0 estimates it.",
+                    )
+                ),
             ],
             outputs=[GeometryWire.Output(display_name="moge_geometry")],
         )

@@ -9,7 +9,7 @@ from ..fourreal_core.grid import FrameGrid
 from .cell_names import parse_cells
 from .clips import frames_of, matching_clips, resized, valid_pixels
 from .compat import advanced, schema
-from .placement import plain_tensors
+from .devices import plain_tensors
 from .wires import GridWire
 
 WINDOW = 8
@@ -26,33 +26,73 @@ class FrameGridFromVideos(io.ComfyNode):
         """See ComfyNode."""
         clip = [io.Image, io.Video]
         return schema(
-            node_id="FourRealGridFromVideos", display_name="Frame Grid from Videos",
+            node_id="FourRealGridFromVideos",
+            display_name="Frame Grid from Videos",
             search_aliases=["4real", "4d video", "freeze time", "bullet time", "frame grid", "multi view"],
             description="Lays a freeze-time clip (the camera moves, time stands) and a fixed-view clip (time runs, the "
-                        "camera stands) down as the first column and the first row of a grid of frames.",
+            "camera stands) down as the first column and the first row of a grid of frames.",
             inputs=[
                 io.MultiType.Input("freeze_time", types=clip, tooltip="The camera moves around a stopped scene."),
-                io.MultiType.Input("fixed_view", types=clip, tooltip="The camera stands and time runs; its first frame "
-                                   "is the first frame of the freeze-time clip."),
-                io.Int.Input("views", default=WINDOW, min=2, max=256, tooltip="Frames to keep of the freeze-time clip, "
-                             "evenly spread; all of a shorter clip."),
-                io.Int.Input("times", default=WINDOW, min=2, max=256, tooltip="Frames to keep of the fixed-view clip, "
-                             "evenly spread; all of a shorter clip."),
-                io.Int.Input("longest_side", default=0, min=0, max=4096, step=8, tooltip="Longer side of the frames in "
-                             "pixels; 0 keeps the size of the freeze-time clip."),
-                io.Mask.Input("ignore", optional=True, tooltip="White where the picture should be ignored in every "
-                              "frame, such as a caption or a logo."),
-                io.Image.Input("more_cells", optional=True, tooltip="Further known cells of the grid, a batch of "
-                               "frames."),
-                advanced(io.String.Input("more_cells_at", default="", optional=True, tooltip="Where the further cells "
-                                         "lie, in their order: v3_t5, v7_t2 (view, time; both from 0).")),
+                io.MultiType.Input(
+                    "fixed_view",
+                    types=clip,
+                    tooltip="The camera stands and time runs; its first frame "
+                    "is the first frame of the freeze-time clip.",
+                ),
+                io.Int.Input(
+                    "views",
+                    default=WINDOW,
+                    min=2,
+                    max=256,
+                    tooltip="Frames to keep of the freeze-time clip, evenly spread; all of a shorter clip.",
+                ),
+                io.Int.Input(
+                    "times",
+                    default=WINDOW,
+                    min=2,
+                    max=256,
+                    tooltip="Frames to keep of the fixed-view clip, evenly spread; all of a shorter clip.",
+                ),
+                io.Int.Input(
+                    "longest_side",
+                    default=0,
+                    min=0,
+                    max=4096,
+                    step=8,
+                    tooltip="Longer side of the frames in pixels; 0 keeps the size of the freeze-time clip.",
+                ),
+                io.Mask.Input(
+                    "ignore",
+                    optional=True,
+                    tooltip="White where the picture should be ignored in every frame, such as a caption or a logo.",
+                ),
+                io.Image.Input(
+                    "more_cells", optional=True, tooltip="Further known cells of the grid, a batch of frames."
+                ),
+                advanced(
+                    io.String.Input(
+                        "more_cells_at",
+                        default="",
+                        optional=True,
+                        tooltip="Where the further cells lie, in their order: v3_t5, v7_t2 (view, time; both from 0).",
+                    )
+                ),
             ],
             outputs=[GridWire.Output(display_name="grid")],
         )
 
     @classmethod
-    def execute(cls, freeze_time: object, fixed_view: object, views: int, times: int, longest_side: int,
-                ignore: object = None, more_cells: object = None, more_cells_at: str = "") -> io.NodeOutput:
+    def execute(
+        cls,
+        freeze_time: object,
+        fixed_view: object,
+        views: int,
+        times: int,
+        longest_side: int,
+        ignore: object = None,
+        more_cells: object = None,
+        more_cells_at: str = "",
+    ) -> io.NodeOutput:
         """See ComfyNode."""
         with plain_tensors():
             freeze = frames_of(freeze_time, "freeze-time", views, longest_side)
@@ -69,18 +109,29 @@ class FrameGridToImages(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         """See ComfyNode."""
         return schema(
-            node_id="FourRealGridToImages", display_name="Frame Grid to Images",
+            node_id="FourRealGridToImages",
+            display_name="Frame Grid to Images",
             search_aliases=["4real", "frame grid", "grid to batch", "contact sheet", "video wall"],
             description="Takes cells out of a frame grid: all of them view after view, one view's video, one moment "
-                        "from all views, one cell, a wall of small videos, or a contact sheet.",
+            "from all views, one cell, a wall of small videos, or a contact sheet.",
             inputs=[
                 GridWire.Input("grid", tooltip="The frame grid."),
-                io.Combo.Input("mode", options=list(MODES), default=MODES[0], tooltip="all cells: row by row; row: the "
-                               "video of one view; column: one time seen from all views; cell: one frame; wall: all "
-                               "views beside each other as one video; contact sheet: the whole grid as one picture."),
+                io.Combo.Input(
+                    "mode",
+                    options=list(MODES),
+                    default=MODES[0],
+                    tooltip="all cells: row by row; row: the "
+                    "video of one view; column: one time seen from all views; cell: one frame; wall: all "
+                    "views beside each other as one video; contact sheet: the whole grid as one picture.",
+                ),
                 io.Int.Input("view", default=0, min=0, max=255, tooltip="Which row, from 0; for 'row' and 'cell'."),
-                io.Int.Input("time", default=0, min=0, max=255, tooltip="Which column, from 0 (time steps); for "
-                             "'column' and 'cell'."),
+                io.Int.Input(
+                    "time",
+                    default=0,
+                    min=0,
+                    max=255,
+                    tooltip="Which column, from 0 (time steps); for 'column' and 'cell'.",
+                ),
             ],
             outputs=[io.Image.Output(display_name="images")],
         )
@@ -96,8 +147,10 @@ class FrameGridToImages(io.ComfyNode):
             _check_index("time", time, grid.times)
         with plain_tensors():
             pick = {
-                "all cells": lambda: grid.frames.flatten(0, 1), "row": lambda: grid.frames[view],
-                "column": lambda: grid.frames[:, time], "cell": lambda: grid.frames[view, time][None],
+                "all cells": lambda: grid.frames.flatten(0, 1),
+                "row": lambda: grid.frames[view],
+                "column": lambda: grid.frames[:, time],
+                "cell": lambda: grid.frames[view, time][None],
                 "wall": lambda: grid_wall(grid.frames),
                 "contact sheet": lambda: contact_sheet(grid.frames, grid.known)[None],
             }[mode]
@@ -110,12 +163,16 @@ def _with_more(grid: FrameGrid, more_cells: object, more_cells_at: str) -> Frame
         return grid
     frames = frames_of(more_cells, "more_cells") if more_cells is not None else grid.frames[0, :0]
     if len(frames) != len(cells):
-        raise InputError(f"{len(frames)} further cells and {len(cells)} names for them", "one name a cell",
-                         "write where each lies into more_cells_at, such as v3_t5, v7_t2")
+        raise InputError(
+            f"{len(frames)} further cells and {len(cells)} names for them",
+            "one name a cell",
+            "write where each lies into more_cells_at, such as v3_t5, v7_t2",
+        )
     return grid.with_known(dict(zip(cells, resized(frames, grid.size), strict=True)))
 
 
 def _check_index(axis: str, index: int, count: int) -> None:
     if not 0 <= index < count:
-        raise InputError(f"{axis} {index}", f"0 to {count - 1}, since the grid has {count} {axis}s",
-                         f"choose a smaller {axis}")
+        raise InputError(
+            f"{axis} {index}", f"0 to {count - 1}, since the grid has {count} {axis}s", f"choose a smaller {axis}"
+        )

@@ -11,10 +11,10 @@ from torch import Tensor
 from ..fourreal_core.errors import InputError
 from ..fourreal_core.grid import FrameGrid
 from ..fourreal_core.progress import OnStep, no_progress
-from .host_models.host_model import HostModel, KnownCells
+from .error_context import naming
+from .host_models.host_model import HostModel, KnownCellLatents
 from .host_models.registry import host_model
-from .lone_frames import encode_alone
-from .remedies import naming
+from .per_frame_vae import encode_alone
 
 GREY = 0.5
 
@@ -40,9 +40,11 @@ class GridLatents:
         steps = [self._vae.spacial_compression_encode() * patch for patch in self.family.patch_size()]
         if any(side % step for side, step in zip(grid.size, steps, strict=True)):
             fitting = [max(step, round(side / step) * step) for side, step in zip(grid.size, steps, strict=True)]
-            raise InputError(f"frames of {grid.size[1]} x {grid.size[0]} pixels for {self.family.name}",
-                             f"multiples of {steps[1]} x {steps[0]}, such as {fitting[1]} x {fitting[0]}",
-                             "scale or crop the clips before 'Frame Grid from Videos'")
+            raise InputError(
+                f"frames of {grid.size[1]} x {grid.size[0]} pixels for {self.family.name}",
+                f"multiples of {steps[1]} x {steps[0]}, such as {fitting[1]} x {fitting[0]}",
+                "scale or crop the clips before 'Frame Grid from Videos'",
+            )
 
     def encode(self, frames: Sequence[Tensor], on_step: OnStep = no_progress) -> list[Tensor]:
         """Latents ``(C, h, w)`` of frames ``(H, W, 3)``.
@@ -52,8 +54,14 @@ class GridLatents:
         """
         return [latent[0, :, 0] for latent in encode_alone(self._vae, frames, self._format.latent_channels, on_step)]
 
-    def cells(self, frames: Tensor, known: Tensor, given: Tensor | None = None, known_latents: Tensor | None = None,
-              on_step: OnStep = no_progress) -> KnownCells:
+    def cells(
+        self,
+        frames: Tensor,
+        known: Tensor,
+        given: Tensor | None = None,
+        known_latents: Tensor | None = None,
+        on_step: OnStep = no_progress,
+    ) -> KnownCellLatents:
         """The cells of a grid, or of a piece of one, as a family's conditioning is made of them.
 
         Unknown cells hold the first of what they may start from: the given proposal, what a refiner is shown, or the
@@ -77,7 +85,7 @@ class GridLatents:
         pictures = [guess[v, t] for guess in guesses for v, t in outside]
         pictures += [frames[v, t] for v, t in inside] if known_latents is None else []
         *others, grey = self.encode([*pictures, torch.full_like(frames[0, 0], GREY)], on_step)
-        made, encoded = others[:len(guesses) * len(outside)], others[len(guesses) * len(outside):]
+        made, encoded = others[: len(guesses) * len(outside)], others[len(guesses) * len(outside) :]
         zero = self._format.process_out(torch.zeros_like(grey[None, :, None]))[0, :, 0]
         latents = zero.repeat(max(len(guesses), 1), *known.shape, 1, 1, 1)
         for guess, latent in enumerate(made):
@@ -88,4 +96,4 @@ class GridLatents:
         mask = (~known).to(latents)[:, None, :, None, None].repeat(1, 1, 1, *latents.shape[-2:])
         videos = latents.transpose(2, 3)  # (P, V, C, T, h, w)
         proposals = None if shown is None else videos.transpose(0, 1).flatten(1, 2).contiguous()
-        return KnownCells(videos[0].contiguous(), mask, grey[None, :, None], proposals)
+        return KnownCellLatents(videos[0].contiguous(), mask, grey[None, :, None], proposals)

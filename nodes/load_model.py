@@ -8,8 +8,8 @@ from comfy_api.latest import io
 
 from ..fourreal_core.errors import InputError
 from .compat import advanced, block, schema
+from .devices import plain_tensors
 from .model_files import SMALL, list_models, model_path
-from .placement import plain_tensors
 
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 
@@ -21,18 +21,31 @@ class LoadModel(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         """See ComfyNode."""
         return schema(
-            node_id="FourRealLoadModel", display_name="Load 4Real Model",
+            node_id="FourRealLoadModel",
+            display_name="Load 4Real Model",
             search_aliases=["4real", "4d video", "load checkpoint", "multi view", "unet loader"],
             description="Loads a 4D video model of this extension. The MODEL runs a whole grid in the way that it was "
-                        "trained in, its own sync layers included; 'Apply Parallel Sync' changes that and is not "
-                        "needed otherwise. It works with 'Freeze-Time Conditioning', the usual samplers, guiders, "
-                        "'ModelSamplingSD3' and LoRA loaders. The VAE moves pixels into channels and loses nothing.",
+            "trained in, its own sync layers included; 'Apply Parallel Sync' changes that and is not "
+            "needed otherwise. It works with 'Freeze-Time Conditioning', the usual samplers, guiders, "
+            "'ModelSamplingSD3' and LoRA loaders. The VAE moves pixels into channels and loses nothing.",
             inputs=[
-                io.Combo.Input("model_name", options=list_models(), default=SMALL, tooltip="A model in models/fourreal "
-                               "or models/diffusion_models, or one that came with this extension."),
-                advanced(io.Combo.Input("precision", options=list(PRECISIONS), default=PRECISIONS[0], optional=True,
-                                        tooltip="Type of weights and computation; auto: float32 weights, and bfloat16 "
-                                        "computation where the device is fast at it.")),
+                io.Combo.Input(
+                    "model_name",
+                    options=list_models(),
+                    default=SMALL,
+                    tooltip="A model in models/fourreal "
+                    "or models/diffusion_models, or one that came with this extension.",
+                ),
+                advanced(
+                    io.Combo.Input(
+                        "precision",
+                        options=list(PRECISIONS),
+                        default=PRECISIONS[0],
+                        optional=True,
+                        tooltip="Type of weights and computation; auto: float32 weights, and bfloat16 "
+                        "computation where the device is fast at it.",
+                    )
+                ),
             ],
             outputs=[io.Model.Output(display_name="model"), io.Vae.Output(display_name="vae")],
         )

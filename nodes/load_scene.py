@@ -6,8 +6,8 @@ from comfy_api.latest import io
 
 from ..fourreal_core.errors import InputError
 from .compat import schema
+from .devices import plain_tensors
 from .output_files import list_scenes, scene_path
-from .placement import plain_tensors
 from .wires import SceneWire
 
 
@@ -18,11 +18,17 @@ class LoadScene(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         """See ComfyNode."""
         return schema(
-            node_id="FourRealLoadScene", display_name="Load 4D Scene",
+            node_id="FourRealLoadScene",
+            display_name="Load 4D Scene",
             search_aliases=["4real", "open scene", "import scene", "load splats"],
             description="Loads a 4D scene that was saved before.",
-            inputs=[io.Combo.Input("file", options=list_scenes(), tooltip="A scene file (.safetensors) in the input or "
-                                   "the output folder, or one folder below.")],
+            inputs=[
+                io.Combo.Input(
+                    "file",
+                    options=list_scenes(),
+                    tooltip="A scene file (.safetensors) in the input or the output folder, or one folder below.",
+                )
+            ],
             outputs=[SceneWire.Output(display_name="scene")],
         )
 

@@ -43,8 +43,11 @@ def model_path(name: str) -> Path:
     packaged = PACKAGED / Path(name).name
     if packaged.name == name and packaged.is_file():
         return packaged
-    raise InputError(f"no model {name!r} in models/{FOLDER} or models/diffusion_models", "a file that exists",
-                     "put it there, or choose another; press R to read the folders again")
+    raise InputError(
+        f"no model {name!r} in models/{FOLDER} or models/diffusion_models",
+        "a file that exists",
+        "put it there, or choose another; press R to read the folders again",
+    )
 
 
 def _is_model(path: Path) -> bool:

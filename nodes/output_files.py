@@ -60,8 +60,11 @@ def scene_path(name: str) -> Path:
     if path.suffix != SCENE_SUFFIX:
         raise InputError(f"the scene file {name!r}", f"a {SCENE_SUFFIX} file", "save it with 'Save 4D Scene'")
     if not path.is_file():
-        raise InputError(f"no scene file {name!r}", "a file of the input or the output folder",
-                         "choose one that exists; press R to read the folders again")
+        raise InputError(
+            f"no scene file {name!r}",
+            "a file of the input or the output folder",
+            "choose one that exists; press R to read the folders again",
+        )
     return path
 
 

@@ -11,7 +11,7 @@ from comfy_api.latest import io
 
 from ..fourreal_core.errors import InputError
 from .compat import advanced, schema
-from .remedies import naming
+from .error_context import naming
 from .sync_files import NONE, file_path, list_files
 
 AUTO = "auto"
@@ -43,20 +43,63 @@ def sync_inputs() -> list[io.Input]:
     """The inputs of SyncSettings, for the nodes that have them."""
     defaults = SyncSettings()
     return [
-        io.Combo.Input("variant", options=list(VARIANTS), default=defaults.variant, tooltip="soft: each stream takes "
-                       "a share of the other, more in later layers; hard: both go on with their mean; auto: what the "
-                       "sync weights, or a 4Real model itself, were trained with, and soft for others."),
-        io.Combo.Input("sync_weights", options=list_files(), default=NONE, optional=True, tooltip="Trained sync "
-                       "layers for this very model, from models/fourreal; none: the untrained rule."),
-        advanced(io.Int.Input("first_layer", default=defaults.first_layer, min=0, max=999, optional=True,
-                              tooltip="First layer after which the streams are mixed.")),
-        advanced(io.Int.Input("last_layer", default=defaults.last_layer, min=-999, max=999, optional=True,
-                              tooltip="Last layer after which the streams are mixed; -1 is the model's last.")),
-        advanced(io.Float.Input("highest_noise", default=defaults.highest_noise, min=0.0, max=1.0, step=0.01,
-                                optional=True, tooltip="Steps at a higher noise level than this are not mixed; 1 is "
-                                "pure noise.")),
-        advanced(io.Float.Input("lowest_noise", default=defaults.lowest_noise, min=0.0, max=1.0, step=0.01,
-                                optional=True, tooltip="Steps at a lower noise level than this are not mixed.")),
+        io.Combo.Input(
+            "variant",
+            options=list(VARIANTS),
+            default=defaults.variant,
+            tooltip="soft: each stream takes "
+            "a share of the other, more in later layers; hard: both go on with their mean; auto: what the "
+            "sync weights, or a 4Real model itself, were trained with, and soft for others.",
+        ),
+        io.Combo.Input(
+            "sync_weights",
+            options=list_files(),
+            default=NONE,
+            optional=True,
+            tooltip="Trained sync layers for this very model, from models/fourreal; none: the untrained rule.",
+        ),
+        advanced(
+            io.Int.Input(
+                "first_layer",
+                default=defaults.first_layer,
+                min=0,
+                max=999,
+                optional=True,
+                tooltip="First layer after which the streams are mixed.",
+            )
+        ),
+        advanced(
+            io.Int.Input(
+                "last_layer",
+                default=defaults.last_layer,
+                min=-999,
+                max=999,
+                optional=True,
+                tooltip="Last layer after which the streams are mixed; -1 is the model's last.",
+            )
+        ),
+        advanced(
+            io.Float.Input(
+                "highest_noise",
+                default=defaults.highest_noise,
+                min=0.0,
+                max=1.0,
+                step=0.01,
+                optional=True,
+                tooltip="Steps at a higher noise level than this are not mixed; 1 is pure noise.",
+            )
+        ),
+        advanced(
+            io.Float.Input(
+                "lowest_noise",
+                default=defaults.lowest_noise,
+                min=0.0,
+                max=1.0,
+                step=0.01,
+                optional=True,
+                tooltip="Steps at a lower noise level than this are not mixed.",
+            )
+        ),
     ]
 
 
@@ -67,23 +110,41 @@ class ApplyParallelSync(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         """See ComfyNode."""
         return schema(
-            node_id="FourRealApplyParallelSync", display_name="Apply Parallel Sync",
+            node_id="FourRealApplyParallelSync",
+            display_name="Apply Parallel Sync",
             search_aliases=["4real", "4d video", "multi view", "two streams", "patch model"],
             description="Makes a native video model run a grid of views and times: every layer attends along time in "
-                        "one stream and along the views in another, and the two are mixed after each layer. Works "
-                        "with the usual samplers and guiders.",
-            inputs=[io.Model.Input("model", tooltip="Wan 2.1 / 2.2, LTXV, LTX-2, HunyuanVideo, Cosmos Predict2, "
-                                   "CogVideoX 1.0, Mochi or Kandinsky 5; or a 4Real model, to run it in another way "
-                                   "than it was trained in."), *sync_inputs()],
+            "one stream and along the views in another, and the two are mixed after each layer. Works "
+            "with the usual samplers and guiders.",
+            inputs=[
+                io.Model.Input(
+                    "model",
+                    tooltip="Wan 2.1 / 2.2, LTXV, LTX-2, HunyuanVideo, Cosmos Predict2, "
+                    "CogVideoX 1.0, Mochi or Kandinsky 5; or a 4Real model, to run it in another way "
+                    "than it was trained in.",
+                ),
+                *sync_inputs(),
+            ],
             outputs=[io.Model.Output(display_name="model")],
         )
 
     @classmethod
-    def execute(cls, model: Any, variant: str, sync_weights: str = NONE, first_layer: int = 0, last_layer: int = -1,
-                highest_noise: float = 1.0, lowest_noise: float = 0.0) -> io.NodeOutput:
+    def execute(
+        cls,
+        model: Any,
+        variant: str,
+        sync_weights: str = NONE,
+        first_layer: int = 0,
+        last_layer: int = -1,
+        highest_noise: float = 1.0,
+        lowest_noise: float = 0.0,
+    ) -> io.NodeOutput:
         """See ComfyNode."""
-        return io.NodeOutput(synchronized(model, SyncSettings(variant, sync_weights, first_layer, last_layer,
-                                                              highest_noise, lowest_noise)))
+        return io.NodeOutput(
+            synchronized(
+                model, SyncSettings(variant, sync_weights, first_layer, last_layer, highest_noise, lowest_noise)
+            )
+        )
 
 
 def synchronized(model: Any, settings: SyncSettings) -> Any:
@@ -123,9 +184,11 @@ def _sync(settings: SyncSettings, family: Any, first: int, end: int) -> Any:
 def _range(settings: SyncSettings, layers: int) -> tuple[int, int]:
     end = settings.last_layer + 1 + (layers if settings.last_layer < 0 else 0)
     if not 0 <= settings.first_layer < end <= layers:
-        raise InputError(f"sync from layer {settings.first_layer} to {settings.last_layer}",
-                         f"layers of 0 to {layers - 1}, the first before the last (-1 is {layers - 1})",
-                         "choose other layers in 'Apply Parallel Sync'")
+        raise InputError(
+            f"sync from layer {settings.first_layer} to {settings.last_layer}",
+            f"layers of 0 to {layers - 1}, the first before the last (-1 is {layers - 1})",
+            "choose other layers in 'Apply Parallel Sync'",
+        )
     return settings.first_layer, end
 
 
@@ -136,7 +199,10 @@ def _trained(path: Any, base: Iterable[Any], variant: str, layers: int) -> Any:
     with naming("sync_weights, or the node that loads the model"):
         sync = load_sync(path, fingerprint(base))
     if sync.spec.layers != layers or variant not in (AUTO, sync.spec.variant.removesuffix("_trained")):
-        raise InputError(f"sync weights {path.name} of the variant {sync.spec.variant.split('_')[0]!r} for "
-                         f"{sync.spec.layers} layers", f"the variant {variant!r} for {layers} layers",
-                         "choose the variant that the weights were trained for, or other weights")
+        raise InputError(
+            f"sync weights {path.name} of the variant {sync.spec.variant.split('_')[0]!r} for "
+            f"{sync.spec.layers} layers",
+            f"the variant {variant!r} for {layers} layers",
+            "choose the variant that the weights were trained for, or other weights",
+        )
     return sync.requires_grad_(False).eval()

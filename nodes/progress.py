@@ -37,6 +37,7 @@ class HostProgress:
 
         It raises the host's own exception when the user has cancelled; nothing between here and the host catches it.
         """
+
         def on_step(done: int, total: int, preview: torch.Tensor | None = None) -> None:
             comfy.model_management.throw_exception_if_processing_interrupted()
             value = index * PART_UNITS + PART_UNITS * min(done, total) // max(total, 1)

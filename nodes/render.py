@@ -11,8 +11,8 @@ from ..fourreal_core.grid import FrameGrid
 from ..fourreal_core.scene.scene4d import Scene4D
 from .compat import advanced, block, schema
 from .compilation import compile_first
+from .devices import compute_device, place, plain_tensors
 from .export.host_splat import cameras_from_info
-from .placement import compute_device, place, plain_tensors
 from .progress import HostProgress
 from .wires import GridWire, SceneWire
 
@@ -29,42 +29,95 @@ class RenderScene(io.ComfyNode):
         from ..fourreal_core.proposals.scene_proposal import ProposalOptions
 
         return schema(
-            node_id="FourRealRenderScene", display_name="Render 4D Scene",
+            node_id="FourRealRenderScene",
+            display_name="Render 4D Scene",
             search_aliases=["4real", "bullet time", "freeze time", "novel view", "render splats", "complete grid"],
             description="Renders a 4D scene: the unknown cells of a frame grid (known cells stay as given), or a video "
-                        "along a path of viewpoints and times.",
+            "along a path of viewpoints and times.",
             inputs=[
                 SceneWire.Input("scene", tooltip="The scene."),
-                io.Combo.Input("mode", options=list(MODES), default=COMPLETE_GRID, tooltip="complete grid: every "
-                               "unknown cell; bullet time: camera and time move together; freeze time: the camera "
-                               "moves, time stands; fixed view: time runs, the camera stands; orbit: the central "
-                               "camera sways, time stands; camera: time runs before 'camera_info'; camera path: the "
-                               "cameras and times of 'camera_path'."),
+                io.Combo.Input(
+                    "mode",
+                    options=list(MODES),
+                    default=COMPLETE_GRID,
+                    tooltip="complete grid: every "
+                    "unknown cell; bullet time: camera and time move together; freeze time: the camera "
+                    "moves, time stands; fixed view: time runs, the camera stands; orbit: the central "
+                    "camera sways, time stands; camera: time runs before 'camera_info'; camera path: the "
+                    "cameras and times of 'camera_path'.",
+                ),
                 GridWire.Input("grid", optional=True, tooltip="The grid to complete; needed by 'complete grid' only."),
-                io.Int.Input("frames", default=48, min=2, max=4096, tooltip="Number of frames of a video; a grid has "
-                             "as many as it has cells."),
-                io.Float.Input("time", default=0.0, min=0.0, max=4095.0, step=0.1, tooltip="Time step from 0, "
-                               "fractions allowed; for 'freeze time' and 'orbit'."),
-                io.Float.Input("view", default=0.0, min=0.0, max=255.0, step=0.1, tooltip="View from 0, fractions lie "
-                               "between two views; for 'fixed view'."),
-                advanced(io.Float.Input("degrees", default=10.0, min=0.0, max=90.0, step=0.5, tooltip="Largest turn to "
-                                        "a side in degrees; for 'orbit'.")),
-                advanced(io.Combo.Input("colors", options=["source", "splats"], default=ProposalOptions().colors,
-                                        tooltip="Where 'complete grid' takes its colours: the frames of the clips "
-                                        "(sharper), or the splats.")),
+                io.Int.Input(
+                    "frames",
+                    default=48,
+                    min=2,
+                    max=4096,
+                    tooltip="Number of frames of a video; a grid has as many as it has cells.",
+                ),
+                io.Float.Input(
+                    "time",
+                    default=0.0,
+                    min=0.0,
+                    max=4095.0,
+                    step=0.1,
+                    tooltip="Time step from 0, fractions allowed; for 'freeze time' and 'orbit'.",
+                ),
+                io.Float.Input(
+                    "view",
+                    default=0.0,
+                    min=0.0,
+                    max=255.0,
+                    step=0.1,
+                    tooltip="View from 0, fractions lie between two views; for 'fixed view'.",
+                ),
+                advanced(
+                    io.Float.Input(
+                        "degrees",
+                        default=10.0,
+                        min=0.0,
+                        max=90.0,
+                        step=0.5,
+                        tooltip="Largest turn to a side in degrees; for 'orbit'.",
+                    )
+                ),
+                advanced(
+                    io.Combo.Input(
+                        "colors",
+                        options=["source", "splats"],
+                        default=ProposalOptions().colors,
+                        tooltip="Where 'complete grid' takes its colours: the frames of the clips "
+                        "(sharper), or the splats.",
+                    )
+                ),
                 io.Load3DCamera.Input("camera_info", optional=True, tooltip="A camera in the scene; for 'camera'."),
-                io.String.Input("camera_path", optional=True, multiline=True, default="", tooltip="Cameras and times "
-                                "as JSON, for 'camera path': {\"frames\": [{\"view\": 0, \"time\": 0}, {\"view\": 2.5, "
-                                "\"time\": 3}], \"count\": 48}. Instead of view: world_to_camera, or position and "
-                                "target."),
+                io.String.Input(
+                    "camera_path",
+                    optional=True,
+                    multiline=True,
+                    default="",
+                    tooltip="Cameras and times "
+                    'as JSON, for \'camera path\': {"frames": [{"view": 0, "time": 0}, {"view": 2.5, '
+                    '"time": 3}], "count": 48}. Instead of view: world_to_camera, or position and '
+                    "target.",
+                ),
             ],
             outputs=[io.Image.Output(display_name="images"), GridWire.Output(display_name="grid")],
         )
 
     @classmethod
-    def execute(cls, scene: Scene4D, mode: str, frames: int, time: float, view: float, degrees: float, colors: str,
-                grid: FrameGrid | None = None, camera_info: dict[str, Any] | None = None, camera_path: str = ""
-                ) -> io.NodeOutput:
+    def execute(
+        cls,
+        scene: Scene4D,
+        mode: str,
+        frames: int,
+        time: float,
+        view: float,
+        degrees: float,
+        colors: str,
+        grid: FrameGrid | None = None,
+        camera_info: dict[str, Any] | None = None,
+        camera_path: str = "",
+    ) -> io.NodeOutput:
         """See ComfyNode."""
         from ..fourreal_core.proposals.scene_proposal import ProposalOptions, complete_grid
         from ..fourreal_core.scene import camera_paths, render
@@ -87,7 +140,8 @@ class RenderScene(io.ComfyNode):
                 "fixed view": lambda: camera_paths.fixed_view_path(scene, view, frames),
                 "orbit": lambda: camera_paths.orbit_path(scene, time, frames, degrees),
                 CAMERA: lambda: camera_paths.standing_path(
-                    scene, cameras_from_info(camera_info or {}, scene.cameras), frames),
+                    scene, cameras_from_info(camera_info or {}, scene.cameras), frames
+                ),
                 PATH: lambda: camera_paths.path_from_json(camera_path, scene),
             }[mode]()
             video = render.render_along(scene, path, on_step=on_step)

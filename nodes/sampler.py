@@ -25,14 +25,17 @@ class ParallelSyncSampler(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         """See ComfyNode."""
         return schema(
-            node_id="FourRealParallelSyncSampler", display_name="Parallel-Sync 4D Sampler",
+            node_id="FourRealParallelSyncSampler",
+            display_name="Parallel-Sync 4D Sampler",
             search_aliases=["4real", "4d video", "multi view", "ksampler", "bullet time"],
             description="Completes a frame grid with a video model in two synchronized streams. The same as "
-                        "'Apply Parallel Sync', 'Freeze-Time Conditioning', 'KSampler' and 'Decode 4D Latent' wired "
-                        "together.",
+            "'Apply Parallel Sync', 'Freeze-Time Conditioning', 'KSampler' and 'Decode 4D Latent' wired "
+            "together.",
             inputs=[
-                io.Model.Input("model", tooltip="A native video model or a 4Real model; a patch by 'Apply Parallel "
-                               "Sync' is replaced."),
+                io.Model.Input(
+                    "model",
+                    tooltip="A native video model or a 4Real model; a patch by 'Apply Parallel Sync' is replaced.",
+                ),
                 io.Vae.Input("vae", tooltip="The model's VAE."),
                 GridWire.Input("grid", tooltip="The grid with its known cells."),
                 *prompt_inputs(),
@@ -44,16 +47,33 @@ class ParallelSyncSampler(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, model: Any, vae: Any, grid: FrameGrid, positive: Any = None, negative: Any = None, seed: int = 0,
-                steps: int = 30, cfg: float = 5.0, sampler_name: str = "euler", scheduler: str = "simple",
-                denoise: float = 1.0, variant: str = AUTO, sync_weights: str = NONE, first_layer: int = 0,
-                last_layer: int = -1, highest_noise: float = 1.0, lowest_noise: float = 0.0,
-                proposal: Any = None) -> io.NodeOutput:
+    def execute(
+        cls,
+        model: Any,
+        vae: Any,
+        grid: FrameGrid,
+        positive: Any = None,
+        negative: Any = None,
+        seed: int = 0,
+        steps: int = 30,
+        cfg: float = 5.0,
+        sampler_name: str = "euler",
+        scheduler: str = "simple",
+        denoise: float = 1.0,
+        variant: str = AUTO,
+        sync_weights: str = NONE,
+        first_layer: int = 0,
+        last_layer: int = -1,
+        highest_noise: float = 1.0,
+        lowest_noise: float = 0.0,
+        proposal: Any = None,
+    ) -> io.NodeOutput:
         """See ComfyNode."""
         from .host_models.registry import host_model
 
-        model = synchronized(model, SyncSettings(variant, sync_weights, first_layer, last_layer, highest_noise,
-                                                 lowest_noise))
+        model = synchronized(
+            model, SyncSettings(variant, sync_weights, first_layer, last_layer, highest_noise, lowest_noise)
+        )
         settings = SamplerSettings(seed, steps, cfg, sampler_name, scheduler, denoise)
         check_start(settings, host_model(model), proposal)
         made = prepare(model, vae, grid, positive, negative, proposal)

@@ -9,7 +9,7 @@ from ..fourreal_core.grid import FrameGrid
 from ..fourreal_core.scene.scene4d import Scene4D
 from .compat import schema
 from .compilation import compile_first
-from .placement import compute_device, place, plain_tensors
+from .devices import compute_device, place, plain_tensors
 from .progress import HostProgress
 from .wires import ClipTracks, GridWire, SceneWire, TracksWire
 
@@ -21,10 +21,11 @@ class CanonicalSplats(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         """See ComfyNode."""
         return schema(
-            node_id="FourRealCanonicalSplats", display_name="Canonical Splats",
+            node_id="FourRealCanonicalSplats",
+            display_name="Canonical Splats",
             search_aliases=["4real", "gaussian splatting", "3dgs", "point cloud to splats"],
             description="Turns tracked points into isotropic Gaussian splats, aligned to the central view of the "
-                        "freeze-time clip. The scene does not move yet.",
+            "freeze-time clip. The scene does not move yet.",
             inputs=[TracksWire.Input("tracks", tooltip="3D tracks of both clips.")],
             outputs=[SceneWire.Output(display_name="scene")],
         )
@@ -47,12 +48,15 @@ class PruneFloaters(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         """See ComfyNode."""
         return schema(
-            node_id="FourRealPruneFloaters", display_name="Prune Floaters",
+            node_id="FourRealPruneFloaters",
+            display_name="Prune Floaters",
             search_aliases=["4real", "clean splats", "remove floaters", "opacity"],
             description="Renders every frame of the freeze-time clip from the splats, fits their opacity, and removes "
-                        "those that fade away.",
-            inputs=[SceneWire.Input("scene", tooltip="A scene of canonical splats."),
-                    GridWire.Input("grid", tooltip="The grid the scene was made from.")],
+            "those that fade away.",
+            inputs=[
+                SceneWire.Input("scene", tooltip="A scene of canonical splats."),
+                GridWire.Input("grid", tooltip="The grid the scene was made from."),
+            ],
             outputs=[SceneWire.Output(display_name="scene")],
         )
 
@@ -64,8 +68,9 @@ class PruneFloaters(io.ComfyNode):
         progress, device = HostProgress(), compute_device(scene, grid)
         compile_first(device, gradients=True)
         with plain_tensors(gradients=True):
-            pruned = prune_floaters(place(scene, device), grid.freeze_time.to(device), grid.valid.to(device),
-                                    on_step=progress.part())
+            pruned = prune_floaters(
+                place(scene, device), grid.freeze_time.to(device), grid.valid.to(device), on_step=progress.part()
+            )
             return io.NodeOutput(place(pruned))
 
 
@@ -79,26 +84,43 @@ class FitDeformation(io.ComfyNode):
 
         defaults = FitOptions()
         return schema(
-            node_id="FourRealFitDeformation", display_name="Fit Deformation",
+            node_id="FourRealFitDeformation",
+            display_name="Fit Deformation",
             search_aliases=["4real", "dynamic splats", "deformable gaussians", "motion"],
             description="Fits how the splats move in time, so that the rendered scene matches every known cell of the "
-                        "grid.",
+            "grid.",
             inputs=[
                 SceneWire.Input("scene", tooltip="The scene to set in motion."),
                 GridWire.Input("grid", tooltip="The grid with its known cells, or a completed one."),
-                TracksWire.Input("tracks", optional=True, tooltip="The tracks the scene was made from; those of the "
-                                 "fixed-view clip are where the motion starts."),
-                io.Int.Input("steps", default=defaults.steps, min=0, max=100_000, tooltip="Optimisation steps by "
-                             "rendering, one known cell each; more take longer and fit closer."),
-                io.Int.Input("seed", default=defaults.seed, min=0, max=2**63 - 1, control_after_generate=False,
-                             tooltip="Start of the random numbers; the same seed gives the same scene on one machine."),
+                TracksWire.Input(
+                    "tracks",
+                    optional=True,
+                    tooltip="The tracks the scene was made from; those of the "
+                    "fixed-view clip are where the motion starts.",
+                ),
+                io.Int.Input(
+                    "steps",
+                    default=defaults.steps,
+                    min=0,
+                    max=100_000,
+                    tooltip="Optimisation steps by rendering, one known cell each; more take longer and fit closer.",
+                ),
+                io.Int.Input(
+                    "seed",
+                    default=defaults.seed,
+                    min=0,
+                    max=2**63 - 1,
+                    control_after_generate=False,
+                    tooltip="Start of the random numbers; the same seed gives the same scene on one machine.",
+                ),
             ],
             outputs=[SceneWire.Output(display_name="scene")],
         )
 
     @classmethod
-    def execute(cls, scene: Scene4D, grid: FrameGrid, steps: int, seed: int,
-                tracks: ClipTracks | None = None) -> io.NodeOutput:
+    def execute(
+        cls, scene: Scene4D, grid: FrameGrid, steps: int, seed: int, tracks: ClipTracks | None = None
+    ) -> io.NodeOutput:
         """See ComfyNode."""
         from ..fourreal_core.reconstruction.fit_deformation import FitOptions, fit_deformation
 
@@ -106,6 +128,11 @@ class FitDeformation(io.ComfyNode):
         compile_first(device, gradients=True)
         with plain_tensors(gradients=True):
             times = place(tracks.times, device) if tracks is not None else None
-            fitted = fit_deformation(place(scene, device), place(grid, device), times,
-                                     FitOptions(steps=steps, seed=seed), on_step=progress.part())
+            fitted = fit_deformation(
+                place(scene, device),
+                place(grid, device),
+                times,
+                FitOptions(steps=steps, seed=seed),
+                on_step=progress.part(),
+            )
             return io.NodeOutput(place(fitted))

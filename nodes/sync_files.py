@@ -42,6 +42,9 @@ def file_path(name: str) -> Path | None:
     register_folder()
     found = folder_paths.get_full_path(FOLDER, name)
     if found is None:
-        raise InputError(f"no file {name!r} in models/{FOLDER}", "one that exists",
-                         "choose another file; press R to read the folder again")
+        raise InputError(
+            f"no file {name!r} in models/{FOLDER}",
+            "one that exists",
+            "choose another file; press R to read the folder again",
+        )
     return Path(found)

@@ -21,18 +21,25 @@ class SyncStrength(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         """See ComfyNode."""
         return schema(
-            node_id="FourRealSyncStrength", display_name="Sync Strength",
+            node_id="FourRealSyncStrength",
+            display_name="Sync Strength",
             search_aliases=["4real", "plot", "layers", "analysis"],
             description="Samples a grid in a few steps and plots how strongly the sync after each layer changes the "
-                        "tokens of either stream: |x' - y| / |y|, averaged over the steps. Layers that do little can "
-                        "be left out in 'Apply Parallel Sync'.",
+            "tokens of either stream: |x' - y| / |y|, averaged over the steps. Layers that do little can "
+            "be left out in 'Apply Parallel Sync'.",
             inputs=[
                 io.Model.Input("model", tooltip="A model behind 'Apply Parallel Sync'."),
                 io.Conditioning.Input("positive", tooltip="From 'Freeze-Time Conditioning'."),
                 io.Latent.Input("latent", tooltip="From 'Freeze-Time Conditioning'."),
                 io.Int.Input("steps", default=8, min=1, max=1000, tooltip="Sampling steps to measure in."),
-                io.Int.Input("seed", default=0, min=0, max=2**64 - 1, control_after_generate=False,
-                             tooltip="Start of the random numbers."),
+                io.Int.Input(
+                    "seed",
+                    default=0,
+                    min=0,
+                    max=2**64 - 1,
+                    control_after_generate=False,
+                    tooltip="Start of the random numbers.",
+                ),
             ],
             outputs=[io.Image.Output(display_name="plot")],
         )
@@ -45,14 +52,29 @@ class SyncStrength(io.ComfyNode):
 
         streams = streams_of(model)
         if streams is None:
-            raise InputError("a model without sync layers", "one that runs two streams",
-                             "put 'Apply Parallel Sync' before 'Sync Strength'")
+            raise InputError(
+                "a model without sync layers",
+                "one that runs two streams",
+                "put 'Apply Parallel Sync' before 'Sync Strength'",
+            )
         recorder = SyncRecorder(streams.sync, len(streams.family.layers()))
         measured = patched(model, replace(streams, rule=recorder))
         start = latent["samples"]
-        comfy.sample.sample(measured, comfy.sample.prepare_noise(start, seed), steps, 1.0, "euler", "simple", positive,
-                            positive, start, noise_mask=latent.get("noise_mask"), seed=seed,
-                            callback=latent_preview.prepare_callback(measured, steps), disable_pbar=True)
+        comfy.sample.sample(
+            measured,
+            comfy.sample.prepare_noise(start, seed),
+            steps,
+            1.0,
+            "euler",
+            "simple",
+            positive,
+            positive,
+            start,
+            noise_mask=latent.get("noise_mask"),
+            seed=seed,
+            callback=latent_preview.prepare_callback(measured, steps),
+            disable_pbar=True,
+        )
         view, time = recorder.by_layer().tolist()
         title = f"sync strength of {streams.family.name}, {streams.sync.spec.variant}"
         return io.NodeOutput(line_plot({"view stream": view, "time stream": time}, title, "layer")[None])

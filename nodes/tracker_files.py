@@ -30,6 +30,9 @@ def weights_path(name: str) -> Path | None:
         return None
     path = output_path(os.path.join(folder_paths.models_dir, FOLDER), name)
     if path.suffix not in SUFFIXES or not path.is_file():
-        raise InputError(f"no weights {name!r} in models/{FOLDER}", f"a file that ends in {' or '.join(SUFFIXES)}",
-                         "choose another file; press R to read the folder again")
+        raise InputError(
+            f"no weights {name!r} in models/{FOLDER}",
+            f"a file that ends in {' or '.join(SUFFIXES)}",
+            "choose another file; press R to read the folder again",
+        )
     return path

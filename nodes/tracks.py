@@ -10,7 +10,7 @@ from comfy_api.latest import io
 from ..fourreal_core.errors import InputError
 from ..fourreal_core.grid import FrameGrid
 from .compat import advanced, schema
-from .placement import compute_device, plain_tensors
+from .devices import compute_device, plain_tensors
 from .progress import HostProgress
 from .tracker_files import NONE, list_weights, weights_path
 from .wires import ClipTracks, GeometryWire, GridWire, TracksWire, check_frames, from_packet
@@ -33,38 +33,93 @@ class Tracks3D(io.ComfyNode):
         from ..fourreal_core.tracking.track3d import TrackOptions
 
         return schema(
-            node_id="FourRealTracks3D", display_name="3D Tracks",
+            node_id="FourRealTracks3D",
+            display_name="3D Tracks",
             search_aliases=["4real", "point tracking", "dense tracking", "scene flow"],
             description="Follows surface points in 3D through both clips of a grid. Takes the geometry of 'Geometry "
-                        "from Parallax' or of the host's MoGe node run on the freeze-time column.",
+            "from Parallax' or of the host's MoGe node run on the freeze-time column.",
             inputs=[
                 GridWire.Input("grid", tooltip="The frame grid; its first column and first row are followed."),
                 GeometryWire.Input("moge_geometry", tooltip="Geometry of the grid's first column, frame by frame."),
-                advanced(io.Int.Input("max_points", default=TrackOptions().max_points, min=100, max=10_000_000,
-                                      step=1000, tooltip="Most points to follow; each becomes a splat.")),
-                PixelTracksWire.Input("view_tracks", optional=True, tooltip="Points followed through the grid's first "
-                                      "column by another node, many of them: they take the built-in tracks' place."),
-                PixelTracksWire.Input("time_tracks", optional=True, tooltip="Points followed through the grid's first "
-                                      "row by another node; a few on what moves are enough."),
-                advanced(io.Int.Input("tracks_width", default=0, min=0, max=16384, tooltip="Width of the pictures that "
-                                      "view_tracks and time_tracks were made in; 0 is the grid's.", optional=True)),
-                advanced(io.Int.Input("tracks_height", default=0, min=0, max=16384, tooltip="Their height; 0 is the "
-                                      "grid's.", optional=True)),
-                advanced(io.Combo.Input("raft_weights", options=list_weights(), default=NONE, optional=True,
-                                        tooltip="Weights of torchvision's RAFT in models/fourreal; none uses the "
-                                        "built-in optical flow.")),
-                advanced(io.Combo.Input("delta_checkpoint", options=list_weights(), default=NONE, optional=True,
-                                        tooltip="DELTA's dense 3D checkpoint in models/fourreal, where the package "
-                                        "densetrack3d is installed; none uses the built-in tracks.")),
+                advanced(
+                    io.Int.Input(
+                        "max_points",
+                        default=TrackOptions().max_points,
+                        min=100,
+                        max=10_000_000,
+                        step=1000,
+                        tooltip="Most points to follow; each becomes a splat.",
+                    )
+                ),
+                PixelTracksWire.Input(
+                    "view_tracks",
+                    optional=True,
+                    tooltip="Points followed through the grid's first "
+                    "column by another node, many of them: they take the built-in tracks' place.",
+                ),
+                PixelTracksWire.Input(
+                    "time_tracks",
+                    optional=True,
+                    tooltip="Points followed through the grid's first "
+                    "row by another node; a few on what moves are enough.",
+                ),
+                advanced(
+                    io.Int.Input(
+                        "tracks_width",
+                        default=0,
+                        min=0,
+                        max=16384,
+                        tooltip="Width of the pictures that view_tracks and time_tracks were made in; 0 is the grid's.",
+                        optional=True,
+                    )
+                ),
+                advanced(
+                    io.Int.Input(
+                        "tracks_height",
+                        default=0,
+                        min=0,
+                        max=16384,
+                        tooltip="Their height; 0 is the grid's.",
+                        optional=True,
+                    )
+                ),
+                advanced(
+                    io.Combo.Input(
+                        "raft_weights",
+                        options=list_weights(),
+                        default=NONE,
+                        optional=True,
+                        tooltip="Weights of torchvision's RAFT in models/fourreal; none uses the "
+                        "built-in optical flow.",
+                    )
+                ),
+                advanced(
+                    io.Combo.Input(
+                        "delta_checkpoint",
+                        options=list_weights(),
+                        default=NONE,
+                        optional=True,
+                        tooltip="DELTA's dense 3D checkpoint in models/fourreal, where the package "
+                        "densetrack3d is installed; none uses the built-in tracks.",
+                    )
+                ),
             ],
             outputs=[TracksWire.Output(display_name="tracks")],
         )
 
     @classmethod
-    def execute(cls, grid: FrameGrid, moge_geometry: dict[str, Any], max_points: int,
-                view_tracks: dict[str, torch.Tensor] | None = None, time_tracks: dict[str, torch.Tensor] | None = None,
-                tracks_width: int = 0, tracks_height: int = 0, raft_weights: str = NONE, delta_checkpoint: str = NONE
-                ) -> io.NodeOutput:
+    def execute(
+        cls,
+        grid: FrameGrid,
+        moge_geometry: dict[str, Any],
+        max_points: int,
+        view_tracks: dict[str, torch.Tensor] | None = None,
+        time_tracks: dict[str, torch.Tensor] | None = None,
+        tracks_width: int = 0,
+        tracks_height: int = 0,
+        raft_weights: str = NONE,
+        delta_checkpoint: str = NONE,
+    ) -> io.NodeOutput:
         """See ComfyNode."""
         from ..fourreal_core.geometry.align_monocular import place_views
         from ..fourreal_core.tracking.given_tracks import GivenTracks
@@ -76,8 +131,11 @@ class Tracks3D(io.ComfyNode):
             check_frames(geometry, grid.freeze_time)
             flow, engine = _engines(grid, raft_weights, delta_checkpoint)
             if (tracks_width > 0) != (tracks_height > 0):
-                raise InputError(f"pictures of {tracks_width} x {tracks_height} pixels", "both sides, or 0 and 0",
-                                 "say the size that the tracks were made in")
+                raise InputError(
+                    f"pictures of {tracks_width} x {tracks_height} pixels",
+                    "both sides, or 0 and 0",
+                    "say the size that the tracks were made in",
+                )
             size = (tracks_height, tracks_width) if tracks_width else grid.size
             engine = GivenTracks(_pixel_tracks(view_tracks, size), _pixel_tracks(time_tracks, size), engine)
             geometry = place_views(grid.freeze_time, geometry, grid.valid, engine=flow, on_step=progress.part(0))

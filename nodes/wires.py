@@ -75,29 +75,39 @@ def from_packet(packet: dict[str, Any]) -> Geometry:
         raise InputError("geometry without depth", "depth or points for every frame", "connect a geometry node")
     intrinsics = packet.get("intrinsics")
     if intrinsics is None:
-        raise InputError("geometry without intrinsics", "the geometry of a perspective camera",
-                         "use the node for perspective images, not the one for panoramas")
+        raise InputError(
+            "geometry without intrinsics",
+            "the geometry of a perspective camera",
+            "use the node for perspective images, not the one for panoramas",
+        )
     depth = _cpu(depth if depth is not None else points[..., 2])
     mask = torch.isfinite(depth) & (depth > 0)
     if packet.get("mask") is not None:
         mask &= _cpu(packet["mask"]) > 0.5
     if not bool(mask.flatten(1).any(1).all()):
-        raise InputError("geometry with a frame in which no depth is known", "some depth in every frame",
-                         "run it without its mask, or on other frames")
+        raise InputError(
+            "geometry with a frame in which no depth is known",
+            "some depth in every frame",
+            "run it without its mask, or on other frames",
+        )
     intrinsics = _cpu(intrinsics)
-    return Geometry(torch.where(mask, depth, torch.ones_like(depth)),
-                    intrinsics * _pixel_scale(tuple(depth.shape[1:3]), intrinsics), mask,
-                    *(_cpu(packet[name]) if packet.get(name) is not None else None
-                      for name in ("world_to_cam", "confidence")))
+    return Geometry(
+        torch.where(mask, depth, torch.ones_like(depth)),
+        intrinsics * _pixel_scale(tuple(depth.shape[1:3]), intrinsics),
+        mask,
+        *(_cpu(packet[name]) if packet.get(name) is not None else None for name in ("world_to_cam", "confidence")),
+    )
 
 
 def check_frames(geometry: Geometry, frames: Tensor) -> None:
     """Raises InputError when geometry was not made of ``frames (F, H, W, 3)``."""
     got, expected = tuple(geometry.depth.shape), tuple(frames.shape[:3])
     if got != expected:
-        raise InputError(f"geometry of {got[0]} frames of {got[2]} x {got[1]} pixels",
-                         f"{expected[0]} frames of {expected[2]} x {expected[1]}",
-                         "make it from the grid's freeze-time column ('Frame grid to images', mode 'column', time 0)")
+        raise InputError(
+            f"geometry of {got[0]} frames of {got[2]} x {got[1]} pixels",
+            f"{expected[0]} frames of {expected[2]} x {expected[1]}",
+            "make it from the grid's freeze-time column ('Frame grid to images', mode 'column', time 0)",
+        )
 
 
 def _cpu(x: Tensor) -> Tensor:

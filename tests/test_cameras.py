@@ -111,8 +111,10 @@ def test_wrong_shapes_are_refused():
         Cameras(torch.eye(4)[None], torch.eye(3).repeat(2, 1, 1), (4, 4))
 
 
-@pytest.mark.parametrize(("index", "picked"), [(0, [0]), (2, [2]), (-1, [2]), (-3, [0]), (slice(1, 3), [1, 2]),
-                                               (torch.tensor([2, 2, 0]), [2, 2, 0])])
+@pytest.mark.parametrize(
+    ("index", "picked"),
+    [(0, [0]), (2, [2]), (-1, [2]), (-3, [0]), (slice(1, 3), [1, 2]), (torch.tensor([2, 2, 0]), [2, 2, 0])],
+)
 def test_cameras_are_picked_as_in_a_list(index, picked):
     three = Cameras(torch.eye(4) * torch.arange(1, 4)[:, None, None], torch.eye(3).repeat(3, 1, 1), (30, 40))
     assert three[index].world_to_cam[:, 0, 0].tolist() == [k + 1 for k in picked]

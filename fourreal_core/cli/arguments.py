@@ -11,17 +11,33 @@ from .engines import add_engine_options
 
 DEFAULT_COUNT = 8
 _SMALLEST_SIDE = 32
-OUTPUT_NAMES = ("freeze_time.mp4", "fixed_view.mp4", "grid.mp4", "bullet_time.mp4", "scene.safetensors",
-                "contact_sheet.png", "report.json")
+OUTPUT_NAMES = (
+    "freeze_time.mp4",
+    "fixed_view.mp4",
+    "grid.mp4",
+    "bullet_time.mp4",
+    "scene.safetensors",
+    "contact_sheet.png",
+    "report.json",
+)
 
 
 def add_job_options(parser: argparse.ArgumentParser, size_help: str) -> None:
     """The options that ``demo`` and ``run`` share."""
     parser.add_argument("--size", metavar="WxH", help=size_help)
-    parser.add_argument("--views", type=int, metavar="N", help="viewpoints of the grid, evenly spread over the clip "
-                        f"(default {DEFAULT_COUNT}, or all if the clip is shorter)")
-    parser.add_argument("--times", type=int, metavar="N", help="times of the grid, evenly spread over the clip "
-                        f"(default {DEFAULT_COUNT}, or all if the clip is shorter)")
+    parser.add_argument(
+        "--views",
+        type=int,
+        metavar="N",
+        help="viewpoints of the grid, evenly spread over the clip "
+        f"(default {DEFAULT_COUNT}, or all if the clip is shorter)",
+    )
+    parser.add_argument(
+        "--times",
+        type=int,
+        metavar="N",
+        help=f"times of the grid, evenly spread over the clip (default {DEFAULT_COUNT}, or all if the clip is shorter)",
+    )
     parser.add_argument("--seed", type=int, default=0, help="seed of everything random (default 0)")
     parser.add_argument("--device", default="auto", help="torch device, for example cpu or cuda:0 (default auto)")
     add_engine_options(parser)
@@ -37,8 +53,11 @@ def parse_size(text: str | None) -> tuple[int, int] | None:
         return None
     match = re.fullmatch(r"(\d{1,5})[xX](\d{1,5})", text)
     if not match or min(int(side) for side in match.groups()) < _SMALLEST_SIDE:
-        raise InputError(f"the size {text!r}", f"WIDTHxHEIGHT with sides of at least {_SMALLEST_SIDE} pixels",
-                         "say for example --size 512x288")
+        raise InputError(
+            f"the size {text!r}",
+            f"WIDTHxHEIGHT with sides of at least {_SMALLEST_SIDE} pixels",
+            "say for example --size 512x288",
+        )
     return int(match[2]), int(match[1])
 
 
@@ -55,8 +74,11 @@ def parse_device(text: str) -> str:
     try:
         torch.zeros(1, device=torch.device(text)).cpu()
     except (RuntimeError, AssertionError, NotImplementedError) as err:  # each back end refuses in its own way
-        raise InputError(f"the device {text!r} ({str(err).splitlines()[0].rstrip('.')})", "a device of this machine",
-                         "leave --device away, or see `fourreal doctor`") from err
+        raise InputError(
+            f"the device {text!r} ({str(err).splitlines()[0].rstrip('.')})",
+            "a device of this machine",
+            "leave --device away, or see `fourreal doctor`",
+        ) from err
     return text
 
 
@@ -66,5 +88,6 @@ def refuse_overwriting(inputs: list[Path], out: Path) -> None:
     targets = {out, out / "grid", *(out / name for name in OUTPUT_NAMES)}
     for path in inputs:
         if path.resolve() in targets or path.resolve().parent == out / "grid":
-            raise InputError(f"the input {path} lies where outputs are written", "an output folder of its own",
-                             "choose another -o")
+            raise InputError(
+                f"the input {path} lies where outputs are written", "an output folder of its own", "choose another -o"
+            )

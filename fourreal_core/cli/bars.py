@@ -29,17 +29,25 @@ class StageBars:
     def __enter__(self) -> StageBars:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._close()
 
     def __call__(self, name: str) -> OnStep:
         """Starts a stage's bar; the one before is closed."""
         self._close()
         live = sys.stderr.isatty()
-        bar = self.bar = tqdm(total=None, desc=f"{name:<18}", file=sys.stderr, disable=self.quiet, unit="",
-                              mininterval=0.1 if live else 10.0, dynamic_ncols=live,
-                              bar_format="{desc} {percentage:3.0f}% |{bar:30}| {elapsed} passed, {remaining} left")
+        bar = self.bar = tqdm(
+            total=None,
+            desc=f"{name:<18}",
+            file=sys.stderr,
+            disable=self.quiet,
+            unit="",
+            mininterval=0.1 if live else 10.0,
+            dynamic_ncols=live,
+            bar_format="{desc} {percentage:3.0f}% |{bar:30}| {elapsed} passed, {remaining} left",
+        )
 
         def on_step(done: int, total: int, preview: torch.Tensor | None = None) -> None:
             interrupts.check()

@@ -17,14 +17,28 @@ _SIZE = "256x144"
 
 def add_command(commands: argparse._SubParsersAction, parents: list[argparse.ArgumentParser]) -> None:
     """Declares the command and its options."""
-    parser = commands.add_parser("demo", parents=parents, help="run the main job on a built-in sample scene",
-                                 description="Makes a sample scene with known geometry, cameras and motion, renders "
-                                 "two clips of it, runs the main job on the clips and compares with the truth. Needs "
-                                 "no download and no GPU.")
-    parser.add_argument("-o", "--out", type=Path, default=Path("fourreal-demo"), metavar="OUT",
-                        help="output folder (default fourreal-demo)")
-    parser.add_argument("--model", metavar="NAME", help="complete a seeded scene of 64 x 64 pixels with a 4D model "
-                        "that comes with this package, such as small, in place of the main job; no 4D scene is made")
+    parser = commands.add_parser(
+        "demo",
+        parents=parents,
+        help="run the main job on a built-in sample scene",
+        description="Makes a sample scene with known geometry, cameras and motion, renders "
+        "two clips of it, runs the main job on the clips and compares with the truth. Needs "
+        "no download and no GPU.",
+    )
+    parser.add_argument(
+        "-o",
+        "--out",
+        type=Path,
+        default=Path("fourreal-demo"),
+        metavar="OUT",
+        help="output folder (default fourreal-demo)",
+    )
+    parser.add_argument(
+        "--model",
+        metavar="NAME",
+        help="complete a seeded scene of 64 x 64 pixels with a 4D model "
+        "that comes with this package, such as small, in place of the main job; no 4D scene is made",
+    )
     add_job_options(parser, f"size of the frames (default {_SIZE})")
     parser.set_defaults(execute=execute)
 
@@ -55,7 +69,7 @@ def execute(args: argparse.Namespace) -> None:
             truth = demo_scene(views, times, size, args.seed, on_step=bars("sample scene"))
         with clock("clips"):  # the job sees what a video file keeps of the frames, as it would from a user
             clips = write_clips(truth.grid[:, 0], truth.grid[0], out)
-            given = FrameGrid.from_clips(*(clip[:, :size[0], :size[1]] for clip in media.read_clip_pair(*clips)))
+            given = FrameGrid.from_clips(*(clip[:, : size[0], : size[1]] for clip in media.read_clip_pair(*clips)))
         with clock("job"):
             result = complete(given, args, bars)
         with clock("compare"):
@@ -64,8 +78,13 @@ def execute(args: argparse.Namespace) -> None:
             write_results(out, result, bars)
     report = {"command": "demo", **figures, **base_report(result, clock, args)}
     unknown = len(figures["cells"])
-    finish(out, report, f"{unknown} cells made, against the truth: PSNR {report['psnr_mean']:.2f} dB, SSIM "
-           f"{report['ssim_mean']:.3f} (a frozen scene: {report['psnr_mean_frozen']:.2f} dB)", args)
+    finish(
+        out,
+        report,
+        f"{unknown} cells made, against the truth: PSNR {report['psnr_mean']:.2f} dB, SSIM "
+        f"{report['ssim_mean']:.3f} (a frozen scene: {report['psnr_mean_frozen']:.2f} dB)",
+        args,
+    )
 
 
 def compare(grid: FrameGrid, truth: DemoScene) -> dict[str, Any]:
@@ -85,5 +104,10 @@ def compare(grid: FrameGrid, truth: DemoScene) -> dict[str, Any]:
         subject.append(psnr(frame, true, truth.masks[v, t]) if bool(truth.masks[v, t].any()) else psnr(frame, true))
         frozen.append(psnr(grid.frames[v, 0], true))
     psnr_mean, ssim_mean = (sum(column) / len(cells) for column in zip(*cells.values(), strict=True))
-    return {"psnr_mean": psnr_mean, "ssim_mean": ssim_mean, "psnr_mean_subject": sum(subject) / len(cells),
-            "psnr_mean_frozen": sum(frozen) / len(cells), "cells": cells}
+    return {
+        "psnr_mean": psnr_mean,
+        "ssim_mean": ssim_mean,
+        "psnr_mean_subject": sum(subject) / len(cells),
+        "psnr_mean_frozen": sum(frozen) / len(cells),
+        "cells": cells,
+    }

@@ -9,9 +9,12 @@ from typing import Any
 
 def add_command(commands: argparse._SubParsersAction, parents: list[argparse.ArgumentParser]) -> None:
     """Declares the command."""
-    parser = commands.add_parser("doctor", parents=parents, help="print versions, devices and what works here",
-                                 description="Prints versions, devices, and which rasterizer back ends work and why "
-                                 "the others don't.")
+    parser = commands.add_parser(
+        "doctor",
+        parents=parents,
+        help="print versions, devices and what works here",
+        description="Prints versions, devices, and which rasterizer back ends work and why the others don't.",
+    )
     parser.set_defaults(execute=execute)
 
 
@@ -55,10 +58,15 @@ def rasterizers() -> dict[str, str]:
             continue
         device = "cuda" if name == "gsplat" else "cpu"
         try:
-            drawn: Any = rasterize(torch.tensor([[0.0, 0.0, 1.0]], device=device), torch.tensor([0.1], device=device),
-                                   torch.tensor([0.9], device=device), torch.ones(1, 3, device=device),
-                                   torch.tensor([[16.0, 0, 8], [0, 16, 8], [0, 0, 1]], device=device), (16, 16),
-                                   options=RasterOptions(backend=name))
+            drawn: Any = rasterize(
+                torch.tensor([[0.0, 0.0, 1.0]], device=device),
+                torch.tensor([0.1], device=device),
+                torch.tensor([0.9], device=device),
+                torch.ones(1, 3, device=device),
+                torch.tensor([[16.0, 0, 8], [0, 16, 8], [0, 0, 1]], device=device),
+                (16, 16),
+                options=RasterOptions(backend=name),
+            )
             if not 0.5 < float(drawn.image.max()) <= 1.0:
                 found[name] = f"draws a white splat as {float(drawn.image.max()):.3f}"
         except Exception as err:  # whatever a back end fails with here is the answer to the question

@@ -15,15 +15,32 @@ if TYPE_CHECKING:
 
 def add_engine_options(parser: argparse.ArgumentParser) -> None:
     """The options, for commands that run the main job."""
-    parser.add_argument("--geometry", default="parallax", metavar="SOURCE", help="where depth comes from: parallax "
-                        "(default); a folder of depth pictures, one a frame of the freeze-time clip; hf:NAME, a depth "
-                        "network of the Hugging Face hub that is on this disk")
-    parser.add_argument("--focal", type=float, metavar="PX", help="focal length in pixels of the frames as they are "
-                        "used (default: estimated)")
-    parser.add_argument("--flow", default="dis", metavar="ENGINE", help="what measures optical flow: dis (default), "
-                        "raft or raft:WEIGHTS")
-    parser.add_argument("--tracks", default="flow", metavar="ENGINE", help="what follows points: flow (default) or "
-                        "delta:CHECKPOINT, an installed densetrack3d")
+    parser.add_argument(
+        "--geometry",
+        default="parallax",
+        metavar="SOURCE",
+        help="where depth comes from: parallax "
+        "(default); a folder of depth pictures, one a frame of the freeze-time clip; hf:NAME, a depth "
+        "network of the Hugging Face hub that is on this disk",
+    )
+    parser.add_argument(
+        "--focal",
+        type=float,
+        metavar="PX",
+        help="focal length in pixels of the frames as they are used (default: estimated)",
+    )
+    parser.add_argument(
+        "--flow",
+        default="dis",
+        metavar="ENGINE",
+        help="what measures optical flow: dis (default), raft or raft:WEIGHTS",
+    )
+    parser.add_argument(
+        "--tracks",
+        default="flow",
+        metavar="ENGINE",
+        help="what follows points: flow (default) or delta:CHECKPOINT, an installed densetrack3d",
+    )
 
 
 def with_engines(options: PipelineOptions, args: argparse.Namespace, views: int) -> PipelineOptions:
@@ -45,8 +62,13 @@ def with_engines(options: PipelineOptions, args: argparse.Namespace, views: int)
     flow = None if args.flow == "dis" else flow_engine(args.flow, options.device)
     tracks = None if args.tracks == "flow" else track_engine(args.tracks, options.device, flow)
     parallax = options.parallax if args.focal is None else replace(options.parallax, focal_px=args.focal)
-    return replace(options, parallax=parallax, geometry_source=geometry_source(args.geometry, views, options.device),
-                   flow_engine=flow, track_engine=tracks)
+    return replace(
+        options,
+        parallax=parallax,
+        geometry_source=geometry_source(args.geometry, views, options.device),
+        flow_engine=flow,
+        track_engine=tracks,
+    )
 
 
 def geometry_source(said: str, views: int, device: str) -> GeometrySource | None:
@@ -66,8 +88,9 @@ def geometry_source(said: str, views: int, device: str) -> GeometrySource | None
         return HuggingFaceDepth(name, device=device)
     folder = Path(said)
     if not folder.is_dir():
-        raise InputError(f"the geometry {said!r}", "parallax, hf:NAME or a folder of depth pictures",
-                         "check the name or the folder")
+        raise InputError(
+            f"the geometry {said!r}", "parallax, hf:NAME or a folder of depth pictures", "check the name or the folder"
+        )
     from ..geometry.depth_maps import DepthPictures
     from ..media.depth import read_depth_folder
 

@@ -19,17 +19,32 @@ _ENDINGS = {".ply": "ply", ".4dgs": "4dgs", ".json": "cameras"}
 
 def add_command(commands: argparse._SubParsersAction, parents: list[argparse.ArgumentParser]) -> None:
     """Declares the command and its options."""
-    parser = commands.add_parser("export", parents=parents, help="write a saved scene for other programs",
-                                 description="Writes a saved scene as .ply (one file a time step in the layout of 3D "
-                                 "Gaussian Splatting), as .4dgs (one file that moves; needs the package fourdgs), or "
-                                 "its cameras as JSON.")
+    parser = commands.add_parser(
+        "export",
+        parents=parents,
+        help="write a saved scene for other programs",
+        description="Writes a saved scene as .ply (one file a time step in the layout of 3D "
+        "Gaussian Splatting), as .4dgs (one file that moves; needs the package fourdgs), or "
+        "its cameras as JSON.",
+    )
     add_scene_options(parser)
-    parser.add_argument("--format", choices=FORMATS, help="what to write (default: by the ending of OUT, a folder of "
-                        ".ply where it has none)")
-    parser.add_argument("--times", metavar="T,T", help="time steps of the .ply files, fractions allowed (default all; "
-                        "the first where OUT is one .ply file)")
-    parser.add_argument("--view", type=int, metavar="N", help="take along how view N of the freeze-time clip differs "
-                        "from the others (.ply only; default: what new cameras see)")
+    parser.add_argument(
+        "--format",
+        choices=FORMATS,
+        help="what to write (default: by the ending of OUT, a folder of .ply where it has none)",
+    )
+    parser.add_argument(
+        "--times",
+        metavar="T,T",
+        help="time steps of the .ply files, fractions allowed (default all; the first where OUT is one .ply file)",
+    )
+    parser.add_argument(
+        "--view",
+        type=int,
+        metavar="N",
+        help="take along how view N of the freeze-time clip differs "
+        "from the others (.ply only; default: what new cameras see)",
+    )
     parser.add_argument("--fps", type=float, default=8.0, help="time steps a second of a .4dgs (default 8)")
     parser.set_defaults(execute=execute)
 

@@ -38,8 +38,10 @@ def complete(grid: FrameGrid, args: argparse.Namespace, bars: StageBars) -> Pipe
 
 def write_clips(freeze_time: torch.Tensor, fixed_view: torch.Tensor, out: Path) -> tuple[Path, Path]:
     """Writes the two clips the job starts from."""
-    return (media.write_video(freeze_time, out / "freeze_time.mp4", CLIP_FPS, _CLIP_CRF),
-            media.write_video(fixed_view, out / "fixed_view.mp4", CLIP_FPS, _CLIP_CRF))
+    return (
+        media.write_video(freeze_time, out / "freeze_time.mp4", CLIP_FPS, _CLIP_CRF),
+        media.write_video(fixed_view, out / "fixed_view.mp4", CLIP_FPS, _CLIP_CRF),
+    )
 
 
 def write_results(out: Path, result: PipelineResult, bars: StageBars) -> None:
@@ -71,8 +73,14 @@ def base_report(result: PipelineResult, clock: StageClock, args: argparse.Namesp
     device = parse_device(args.device)
     on_gpu = torch.device(device).type == "cuda"
     return {
-        "grid": {"views": grid.views, "times": grid.times, "height": grid.size[0], "width": grid.size[1],
-                 "known_cells": int(grid.known.sum()), "valid_share": round(float(grid.valid.float().mean()), 4)},
+        "grid": {
+            "views": grid.views,
+            "times": grid.times,
+            "height": grid.size[0],
+            "width": grid.size[1],
+            "known_cells": int(grid.known.sum()),
+            "valid_share": round(float(grid.valid.float().mean()), 4),
+        },
         "splats": len(result.scene.splats),
         "seed": args.seed,
         "device": device,

@@ -20,21 +20,36 @@ _MOST_FRAMES = 100_000
 
 def add_command(commands: argparse._SubParsersAction, parents: list[argparse.ArgumentParser]) -> None:
     """Declares the command and its options."""
-    parser = commands.add_parser("render", parents=parents, help="make a video of a saved scene",
-                                 description="Renders a saved scene along a camera path, to an .mp4 or, where OUT has "
-                                 "no such ending, to a folder of PNG frames.")
+    parser = commands.add_parser(
+        "render",
+        parents=parents,
+        help="make a video of a saved scene",
+        description="Renders a saved scene along a camera path, to an .mp4 or, where OUT has "
+        "no such ending, to a folder of PNG frames.",
+    )
     add_scene_options(parser)
-    parser.add_argument("--mode", choices=MODES, default=MODES[0], help="bullet-time: camera and time move together "
-                        "(default); freeze-time: the camera moves along its path; fixed-view: time runs; orbit: the "
-                        "central camera sways; path: the cameras of --path")
-    parser.add_argument("--path", type=Path, metavar="JSON", help="cameras and times of --mode path, as `fourreal "
-                        "export --format cameras` writes them")
-    parser.add_argument("--time", type=float, default=0.0, help="time step of freeze-time and orbit, fractions allowed "
-                        "(default 0)")
+    parser.add_argument(
+        "--mode",
+        choices=MODES,
+        default=MODES[0],
+        help="bullet-time: camera and time move together "
+        "(default); freeze-time: the camera moves along its path; fixed-view: time runs; orbit: the "
+        "central camera sways; path: the cameras of --path",
+    )
+    parser.add_argument(
+        "--path",
+        type=Path,
+        metavar="JSON",
+        help="cameras and times of --mode path, as `fourreal export --format cameras` writes them",
+    )
+    parser.add_argument(
+        "--time", type=float, default=0.0, help="time step of freeze-time and orbit, fractions allowed (default 0)"
+    )
     parser.add_argument("--view", type=float, default=0.0, help="view of fixed-view, fractions allowed (default 0)")
     parser.add_argument("--degrees", type=float, default=10.0, help="largest turn of an orbit to a side (default 10)")
-    parser.add_argument("--frames", type=int, default=48, metavar="N", help="frames to render (default 48; a path has "
-                        "its own number)")
+    parser.add_argument(
+        "--frames", type=int, default=48, metavar="N", help="frames to render (default 48; a path has its own number)"
+    )
     parser.add_argument("--fps", type=float, default=16.0, help="frames a second of an .mp4 (default 16)")
     parser.add_argument("--size", metavar="WxH", help="size of the frames (default: the scene's)")
     parser.set_defaults(execute=execute)
@@ -70,8 +85,18 @@ def execute(args: argparse.Namespace) -> None:
                 written.append(media.save_image(frame, folder / f"frame_{k:04}.png"))
                 on_step(k + 1, len(frames))
     height, width = frames.shape[1:3]
-    tell({"command": "render", "mode": args.mode, "frames": len(frames), "width": width, "height": height,
-          "files": [str(p) for p in written]}, f"{len(frames)} frames of {width} x {height} in {args.out}", args)
+    tell(
+        {
+            "command": "render",
+            "mode": args.mode,
+            "frames": len(frames),
+            "width": width,
+            "height": height,
+            "files": [str(p) for p in written],
+        },
+        f"{len(frames)} frames of {width} x {height} in {args.out}",
+        args,
+    )
 
 
 def camera_path(scene: Scene4D, args: argparse.Namespace) -> CameraPath:
@@ -94,8 +119,11 @@ def camera_path(scene: Scene4D, args: argparse.Namespace) -> CameraPath:
 
 def _check(args: argparse.Namespace) -> None:
     if (args.mode == "path") != (args.path is not None):
-        raise InputError(f"--mode {args.mode} {'without' if args.path is None else 'with'} --path",
-                         "--path with --mode path and only there", "add it or leave it out")
+        raise InputError(
+            f"--mode {args.mode} {'without' if args.path is None else 'with'} --path",
+            "--path with --mode path and only there",
+            "add it or leave it out",
+        )
     if not 1 <= args.frames <= _MOST_FRAMES:
         raise InputError(f"{args.frames} frames", f"1 to {_MOST_FRAMES}", "say for example --frames 48")
     if not 0.1 <= args.fps <= 1000:

@@ -20,13 +20,23 @@ _CELL = re.compile(r"v(\d+)_t(\d+)\.(png|jpe?g)", re.IGNORECASE)
 
 def add_command(commands: argparse._SubParsersAction, parents: list[argparse.ArgumentParser]) -> None:
     """Declares the command and its options."""
-    parser = commands.add_parser("run", parents=parents, help="complete the grid of two clips and make a 4D scene",
-                                 description="Completes the frame grid of two clips and makes a 4D scene of splats. A "
-                                 "clip is a video file, an animated WebP or GIF, or a folder of images.")
-    parser.add_argument("--freeze-time", type=Path, required=True, metavar="CLIP",
-                        help="the camera moves around a stopped scene")
-    parser.add_argument("--fixed-view", type=Path, required=True, metavar="CLIP",
-                        help="the camera stands where the other clip starts, and time runs")
+    parser = commands.add_parser(
+        "run",
+        parents=parents,
+        help="complete the grid of two clips and make a 4D scene",
+        description="Completes the frame grid of two clips and makes a 4D scene of splats. A "
+        "clip is a video file, an animated WebP or GIF, or a folder of images.",
+    )
+    parser.add_argument(
+        "--freeze-time", type=Path, required=True, metavar="CLIP", help="the camera moves around a stopped scene"
+    )
+    parser.add_argument(
+        "--fixed-view",
+        type=Path,
+        required=True,
+        metavar="CLIP",
+        help="the camera stands where the other clip starts, and time runs",
+    )
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="OUT", help="output folder")
     add_job_options(parser, "size of the frames (default: the freeze-time clip's)")
     parser.add_argument("--mask", type=Path, metavar="PNG", help="picture that is black where pixels don't count")
@@ -59,8 +69,9 @@ def execute(args: argparse.Namespace) -> None:
         with clock("write"):
             write_clips(given.freeze_time, given.fixed_view, out)
             write_results(out, result, bars)
-    inputs = {name: str(getattr(args, name)) for name in ("freeze_time", "fixed_view", "mask", "grid")
-              if getattr(args, name)}
+    inputs = {
+        name: str(getattr(args, name)) for name in ("freeze_time", "fixed_view", "mask", "grid") if getattr(args, name)
+    }
     report = {"command": "run", "inputs": inputs, **base_report(result, clock, args)}
     made = given.views * given.times - int(given.known.sum())
     finish(out, report, f"{made} cells made from {int(given.known.sum())} given ones, {report['splats']} splats", args)
@@ -71,8 +82,9 @@ def read_given(args: argparse.Namespace, size: tuple[int, int] | None) -> FrameG
     from .. import media
     from ..grid import FrameGrid
 
-    freeze, fixed = media.read_clip_pair(args.freeze_time, args.fixed_view, size, args.views, args.times,
-                                         at_most=DEFAULT_COUNT)
+    freeze, fixed = media.read_clip_pair(
+        args.freeze_time, args.fixed_view, size, args.views, args.times, at_most=DEFAULT_COUNT
+    )
     valid = None if args.mask is None else media.read_mask(args.mask, tuple(freeze.shape[1:3]))
     grid = FrameGrid.from_clips(freeze, fixed, valid)
     return grid if args.grid is None else grid.with_known(read_cells(args.grid, grid.size))
@@ -101,7 +113,8 @@ def read_cells(folder: Path, size: tuple[int, int]) -> dict[tuple[int, int], Ten
     for cell, path in files.items():
         h, w = media.read_image(path).shape[:2]
         if abs(w / h / (size[1] / size[0]) - 1) > media.ASPECT_TOLERANCE:
-            raise InputError(f"the cell {path} of {w} x {h} pixels", f"the clips' aspect ratio, {size[1]} x {size[0]}",
-                             "crop it")
+            raise InputError(
+                f"the cell {path} of {w} x {h} pixels", f"the clips' aspect ratio, {size[1]} x {size[0]}", "crop it"
+            )
         cells[cell] = media.read_image(path, size)
     return cells

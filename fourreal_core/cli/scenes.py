@@ -51,6 +51,9 @@ def parse_times(text: str | None, count: int) -> list[float] | None:
     except ValueError:
         times = []
     if not times or not all(0 <= time <= count - 1 for time in times):
-        raise InputError(f"the times {text!r}", f"numbers from 0 to {count - 1}, since the scene has {count} times",
-                         "say for example --times 0,1.5,3")
+        raise InputError(
+            f"the times {text!r}",
+            f"numbers from 0 to {count - 1}, since the scene has {count} times",
+            "say for example --times 0,1.5,3",
+        )
     return times

@@ -48,7 +48,7 @@ def execute_with_model(args: argparse.Namespace) -> None:
             truth = to_float(made.cells)
         with clock("clips"):  # the model sees what a video file keeps of the frames
             clips = write_clips(truth[:, 0], truth[0], out)
-            freeze, fixed = (clip[:, :size[0], :size[1]] for clip in media.read_clip_pair(*clips))
+            freeze, fixed = (clip[:, : size[0], : size[1]] for clip in media.read_clip_pair(*clips))
         with clock("model"):
             frames = _completed(model, freeze, fixed, args.seed, bars)
         with clock("compare"):
@@ -56,13 +56,19 @@ def execute_with_model(args: argparse.Namespace) -> None:
         with clock("write"):
             _write_grid(out, frames, bars)
     report = {"command": "demo", "model": args.model, "family": made.family, **figures, **_facts(clock, args, frames)}
-    finish(out, report, f"{len(figures['cells'])} cells made, against the truth: PSNR {report['psnr_mean']:.2f} dB, "
-           f"SSIM {report['ssim_mean']:.3f} (a frozen scene: {report['psnr_mean_frozen']:.2f} dB, the better 2D flow: "
-           f"{max(report['psnr_mean_flow_in_time'], report['psnr_mean_flow_across_views']):.2f} dB)", args)
+    finish(
+        out,
+        report,
+        f"{len(figures['cells'])} cells made, against the truth: PSNR {report['psnr_mean']:.2f} dB, "
+        f"SSIM {report['ssim_mean']:.3f} (a frozen scene: {report['psnr_mean_frozen']:.2f} dB, the better 2D flow: "
+        f"{max(report['psnr_mean_flow_in_time'], report['psnr_mean_flow_across_views']):.2f} dB)",
+        args,
+    )
 
 
-def compare_with_floors(frames: Tensor, truth: Tensor, subject: Tensor, freeze_time: Tensor, fixed_view: Tensor
-                        ) -> dict[str, Any]:
+def compare_with_floors(
+    frames: Tensor, truth: Tensor, subject: Tensor, freeze_time: Tensor, fixed_view: Tensor
+) -> dict[str, Any]:
     """Figures of the made cells against the truth, beside what copies and 2D flow make of the same clips.
 
     Args:
@@ -134,9 +140,12 @@ def _facts(clock: Any, args: argparse.Namespace, frames: Tensor) -> dict[str, An
     views, times, height, width, _ = frames.shape
     return {
         "grid": {"views": views, "times": times, "height": height, "width": width, "known_cells": views + times - 1},
-        "seed": args.seed, "device": "cpu", "threads": torch.get_num_threads(),
+        "seed": args.seed,
+        "device": "cpu",
+        "threads": torch.get_num_threads(),
         "seconds": {name: round(value, 3) for name, value in clock.seconds.items()},
         "seconds_total": round(sum(clock.seconds.values()), 3),
-        "peak_memory_mb": None if memory is None else round(memory, 1), "peak_memory_source": source,
+        "peak_memory_mb": None if memory is None else round(memory, 1),
+        "peak_memory_source": source,
         "versions": versions(),
     }

@@ -7,8 +7,18 @@ from importlib import metadata
 
 from .. import __version__
 
-_LIBRARIES = ("torch", "numpy", "numba", "kornia", "opencv-python-headless", "imageio", "av", "gsplat", "safetensors",
-              "einops")
+_LIBRARIES = (
+    "torch",
+    "numpy",
+    "numba",
+    "kornia",
+    "opencv-python-headless",
+    "imageio",
+    "av",
+    "gsplat",
+    "safetensors",
+    "einops",
+)
 
 
 def versions() -> dict[str, str]:

@@ -31,6 +31,9 @@ def read_weights(path: Path, torch_version: str | None = None) -> dict[str, Any]
         return load_file(path)
     release = tuple(int(x) for x in (torch_version or torch.__version__).split(".")[:2])
     if release < SAFE_SINCE:
-        raise InputError(f"{path.name} under torch {release[0]}.{release[1]}", "a .safetensors file, or torch 2.6",
-                         "update torch, or convert the file on a machine that has it")
+        raise InputError(
+            f"{path.name} under torch {release[0]}.{release[1]}",
+            "a .safetensors file, or torch 2.6",
+            "update torch, or convert the file on a machine that has it",
+        )
     return torch.load(path, map_location="cpu", weights_only=True)

@@ -39,8 +39,9 @@ def smooth(values: Map, guide: Map, strength: float, sigma: float, rounds: int =
     for k in range(rounds):
         part = np.float32(1.5 * strength * 4.0 ** (rounds - 1 - k) / (4.0**rounds - 1))
         out = solve_rows(out, right, part)
-        out = np.ascontiguousarray(solve_rows(np.ascontiguousarray(out.transpose(1, 0, 2)), down_t, part)
-                                   .transpose(1, 0, 2))
+        out = np.ascontiguousarray(
+            solve_rows(np.ascontiguousarray(out.transpose(1, 0, 2)), down_t, part).transpose(1, 0, 2)
+        )
     return out
 
 

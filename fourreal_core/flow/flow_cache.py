@@ -15,13 +15,13 @@ from torch import Tensor
 
 from ..errors import InputError
 from .flow_field import DisFlow, Flow, FlowEngine, Gray, chain, forward_backward_error, to_gray
-from .robust_flow import LongFlowOptions, choose_flow, ways_of_measuring
+from .robust_flow import RobustFlowOptions, choose_flow, ways_of_measuring
 
 Cell = tuple[int, int]
 
 
 @dataclass(frozen=True)
-class CellFlow:
+class MeasuredFlow:
     """Flow at one cell's pixels to another cell.
 
     Attributes:
@@ -35,7 +35,7 @@ class CellFlow:
     measured: tuple[Flow, ...]
 
 
-class CellFlows:
+class FlowCache:
     """Flows between the known cells of a grid, kept once measured.
 
     Args:
@@ -45,17 +45,21 @@ class CellFlows:
         options: How ways of measuring are weighed.
     """
 
-    def __init__(self, frames: Tensor, known: Tensor, engine: FlowEngine | None = None,
-                 options: LongFlowOptions | None = None) -> None:
+    def __init__(
+        self, frames: Tensor, known: Tensor, engine: FlowEngine | None = None, options: RobustFlowOptions | None = None
+    ) -> None:
         if frames.ndim != 5 or known.shape != frames.shape[:2]:
-            raise InputError(f"frames of shape {tuple(frames.shape)} and known cells of {tuple(known.shape)}",
-                             "(V, T, H, W, 3) and (V, T)", "take both from one grid")
+            raise InputError(
+                f"frames of shape {tuple(frames.shape)} and known cells of {tuple(known.shape)}",
+                "(V, T, H, W, 3) and (V, T)",
+                "take both from one grid",
+            )
         self.frames, self.known = frames, known
-        self.engine, self.options = engine or DisFlow(), options or LongFlowOptions()
-        self._flows: dict[tuple[Cell, Cell], CellFlow] = {}
+        self.engine, self.options = engine or DisFlow(), options or RobustFlowOptions()
+        self._flows: dict[tuple[Cell, Cell], MeasuredFlow] = {}
         self._grays: dict[Cell, Gray] = {}
 
-    def __call__(self, start: Cell, end: Cell) -> CellFlow:
+    def __call__(self, start: Cell, end: Cell) -> MeasuredFlow:
         """Flow at the pixels of one known cell to another one of its row or column.
 
         Raises:
@@ -71,8 +75,11 @@ class CellFlows:
 
     def _measure(self, start: Cell, end: Cell) -> None:
         if not (self.known[start] and self.known[end]) or start == end or (start[0] != end[0] and start[1] != end[1]):
-            raise InputError(f"flow from cell {start} to cell {end}", "two known cells of one row or one column",
-                             "go through a cell that shares a row with one and a column with the other")
+            raise InputError(
+                f"flow from cell {start} to cell {end}",
+                "two known cells of one row or one column",
+                "go through a cell that shares a row with one and a column with the other",
+            )
         a, b = self._gray(start), self._gray(end)
         between = self._between(start, end)
         if between is None:
@@ -84,12 +91,14 @@ class CellFlows:
         first, last = self.picture(start), self.picture(end)
         forth, misses, _ = choose_flow(first, last, pairs, self.options)
         back, misses_back, _ = choose_flow(last, first, [pair[::-1] for pair in pairs], self.options)
-        for ends, way, best, other, error in (((start, end), 0, forth, back, misses),
-                                              ((end, start), 1, back, forth, misses_back)):
+        for ends, way, best, other, error in (
+            ((start, end), 0, forth, back, misses),
+            ((end, start), 1, back, forth, misses_back),
+        ):
             # a pixel's way back may be its own way's or the best one's
             error = np.minimum(error, forward_backward_error(best, other))
             measured = tuple(pair[way] for pair in pairs) if between is not None else (best,)
-            self._flows[ends] = CellFlow(best, error, measured)
+            self._flows[ends] = MeasuredFlow(best, error, measured)
 
     def _between(self, start: Cell, end: Cell) -> Cell | None:
         """The known cell next to the later of two, on the way to the other; None where the two are neighbours."""

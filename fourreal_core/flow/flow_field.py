@@ -43,8 +43,7 @@ class DisFlow:
     def __call__(self, a: Gray, b: Gray, init: Flow | None = None) -> Flow:
         """See FlowEngine; frames smaller than the coarsest patches give zero flow where the search finds nothing."""
         if min(a.shape) < 16:
-            raise InputError(f"frames of {a.shape[1]} x {a.shape[0]} pixels", "at least 16 x 16",
-                             "use larger clips")
+            raise InputError(f"frames of {a.shape[1]} x {a.shape[0]} pixels", "at least 16 x 16", "use larger clips")
         return self._free.calc(a, b, None) if init is None else self._started.calc(a, b, init.copy())
 
 
@@ -73,7 +72,7 @@ def chain(ab: Flow, bc: Flow) -> Flow:
     return ab + warp(bc, ab)
 
 
-def turned_around(flow: Flow) -> Flow:
+def invert_flow(flow: Flow) -> Flow:
     """The backward flow ``(H, W, 2)`` at the pixels that a flow leads to, by fixed-point iteration."""
     back = -flow
     for _ in range(INVERSIONS):
@@ -90,8 +89,9 @@ def forward_backward_error(ab: Flow, ba: Flow) -> NDArray[np.float32]:
     return np.where(outside, np.float32(np.inf), error)
 
 
-def pair_flows(grays: list[Gray], reach: int, engine: FlowEngine, on_step: OnStep = no_progress
-               ) -> dict[tuple[int, int], Flow]:
+def pair_flows(
+    grays: list[Gray], reach: int, engine: FlowEngine, on_step: OnStep = no_progress
+) -> dict[tuple[int, int], Flow]:
     """Flows between all ordered pairs of frames at most ``reach`` apart.
 
     Farther pairs start from the chain over their neighbours and are then measured directly, so the start carries over

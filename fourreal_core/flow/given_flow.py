@@ -25,16 +25,21 @@ class GivenFlow:
         InputError: A flow between frames that the clip does not have, of another size, or not finite.
     """
 
-    def __init__(self, frames: Tensor, flows: Mapping[tuple[int, int], Flow], otherwise: FlowEngine | None = None
-                 ) -> None:
+    def __init__(
+        self, frames: Tensor, flows: Mapping[tuple[int, int], Flow], otherwise: FlowEngine | None = None
+    ) -> None:
         count, h, w = frames.shape[:3]
         for (i, j), flow in flows.items():
             if not (0 <= i < count and 0 <= j < count):
-                raise InputError(f"flow from frame {i} to frame {j}", f"frames 0 to {count - 1}",
-                                 "give the flow of this clip")
+                raise InputError(
+                    f"flow from frame {i} to frame {j}", f"frames 0 to {count - 1}", "give the flow of this clip"
+                )
             if flow.shape != (h, w, 2) or not np.isfinite(flow).all():
-                raise InputError(f"flow {i} to {j} of shape {flow.shape}", f"finite numbers of shape {(h, w, 2)}",
-                                 "measure it on frames of this size")
+                raise InputError(
+                    f"flow {i} to {j} of shape {flow.shape}",
+                    f"finite numbers of shape {(h, w, 2)}",
+                    "measure it on frames of this size",
+                )
         self._flows = {pair: np.ascontiguousarray(flow, dtype=np.float32) for pair, flow in flows.items()}
         self._index = {gray.tobytes(): k for k, gray in reversed(list(enumerate(to_gray(frames))))}
         self._otherwise = otherwise or DisFlow()
@@ -66,7 +71,10 @@ def neighbour_flows(forward: Tensor, backward: Tensor) -> dict[tuple[int, int], 
         backward: Of the same shape, from every frame but the first to the one before.
     """
     if forward.ndim != 4 or forward.shape[-1] != 2 or forward.shape != backward.shape:
-        raise InputError(f"flows of shapes {tuple(forward.shape)} and {tuple(backward.shape)}",
-                         "(frames - 1, height, width, 2) twice", "measure the clip in both directions")
+        raise InputError(
+            f"flows of shapes {tuple(forward.shape)} and {tuple(backward.shape)}",
+            "(frames - 1, height, width, 2) twice",
+            "measure the clip in both directions",
+        )
     pairs = {(k, k + 1): flow for k, flow in enumerate(forward.detach().cpu().numpy())}
     return pairs | {(k + 1, k): flow for k, flow in enumerate(backward.detach().cpu().numpy())}

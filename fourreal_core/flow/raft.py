@@ -63,8 +63,11 @@ def find_weights() -> Path:
         found = sorted(folder.glob(pattern))
         if found:
             return found[-1]
-    raise InputError(f"no RAFT weights in {folder}", "raft_large_*.pth or raft_small_*.pth of torchvision there",
-                     "name a file of them, or use the built-in flow 'dis'")
+    raise InputError(
+        f"no RAFT weights in {folder}",
+        "raft_large_*.pth or raft_small_*.pth of torchvision there",
+        "name a file of them, or use the built-in flow 'dis'",
+    )
 
 
 def _load(path: Path) -> nn.Module:
@@ -72,8 +75,11 @@ def _load(path: Path) -> nn.Module:
         from torchvision.models import optical_flow
     except (ImportError, RuntimeError, OSError) as err:  # torchvision may be built for another torch
         why = (str(err).splitlines() or [""])[0].rstrip(".")
-        raise InputError(f"no torchvision that works here ({why})", "it, for RAFT",
-                         "install the one that belongs to this torch, or use the built-in flow 'dis'") from err
+        raise InputError(
+            f"no torchvision that works here ({why})",
+            "it, for RAFT",
+            "install the one that belongs to this torch, or use the built-in flow 'dis'",
+        ) from err
     if not path.is_file():
         raise InputError(f"no file {path}", "RAFT weights of torchvision", "check the name")
     try:
@@ -85,6 +91,9 @@ def _load(path: Path) -> nn.Module:
         raise
     except Exception as err:  # whatever a file of another kind fails with
         why = (str(err).splitlines() or [type(err).__name__])[0].rstrip(".")
-        raise InputError(f"{path.name} holds no RAFT weights ({why})", "those of torchvision's RAFT, large or small",
-                         "choose another file") from err
+        raise InputError(
+            f"{path.name} holds no RAFT weights ({why})",
+            "those of torchvision's RAFT, large or small",
+            "choose another file",
+        ) from err
     return model.eval()

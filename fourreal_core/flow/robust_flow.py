@@ -20,7 +20,7 @@ from .flow_field import Flow, FlowEngine, Gray, chain, forward_backward_error, w
 
 
 @dataclass(frozen=True)
-class LongFlowOptions:
+class RobustFlowOptions:
     """How candidates are weighed and smoothed, and what stands.
 
     Attributes:
@@ -45,9 +45,12 @@ class LongFlowOptions:
 
     def __post_init__(self) -> None:
         if not (self.window_px > 0 and self.edge > 0 and self.smooth_px >= 0 and self.still_px >= 1):
-            raise InputError(f"a window of {self.window_px} px, smoothing over {self.smooth_px} px, edges of "
-                             f"{self.edge} and regions of {self.still_px} px", "positive numbers",
-                             "leave them at their defaults")
+            raise InputError(
+                f"a window of {self.window_px} px, smoothing over {self.smooth_px} px, edges of "
+                f"{self.edge} and regions of {self.still_px} px",
+                "positive numbers",
+                "leave them at their defaults",
+            )
 
 
 def appearance_error(a: NDArray, b: NDArray, flow: Flow, window_px: float) -> NDArray[np.float32]:
@@ -58,22 +61,26 @@ def appearance_error(a: NDArray, b: NDArray, flow: Flow, window_px: float) -> ND
     return cv2.GaussianBlur(difference, (0, 0), window_px)
 
 
-def long_flow(frames: NDArray[np.float32], grays: list[Gray], engine: FlowEngine,
-              options: LongFlowOptions | None = None, on_step: OnStep = no_progress
-              ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def robust_flow(
+    frames: NDArray[np.float32],
+    grays: list[Gray],
+    engine: FlowEngine,
+    options: RobustFlowOptions | None = None,
+    on_step: OnStep = no_progress,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Flow from frame 0 to every frame.
 
     Args:
         frames: ``(T, H, W, 3)`` in ``[0, 1]``.
         grays: The same as 8-bit luma.
         engine: Measures one pair.
-        options: See LongFlowOptions.
+        options: See RobustFlowOptions.
         on_step: Progress, one step a frame.
 
     Returns:
         Flows ``(T, H, W, 2)`` in pixels (the first is zero) and forward-backward errors ``(T, H, W)`` in pixels.
     """
-    options = options or LongFlowOptions()
+    options = options or RobustFlowOptions()
     count, (h, w) = len(grays), grays[0].shape
     flows = np.zeros((count, h, w, 2), np.float32)
     errors = np.zeros((count, h, w), np.float32)
@@ -106,8 +113,9 @@ def ways_of_measuring(engine: FlowEngine, a: Gray, b: Gray, there: Flow, back: F
     return [(engine(a, b), engine(b, a)), (engine(a, b, there), engine(b, a, back)), (there, back)]
 
 
-def choose_flow(first: NDArray, now: NDArray, pairs: list[tuple[Flow, Flow]], options: LongFlowOptions
-                ) -> tuple[Flow, NDArray[np.float32], int]:
+def choose_flow(
+    first: NDArray, now: NDArray, pairs: list[tuple[Flow, Flow]], options: RobustFlowOptions
+) -> tuple[Flow, NDArray[np.float32], int]:
     """Best flow a pixel, its forward-backward error, and the candidate that won most pixels."""
     costs, returns = zip(*(candidate_cost(first, now, forth, back, options) for forth, back in pairs), strict=True)
     best = np.argmin(costs, 0)
@@ -116,27 +124,28 @@ def choose_flow(first: NDArray, now: NDArray, pairs: list[tuple[Flow, Flow]], op
     return flow, error, int(np.bincount(best.ravel()).argmax())
 
 
-def still_explains(first: NDArray, now: NDArray, flow: Flow, options: LongFlowOptions) -> NDArray[np.bool_]:
+def still_explains(first: NDArray, now: NDArray, flow: Flow, options: RobustFlowOptions) -> NDArray[np.bool_]:
     """Where ``(H, W)`` frame 0 standing still explains a frame about as well as frame 0 under a flow."""
     still = 255 * appearance_error(first, now, np.zeros_like(flow), options.window_px)
     moving = 255 * appearance_error(first, now, flow, options.window_px)
     return still < moving * options.still_ratio + options.still_margin
 
 
-def smooth_flow(frame: NDArray[np.float32], flow: Flow, error: NDArray[np.float32], options: LongFlowOptions) -> Flow:
+def smooth_flow(frame: NDArray[np.float32], flow: Flow, error: NDArray[np.float32], options: RobustFlowOptions) -> Flow:
     """A flow smoothed along the regions of its frame; what returns to where it began counts for more.
 
     Args:
         frame: ``(H, W, 3)`` in ``[0, 1]``, the frame that the flow starts in.
         flow: ``(H, W, 2)`` in pixels.
         error: ``(H, W)`` forward-backward error in pixels.
-        options: See LongFlowOptions.
+        options: See RobustFlowOptions.
     """
     if options.smooth_px == 0:
         return flow
     trust = (1 / (1 + options.trust_falls * np.minimum(error, 20.0)))[..., None]
-    spread = smooth(np.concatenate([flow * trust, trust], -1).astype(np.float32), frame, options.smooth_px**2,
-                    options.edge)
+    spread = smooth(
+        np.concatenate([flow * trust, trust], -1).astype(np.float32), frame, options.smooth_px**2, options.edge
+    )
     return spread[..., :2] / np.maximum(spread[..., 2:], 1e-9)
 
 
@@ -146,8 +155,9 @@ def _without_specks(mask: NDArray[np.bool_], side: int) -> NDArray[np.bool_]:
     return cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, np.ones((side, side), np.uint8)) > 0
 
 
-def candidate_cost(first: NDArray, now: NDArray, forward: Flow, backward: Flow, options: LongFlowOptions
-                   ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def candidate_cost(
+    first: NDArray, now: NDArray, forward: Flow, backward: Flow, options: RobustFlowOptions
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """How badly a flow explains a frame ``(H, W)`` in grey levels of 255, and its forward-backward error in pixels."""
     returns = np.minimum(forward_backward_error(forward, backward), 20.0)
     appearance = 255 * appearance_error(first, now, forward, options.window_px)

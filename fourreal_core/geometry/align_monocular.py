@@ -24,9 +24,14 @@ from .structure_from_motion import ParallaxOptions, margin, match_views, solve_c
 log = logging.getLogger(__name__)
 
 
-def place_views(frames: Tensor, geometry: Geometry, valid: Tensor | None = None,
-                options: ParallaxOptions | None = None, engine: FlowEngine | None = None,
-                on_step: OnStep = no_progress) -> Geometry:
+def place_views(
+    frames: Tensor,
+    geometry: Geometry,
+    valid: Tensor | None = None,
+    options: ParallaxOptions | None = None,
+    engine: FlowEngine | None = None,
+    on_step: OnStep = no_progress,
+) -> Geometry:
     """Gives geometry its cameras; geometry that has them is returned as it is.
 
     The focal length is the geometry's (the median over its frames, since one camera took the clip). Where it knows no
@@ -51,27 +56,40 @@ def place_views(frames: Tensor, geometry: Geometry, valid: Tensor | None = None,
     state, obs = adjust_clip(frames, valid, options, engine, lambda done, n, preview=None: on_step(6 * done // n, 10))
     views, h, w = frames.shape[:3]
     if only_turns(state, obs):
-        log.warning("the freeze-time clip has next to no parallax: its cameras only turn, and the depth is as the "
-                    "geometry has it; a camera that moves sideways gives a better scene")
+        log.warning(
+            "the freeze-time clip has next to no parallax: its cameras only turn, and the depth is as the "
+            "geometry has it; a camera that moves sideways gives a better scene"
+        )
         state = turned(state, obs)
         scales = turning_scales(state, obs, geometry)
     else:
         scales = frame_scales(state, obs, geometry)
     log.info("placed %d frames of monocular geometry, scales %s", views, [round(float(s), 3) for s in scales])
     depth = geometry.depth * scales[:, None, None]
-    farthest = torch.stack([d[m].max() if bool(m.any()) else d.new_tensor(1.0)
-                            for d, m in zip(depth, geometry.mask, strict=True)])
+    farthest = torch.stack(
+        [d[m].max() if bool(m.any()) else d.new_tensor(1.0) for d, m in zip(depth, geometry.mask, strict=True)]
+    )
     depth = torch.where(geometry.mask, depth, 1.5 * farthest[:, None, None])
     on_step(10, 10)
     intrinsics = geometry.intrinsics.clone()
     intrinsics[:, 0, 0] = intrinsics[:, 1, 1] = focal
     intrinsics[:, 0, 2], intrinsics[:, 1, 2] = w / 2, h / 2
-    return Geometry(depth, intrinsics, torch.ones_like(geometry.mask), torch.from_numpy(state.world_to_cam).float(),
-                    geometry.confidence)
+    return Geometry(
+        depth,
+        intrinsics,
+        torch.ones_like(geometry.mask),
+        torch.from_numpy(state.world_to_cam).float(),
+        geometry.confidence,
+    )
 
 
-def adjust_clip(frames: Tensor, valid: Tensor | None = None, options: ParallaxOptions | None = None,
-                engine: FlowEngine | None = None, on_step: OnStep = no_progress) -> tuple[Bundle, Observations]:
+def adjust_clip(
+    frames: Tensor,
+    valid: Tensor | None = None,
+    options: ParallaxOptions | None = None,
+    engine: FlowEngine | None = None,
+    on_step: OnStep = no_progress,
+) -> tuple[Bundle, Observations]:
     """Cameras of a freeze-time clip and the inverse depths of its matched points, without any dense depth.
 
     Args:
@@ -87,15 +105,23 @@ def adjust_clip(frames: Tensor, valid: Tensor | None = None, options: ParallaxOp
     options = options or ParallaxOptions()
     views, h, w = frames.shape[:3]
     if views < 2:
-        raise InputError(f"a freeze-time clip with {views} frame", "at least 2 frames",
-                         "give a clip in which the camera moves")
+        raise InputError(
+            f"a freeze-time clip with {views} frame", "at least 2 frames", "give a clip in which the camera moves"
+        )
     good = margin(np.ones((h, w), bool) if valid is None else valid.cpu().numpy(), options.mask_margin_px)
-    flows = pair_flows(to_gray(frames), min(options.reach, views - 1), engine or DisFlow(),
-                       lambda done, n, preview=None: on_step(max(1, 5 * done // n), 6))
+    flows = pair_flows(
+        to_gray(frames),
+        min(options.reach, views - 1),
+        engine or DisFlow(),
+        lambda done, n, preview=None: on_step(max(1, 5 * done // n), 6),
+    )
     obs = match_views(flows, good, views, options)
     if not obs.pairs:
-        raise InputError("a freeze-time clip in which no two frames match", "neighbouring frames that overlap",
-                         "check that the clip has no cut and is not blank, or give more frames")
+        raise InputError(
+            "a freeze-time clip in which no two frames match",
+            "neighbouring frames that overlap",
+            "check that the clip has no cut and is not blank, or give more frames",
+        )
     state = solve_cameras(obs, views, w, options, lambda: on_step(5, 6))
     on_step(6, 6)
     return state, obs

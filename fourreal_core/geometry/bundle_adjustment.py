@@ -112,10 +112,11 @@ def _jacobians(state: Bundle, obs: Observations, pair: tuple[int, int]) -> tuple
     dp[:, :, 2] = -f * y[:, :2] / z[:, None] ** 2
     turn_i = rot[None] @ _cross(rays - rho[:, None] * state.translations[i])
     moved = y - rho[:, None] * state.translations[j]
-    dy = np.concatenate([turn_i, -rho[:, None, None] * rot[None], -_cross(moved),
-                         rho[:, None, None] * np.eye(3)[None]], 2)
+    dy = np.concatenate(
+        [turn_i, -rho[:, None, None] * rot[None], -_cross(moved), rho[:, None, None] * np.eye(3)[None]], 2
+    )
     by_focal = dp @ (rot @ (rays * [-1.0, -1.0, 0.0]).T).T[:, :, None] + (f * y[:, :2] / z[:, None])[:, :, None]
-    by_rho = (dp @ (state.translations[j] - rot @ state.translations[i]))
+    by_rho = dp @ (state.translations[j] - rot @ state.translations[i])
     return residual, np.concatenate([dp @ dy, by_focal], 2), by_rho, obs.pairs[pair][0]
 
 
@@ -128,7 +129,7 @@ def _normal_equations(state: Bundle, obs: Observations, delta: float) -> tuple[A
         i, j = pair
         residual, jc, jp, index = _jacobians(state, obs, pair)
         weight = obs.pairs[pair][2] * huber_weight(residual, delta)[0]
-        columns = np.r_[6 * i:6 * i + 6, 6 * j:6 * j + 6, size - 1]
+        columns = np.r_[6 * i : 6 * i + 6, 6 * j : 6 * j + 6, size - 1]
         wjc = jc * weight[:, None, None]
         hcc[np.ix_(columns, columns)] += np.tensordot(wjc, jc, ([0, 1], [0, 1]))
         gc[columns] += np.tensordot(wjc, residual, ([0, 1], [0, 1]))
@@ -156,9 +157,17 @@ def _moved(state: Bundle, step_c: Array, step_p: Array) -> Bundle:
     return Bundle(rotations, state.translations + poses[:, 3:], inv_depth, focal)
 
 
-def adjust(state: Bundle, obs: Observations, fixed_view: int, iterations: int = 30, delta: float = 1.0,
-           fix_focal: bool = False, turn_only: bool = False, focal_prior: tuple[float, float] | None = None,
-           on_iteration: Callable[[], None] = lambda: None) -> Bundle:
+def adjust(
+    state: Bundle,
+    obs: Observations,
+    fixed_view: int,
+    iterations: int = 30,
+    delta: float = 1.0,
+    fix_focal: bool = False,
+    turn_only: bool = False,
+    focal_prior: tuple[float, float] | None = None,
+    on_iteration: Callable[[], None] = lambda: None,
+) -> Bundle:
     """Levenberg-Marquardt over cameras, inverse depths and the shared focal length.
 
     Args:

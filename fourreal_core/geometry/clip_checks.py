@@ -79,7 +79,7 @@ def moving_share(frames: Tensor, geometry: Geometry, valid: Tensor | None = None
         forward, backward = _flows(a, b)
         firm = good & (forward_backward_error(forward, backward) < 0.5) & (_texture(a) > 4)
         there = pixel_grid((h, w)) + torch.from_numpy(forward)
-        line_error = _beside_line(cameras.world_to_cam[k: k + 2], cameras.intrinsics[k: k + 2], (h, w), there)
+        line_error = _beside_line(cameras.world_to_cam[k : k + 2], cameras.intrinsics[k : k + 2], (h, w), there)
         beside += int((line_error.numpy() > 1.0)[firm].sum())
         sure += int(firm.sum())
     return beside / max(sure, 1)
@@ -90,20 +90,31 @@ def report_clips(freeze_time: Tensor, fixed_view: Tensor, valid: Tensor | None =
     for name, frames in (("freeze-time", freeze_time), ("fixed-view", fixed_view)):
         found = examine(frames, valid)
         if found.blank:
-            log.warning("frames of one colour in the %s clip: %s of %d; nothing can be followed through them", name,
-                        _listed(found.blank), len(frames))
+            log.warning(
+                "frames of one colour in the %s clip: %s of %d; nothing can be followed through them",
+                name,
+                _listed(found.blank),
+                len(frames),
+            )
         if found.cuts:
-            log.warning("the %s clip seems to cut or jump after frame %s: no more than %.0f %% of the picture goes on "
-                        "there; give a clip of one take", name, _listed(found.cuts),
-                        100 * max(found.common[k] for k in found.cuts))
+            log.warning(
+                "the %s clip seems to cut or jump after frame %s: no more than %.0f %% of the picture goes on "
+                "there; give a clip of one take",
+                name,
+                _listed(found.cuts),
+                100 * max(found.common[k] for k in found.cuts),
+            )
 
 
 def report_motion(freeze_time: Tensor, geometry: Geometry, valid: Tensor | None = None) -> None:
     """Logs a warning when the freeze-time clip shows something that moves."""
     share = moving_share(freeze_time, geometry, valid)
     if share > _MOVING:
-        log.warning("something moves in the freeze-time clip, or its views don't agree: %.0f %% of what is surely "
-                    "matched fits no camera; give a clip in which time stands still", 100 * share)
+        log.warning(
+            "something moves in the freeze-time clip, or its views don't agree: %.0f %% of what is surely "
+            "matched fits no camera; give a clip in which time stands still",
+            100 * share,
+        )
 
 
 def _beside_line(poses: Tensor, intrinsics: Tensor, size: tuple[int, int], there: Tensor) -> Tensor:

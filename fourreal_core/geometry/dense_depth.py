@@ -54,8 +54,9 @@ class _PairTerm:
         return (self.a + rho[..., None] * self.b) / z[..., None]
 
 
-def _pair_term(state: Bundle, flow: Flow, back: Flow, valid: NDArray[np.bool_], pair: tuple[int, int],
-               options: DepthOptions) -> _PairTerm:
+def _pair_term(
+    state: Bundle, flow: Flow, back: Flow, valid: NDArray[np.bool_], pair: tuple[int, int], options: DepthOptions
+) -> _PairTerm:
     i, j = pair
     h, w = valid.shape
     here = identity_map((h, w)) - np.float32([(w - 1) / 2, (h - 1) / 2])
@@ -79,8 +80,9 @@ def _robust(residual: Map, delta: float) -> tuple[Map, Map]:
     return 1.0 / (1.0 + r2) ** 2, r2 / (1.0 + r2)
 
 
-def measure_inverse_depth(terms: list[_PairTerm], rho_range: tuple[float, float], options: DepthOptions
-                          ) -> tuple[Map, Map, Map]:
+def measure_inverse_depth(
+    terms: list[_PairTerm], rho_range: tuple[float, float], options: DepthOptions
+) -> tuple[Map, Map, Map]:
     """Inverse depth of one view from its pair terms.
 
     Returns:
@@ -108,8 +110,14 @@ def measure_inverse_depth(terms: list[_PairTerm], rho_range: tuple[float, float]
     return rho, options.huber_px / np.sqrt(den), agree / np.maximum(total, 1e-3)
 
 
-def dense_depth(state: Bundle, flows: dict[tuple[int, int], Flow], view: int, frame: Map, valid: NDArray[np.bool_],
-                options: DepthOptions) -> tuple[Map, Map]:
+def dense_depth(
+    state: Bundle,
+    flows: dict[tuple[int, int], Flow],
+    view: int,
+    frame: Map,
+    valid: NDArray[np.bool_],
+    options: DepthOptions,
+) -> tuple[Map, Map]:
     """Completed inverse depth and confidence of one view.
 
     Args:

@@ -50,23 +50,37 @@ class DepthPictures:
 
     def __post_init__(self) -> None:
         if self.pictures.ndim != 3 or self.kind not in get_args(Kind):
-            raise InputError(f"depth pictures of shape {tuple(self.pictures.shape)} and kind {self.kind!r}",
-                             f"(frames, height, width) and one of {', '.join(get_args(Kind))}",
-                             "give one grey picture a frame")
+            raise InputError(
+                f"depth pictures of shape {tuple(self.pictures.shape)} and kind {self.kind!r}",
+                f"(frames, height, width) and one of {', '.join(get_args(Kind))}",
+                "give one grey picture a frame",
+            )
         if not bool(torch.isfinite(self.pictures).all()):
-            raise InputError("depth pictures with NaN or infinite pixels", "finite values",
-                             "replace what is not known by the farthest")
+            raise InputError(
+                "depth pictures with NaN or infinite pixels",
+                "finite values",
+                "replace what is not known by the farthest",
+            )
 
-    def __call__(self, frames: Tensor, valid: Tensor | None = None, options: ParallaxOptions | None = None,
-                 engine: FlowEngine | None = None, on_step: OnStep = no_progress) -> Geometry:
+    def __call__(
+        self,
+        frames: Tensor,
+        valid: Tensor | None = None,
+        options: ParallaxOptions | None = None,
+        engine: FlowEngine | None = None,
+        on_step: OnStep = no_progress,
+    ) -> Geometry:
         """See GeometrySource."""
         views, h, w = frames.shape[:3]
         pictures = self._sized(views, (h, w))
-        state, obs = adjust_clip(frames, valid, options, engine,
-                                 lambda done, n, preview=None: on_step(9 * done // n, 10))
+        state, obs = adjust_clip(
+            frames, valid, options, engine, lambda done, n, preview=None: on_step(9 * done // n, 10)
+        )
         if only_turns(state, obs):
-            log.warning("the freeze-time clip has next to no parallax: scale and shift of the depth pictures are a "
-                        "guess; a camera that moves sideways gives a better scene")
+            log.warning(
+                "the freeze-time clip has next to no parallax: scale and shift of the depth pictures are a "
+                "guess; a camera that moves sideways gives a better scene"
+            )
             state = turned(state, obs)
             inverse = np.stack([_guess(picture, self.kind) for picture in pictures])
         else:
@@ -74,24 +88,35 @@ class DepthPictures:
         on_step(10, 10)
         intrinsics = intrinsics_from_focal(state.focal_px, (h, w)).expand(views, 3, 3).clone()
         depth = 1.0 / torch.from_numpy(inverse).float()
-        return Geometry(depth, intrinsics, torch.ones_like(depth, dtype=torch.bool),
-                        torch.from_numpy(state.world_to_cam).float())
+        return Geometry(
+            depth, intrinsics, torch.ones_like(depth, dtype=torch.bool), torch.from_numpy(state.world_to_cam).float()
+        )
 
     def _sized(self, views: int, size: tuple[int, int]) -> Array:
         count, h, w = self.pictures.shape
         if count != views:
-            raise InputError(f"{count} depth pictures", f"{views}, one a frame of the freeze-time clip",
-                             "draw them from the same frames")
+            raise InputError(
+                f"{count} depth pictures",
+                f"{views}, one a frame of the freeze-time clip",
+                "draw them from the same frames",
+            )
         if abs(w / h / (size[1] / size[0]) - 1) > _ASPECT_TOLERANCE:
-            raise InputError(f"depth pictures of {w} x {h} pixels", f"the clip's aspect ratio, {size[1]} x {size[0]}",
-                             "draw them from the same frames")
-        whole = torch.nn.functional.interpolate(self.pictures[:, None].float(), size, mode="bilinear",
-                                                align_corners=False)
+            raise InputError(
+                f"depth pictures of {w} x {h} pixels",
+                f"the clip's aspect ratio, {size[1]} x {size[0]}",
+                "draw them from the same frames",
+            )
+        whole = torch.nn.functional.interpolate(
+            self.pictures[:, None].float(), size, mode="bilinear", align_corners=False
+        )
         pictures = whole[:, 0].cpu().double().numpy()
         flat = [np.ptp(picture) <= 1e-6 * max(1.0, float(np.abs(picture).max())) for picture in pictures]
         if any(flat):
-            raise InputError(f"depth pictures of which number {flat.index(True)} is one flat value",
-                             "near and far to differ", "give depth without clipping it to white or black")
+            raise InputError(
+                f"depth pictures of which number {flat.index(True)} is one flat value",
+                "near and far to differ",
+                "give depth without clipping it to white or black",
+            )
         return pictures
 
 
@@ -124,18 +149,25 @@ def align(pictures: Array, state: Bundle, obs: Observations, kind: Kind) -> Arra
         samples.append((picture[at[:, 1], at[:, 0]], state.inv_depth[points]))
     fits = _fit_all(samples, kind)
     low, high = np.quantile(state.inv_depth, [0.002, 0.998])
-    log.info("depth pictures: %s, median relative error %.3f", "depth" if fits[0].of_depth else "inverse depth",
-             float(np.median([fit.error for fit in fits])))
-    return np.stack([fit.inverse_depth(picture, max(low / 2, 1e-3), high * 2)
-                     for fit, picture in zip(fits, pictures, strict=True)])
+    log.info(
+        "depth pictures: %s, median relative error %.3f",
+        "depth" if fits[0].of_depth else "inverse depth",
+        float(np.median([fit.error for fit in fits])),
+    )
+    return np.stack(
+        [fit.inverse_depth(picture, max(low / 2, 1e-3), high * 2) for fit, picture in zip(fits, pictures, strict=True)]
+    )
 
 
 def _fit_all(samples: list[tuple[Array, Array]], kind: Kind) -> list[_Fit]:
     """One fit a frame, all of them of the same sort: the one that fits the clip best."""
     enough = [len(d) >= LEAST_POINTS for d, _ in samples]
     if not any(enough):
-        raise InputError(f"a clip with at most {max(len(d) for d, _ in samples)} matched points a frame",
-                         f"at least {LEAST_POINTS}", "give frames that overlap and are not blank")
+        raise InputError(
+            f"a clip with at most {max(len(d) for d, _ in samples)} matched points a frame",
+            f"at least {LEAST_POINTS}",
+            "give frames that overlap and are not blank",
+        )
     best: list[_Fit] = []
     for of_depth in {"auto": (False, True), "inverse": (False,)}.get(kind, (True,)):
         fits = [_fit(d, rho, of_depth, kind == "metric") for (d, rho), ok in zip(samples, enough, strict=True) if ok]

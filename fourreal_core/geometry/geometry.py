@@ -31,12 +31,18 @@ class Geometry:
     def __post_init__(self) -> None:
         f, h, w = self.depth.shape if self.depth.ndim == 3 else (-1, -1, -1)
         if f < 0 or self.intrinsics.shape != (f, 3, 3) or self.mask.shape != (f, h, w):
-            raise InputError(f"geometry of shapes {tuple(self.depth.shape)}, {tuple(self.intrinsics.shape)}, "
-                             f"{tuple(self.mask.shape)}", "(F, H, W), (F, 3, 3), (F, H, W)",
-                             "give every frame depth, intrinsics and a mask of the clip's size")
+            raise InputError(
+                f"geometry of shapes {tuple(self.depth.shape)}, {tuple(self.intrinsics.shape)}, "
+                f"{tuple(self.mask.shape)}",
+                "(F, H, W), (F, 3, 3), (F, H, W)",
+                "give every frame depth, intrinsics and a mask of the clip's size",
+            )
         if self.world_to_cam is not None and self.world_to_cam.shape != (f, 4, 4):
-            raise InputError(f"cameras of shape {tuple(self.world_to_cam.shape)}", f"({f}, 4, 4)",
-                             "give every frame one world-to-camera transform")
+            raise InputError(
+                f"cameras of shape {tuple(self.world_to_cam.shape)}",
+                f"({f}, 4, 4)",
+                "give every frame one world-to-camera transform",
+            )
 
     @property
     def size(self) -> tuple[int, int]:
@@ -56,12 +62,18 @@ class Geometry:
             InputError: The source of this geometry knew no cameras.
         """
         if self.world_to_cam is None:
-            raise InputError("geometry without cameras", "world_to_cam for every frame",
-                             "take the geometry from parallax, or let the tracks place the cameras")
+            raise InputError(
+                "geometry without cameras",
+                "world_to_cam for every frame",
+                "take the geometry from parallax, or let the tracks place the cameras",
+            )
         return Cameras(self.world_to_cam, self.intrinsics, self.size)
 
     def check_clip(self, frames: Tensor) -> None:
         """Raises InputError when ``frames (F, H, W, 3)`` can't be the clip this geometry was made of."""
         if tuple(frames.shape[:3]) != tuple(self.depth.shape):
-            raise InputError(f"a clip of {tuple(frames.shape[:3])} with geometry of {tuple(self.depth.shape)}",
-                             "geometry of the same clip", "make the geometry from this freeze-time clip")
+            raise InputError(
+                f"a clip of {tuple(frames.shape[:3])} with geometry of {tuple(self.depth.shape)}",
+                "geometry of the same clip",
+                "make the geometry from this freeze-time clip",
+            )

@@ -35,8 +35,14 @@ class HuggingFaceDepth:
     local_files_only: bool = True
     device: str = "cpu"
 
-    def __call__(self, frames: Tensor, valid: Tensor | None = None, options: ParallaxOptions | None = None,
-                 engine: FlowEngine | None = None, on_step: OnStep = no_progress) -> Geometry:
+    def __call__(
+        self,
+        frames: Tensor,
+        valid: Tensor | None = None,
+        options: ParallaxOptions | None = None,
+        engine: FlowEngine | None = None,
+        on_step: OnStep = no_progress,
+    ) -> Geometry:
         """See GeometrySource.
 
         Raises:
@@ -44,8 +50,9 @@ class HuggingFaceDepth:
         """
         half = max(1, len(frames))
         pictures, kind = self.predict(frames, lambda done, n, preview=None: on_step(done, 2 * half))
-        return DepthPictures(pictures, kind)(frames, valid, options, engine,
-                                             lambda done, n, preview=None: on_step(half + half * done // n, 2 * half))
+        return DepthPictures(pictures, kind)(
+            frames, valid, options, engine, lambda done, n, preview=None: on_step(half + half * done // n, 2 * half)
+        )
 
     def predict(self, frames: Tensor, on_step: OnStep = no_progress) -> tuple[Tensor, Kind]:
         """What the network draws of frames ``(V, H, W, 3)``: pictures ``(V, H, W)``, and what they are affine to."""
@@ -66,16 +73,22 @@ class HuggingFaceDepth:
         try:
             from transformers import AutoImageProcessor, AutoModelForDepthEstimation
         except (ImportError, RuntimeError, OSError) as err:  # a package below it may be built for another torch
-            raise InputError(f"no transformers that works here ({_first_line(err)})", "it, for depth networks",
-                             "install it with `python -m pip install transformers`, or use parallax") from err
+            raise InputError(
+                f"no transformers that works here ({_first_line(err)})",
+                "it, for depth networks",
+                "install it with `python -m pip install transformers`, or use parallax",
+            ) from err
         try:
             processor = AutoImageProcessor.from_pretrained(self.name, local_files_only=self.local_files_only)
-            model = AutoModelForDepthEstimation.from_pretrained(self.name, local_files_only=self.local_files_only,
-                                                                use_safetensors=True)
+            model = AutoModelForDepthEstimation.from_pretrained(
+                self.name, local_files_only=self.local_files_only, use_safetensors=True
+            )
         except (OSError, ValueError, ImportError) as err:
-            raise InputError(f"the depth network {self.name!r} can't be loaded ({_first_line(err)})",
-                             "a depth estimation network on this disk, as safetensors",
-                             f"get it with `hf download {self.name}`, or check the name") from err
+            raise InputError(
+                f"the depth network {self.name!r} can't be loaded ({_first_line(err)})",
+                "a depth estimation network on this disk, as safetensors",
+                f"get it with `hf download {self.name}`, or check the name",
+            ) from err
         return processor, model.eval().to(self.device)
 
 

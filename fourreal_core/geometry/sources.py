@@ -17,8 +17,14 @@ from .structure_from_motion import ParallaxOptions
 class GeometrySource(Protocol):
     """Anything that finds depth and cameras of a clip; ``parallax_geometry`` is one, and the default."""
 
-    def __call__(self, frames: Tensor, valid: Tensor | None = None, options: ParallaxOptions | None = None,
-                 engine: FlowEngine | None = None, on_step: OnStep = no_progress) -> Geometry:
+    def __call__(
+        self,
+        frames: Tensor,
+        valid: Tensor | None = None,
+        options: ParallaxOptions | None = None,
+        engine: FlowEngine | None = None,
+        on_step: OnStep = no_progress,
+    ) -> Geometry:
         """Depth, focal length and cameras.
 
         Args:
@@ -40,8 +46,14 @@ class GivenGeometry:
 
     geometry: Geometry
 
-    def __call__(self, frames: Tensor, valid: Tensor | None = None, options: ParallaxOptions | None = None,
-                 engine: FlowEngine | None = None, on_step: OnStep = no_progress) -> Geometry:
+    def __call__(
+        self,
+        frames: Tensor,
+        valid: Tensor | None = None,
+        options: ParallaxOptions | None = None,
+        engine: FlowEngine | None = None,
+        on_step: OnStep = no_progress,
+    ) -> Geometry:
         """See GeometrySource."""
         self.geometry.check_clip(frames)
         return place_views(frames, self.geometry, valid, options, engine, on_step)

@@ -48,8 +48,9 @@ class ParallaxOptions:
 
     def __post_init__(self) -> None:
         if self.focal_px is not None and not self.focal_px > 0:
-            raise InputError(f"a focal length of {self.focal_px} pixels", "a positive number",
-                             "leave it out to have it estimated")
+            raise InputError(
+                f"a focal length of {self.focal_px} pixels", "a positive number", "leave it out to have it estimated"
+            )
         if self.reach < 1:
             raise InputError(f"a reach of {self.reach} views", "at least 1", "leave it at its default")
 
@@ -62,12 +63,13 @@ def margin(valid: NDArray[np.bool_], pixels: int) -> NDArray[np.bool_]:
     return cv2.erode(valid.astype(np.uint8), kernel, borderValue=1) > 0
 
 
-def match_views(flows: dict[tuple[int, int], Flow], valid: NDArray[np.bool_], views: int, options: ParallaxOptions
-                ) -> Observations:
+def match_views(
+    flows: dict[tuple[int, int], Flow], valid: NDArray[np.bool_], views: int, options: ParallaxOptions
+) -> Observations:
     """A regular grid of points in every view and where the consistent flows see them in the others."""
     h, w = valid.shape
     stride = max(3, round(options.grid_px * w / 512 * max(1.0, (views / 16) ** 0.5)))
-    ys, xs = (a.ravel() for a in np.mgrid[stride // 2:h:stride, stride // 2:w:stride])
+    ys, xs = (a.ravel() for a in np.mgrid[stride // 2 : h : stride, stride // 2 : w : stride])
     ys, xs = ys[valid[ys, xs]], xs[valid[ys, xs]]
     centre = np.array([(w - 1) / 2, (h - 1) / 2])
     pixels = np.stack([xs, ys], -1) - centre
@@ -87,8 +89,9 @@ def _within(obs: Observations, low: int, high: int) -> Observations:
     return replace(obs, pairs={p: x for p, x in obs.pairs.items() if low <= min(p) and max(p) <= high})
 
 
-def solve_cameras(obs: Observations, views: int, width: int, options: ParallaxOptions,
-                  on_iteration: Callable[[], None] = lambda: None) -> Bundle:
+def solve_cameras(
+    obs: Observations, views: int, width: int, options: ParallaxOptions, on_iteration: Callable[[], None] = lambda: None
+) -> Bundle:
     """Cameras of all views, grown outward from the central one.
 
     Every newly added view starts from its neighbour's pose, and so does one that has no matches of its own; the focal
@@ -106,7 +109,7 @@ def solve_cameras(obs: Observations, views: int, width: int, options: ParallaxOp
             state = adjust(state, _within(obs, low, high), middle, 10, delta=6.0, **settings)
             rot, trans = state.rotations.copy(), state.translations.copy()
             rot[:low], trans[:low] = rot[low], trans[low]
-            rot[high + 1:], trans[high + 1:] = rot[high], trans[high]
+            rot[high + 1 :], trans[high + 1 :] = rot[high], trans[high]
             state = replace(state, rotations=rot, translations=trans)
             radius += max(1, radius // 2)
         state = adjust(state, obs, middle, 10, delta=4.0, **settings)
@@ -119,19 +122,32 @@ def _report(state: Bundle, obs: Observations, width: int, options: ParallaxOptio
     views, error = len(state.rotations), median_error(state, obs)
     centres = -np.einsum("vji,vj->vi", state.rotations, state.translations)
     spread = float(np.linalg.norm(centres - centres.mean(0), axis=1).max())
-    log.info("cameras: %d views, focal length %.2f of the width, median error %.2f px, baseline %.3f of the distance",
-             views, state.focal_px / width, error, spread)
+    log.info(
+        "cameras: %d views, focal length %.2f of the width, median error %.2f px, baseline %.3f of the distance",
+        views,
+        state.focal_px / width,
+        error,
+        spread,
+    )
     turning = replace(state, translations=np.zeros((views, 3)))
     turning = adjust(turning, obs, views // 2, 10, delta=4.0, fix_focal=options.focal_px is not None, turn_only=True)
     turned = median_error(turning, obs)
     if spread < 0.01 or turned < 1.2 * error + 0.05:
-        log.warning("the freeze-time clip has next to no parallax (a camera that only turns explains it to %.2f px, "
-                    "one that moves to %.2f px): depth is a guess; a camera that moves sideways gives a better scene",
-                    turned, error)
+        log.warning(
+            "the freeze-time clip has next to no parallax (a camera that only turns explains it to %.2f px, "
+            "one that moves to %.2f px): depth is a guess; a camera that moves sideways gives a better scene",
+            turned,
+            error,
+        )
 
 
-def parallax_geometry(frames: Tensor, valid: Tensor | None = None, options: ParallaxOptions | None = None,
-                      engine: FlowEngine | None = None, on_step: OnStep = no_progress) -> Geometry:
+def parallax_geometry(
+    frames: Tensor,
+    valid: Tensor | None = None,
+    options: ParallaxOptions | None = None,
+    engine: FlowEngine | None = None,
+    on_step: OnStep = no_progress,
+) -> Geometry:
     """Depth, focal length and cameras of a freeze-time clip.
 
     The world is the central view's camera space, in units of the scene's median distance.
@@ -149,17 +165,22 @@ def parallax_geometry(frames: Tensor, valid: Tensor | None = None, options: Para
     options = options or ParallaxOptions()
     views, h, w = frames.shape[:3]
     if views < 2:
-        raise InputError(f"a freeze-time clip with {views} frame", "at least 2 frames",
-                         "give a clip in which the camera moves")
+        raise InputError(
+            f"a freeze-time clip with {views} frame", "at least 2 frames", "give a clip in which the camera moves"
+        )
     good = margin(np.ones((h, w), bool) if valid is None else valid.cpu().numpy(), options.mask_margin_px)
     reach = min(options.reach, views - 1)
     total = 10 + 3 * views
-    flows = pair_flows(to_gray(frames), reach, engine or DisFlow(),
-                       lambda done, n, preview=None: on_step(max(1, 5 * done // n), total))
+    flows = pair_flows(
+        to_gray(frames), reach, engine or DisFlow(), lambda done, n, preview=None: on_step(max(1, 5 * done // n), total)
+    )
     obs = match_views(flows, good, views, options)
     if not obs.pairs:
-        raise InputError("a freeze-time clip in which no two frames match", "neighbouring frames that overlap",
-                         "check that the clip has no cut and is not blank, or give more frames")
+        raise InputError(
+            "a freeze-time clip in which no two frames match",
+            "neighbouring frames that overlap",
+            "check that the clip has no cut and is not blank, or give more frames",
+        )
     state = solve_cameras(obs, views, w, options, lambda: on_step(5, total))
     _report(state, obs, w, options)
     inverse, confidence = [], []
@@ -171,5 +192,10 @@ def parallax_geometry(frames: Tensor, valid: Tensor | None = None, options: Para
     on_step(total, total)
     intrinsics = intrinsics_from_focal(state.focal_px, (h, w)).expand(views, 3, 3).clone()
     depth = 1.0 / torch.from_numpy(np.stack(inverse))
-    return Geometry(depth, intrinsics, torch.ones_like(depth, dtype=torch.bool),
-                    torch.from_numpy(state.world_to_cam).float(), torch.from_numpy(np.stack(confidence)))
+    return Geometry(
+        depth,
+        intrinsics,
+        torch.ones_like(depth, dtype=torch.bool),
+        torch.from_numpy(state.world_to_cam).float(),
+        torch.from_numpy(np.stack(confidence)),
+    )

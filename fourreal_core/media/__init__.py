@@ -7,6 +7,17 @@ from .images import natural_key, read_image, read_mask, save_image
 from .video import write_video
 
 __all__ = [
-    "ASPECT_TOLERANCE", "contact_sheet", "grid_wall", "natural_key", "output_path", "prepare_folder", "read_clip",
-    "read_clip_pair", "read_image", "read_mask", "save_image", "write_bytes", "write_video",
+    "ASPECT_TOLERANCE",
+    "contact_sheet",
+    "grid_wall",
+    "natural_key",
+    "output_path",
+    "prepare_folder",
+    "read_clip",
+    "read_clip_pair",
+    "read_image",
+    "read_mask",
+    "save_image",
+    "write_bytes",
+    "write_video",
 ]

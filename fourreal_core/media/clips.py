@@ -18,8 +18,9 @@ ASPECT_TOLERANCE = 0.02
 """Two clips whose aspect ratios differ by more than this don't show the same picture."""
 
 
-def read_clip(path: Path | str, size: tuple[int, int] | None = None, frames: int | None = None,
-              at_most: int | None = None) -> Tensor:
+def read_clip(
+    path: Path | str, size: tuple[int, int] | None = None, frames: int | None = None, at_most: int | None = None
+) -> Tensor:
     """Reads a clip as ``(F, H, W, 3)`` float32 RGB in ``[0, 1]``.
 
     Args:
@@ -45,16 +46,24 @@ def read_clip(path: Path | str, size: tuple[int, int] | None = None, frames: int
     if not pictures:
         raise InputError(f"{path} has no frames", "a clip with pictures", "choose another clip")
     if frames is not None and len(pictures) < frames:
-        raise InputError(f"{path} has {_frames(len(pictures))}", f"the {frames} that were asked for",
-                         "ask for fewer or choose a longer clip")
+        raise InputError(
+            f"{path} has {_frames(len(pictures))}",
+            f"the {frames} that were asked for",
+            "ask for fewer or choose a longer clip",
+        )
     if any(p.shape != pictures[0].shape for p in pictures):
         raise InputError(f"{path} has frames of different sizes", "one size", "resize them or say a size")
     return to_float(np.stack(pictures))
 
 
-def read_clip_pair(freeze_time: Path | str, fixed_view: Path | str, size: tuple[int, int] | None = None,
-                   views: int | None = None, times: int | None = None,
-                   at_most: int | None = None) -> tuple[Tensor, Tensor]:
+def read_clip_pair(
+    freeze_time: Path | str,
+    fixed_view: Path | str,
+    size: tuple[int, int] | None = None,
+    views: int | None = None,
+    times: int | None = None,
+    at_most: int | None = None,
+) -> tuple[Tensor, Tensor]:
     """Reads the two clips of the main job at one size.
 
     The fixed-view clip is resized to the freeze-time clip's size with a warning when they differ.
@@ -78,28 +87,43 @@ def read_clip_pair(freeze_time: Path | str, fixed_view: Path | str, size: tuple[
             raise InputError(f"{count} {option}", "at least 2", "ask for more")
     freeze = read_clip(freeze_time, size, views, at_most)
     fixed = read_clip(fixed_view, size, times, at_most)
-    for name, clip, why in (("freeze-time", freeze, "one view has no parallax"),
-                            ("fixed-view", fixed, "one moment has no motion")):
+    for name, clip, why in (
+        ("freeze-time", freeze, "one view has no parallax"),
+        ("fixed-view", fixed, "one moment has no motion"),
+    ):
         if clip.shape[0] < 2:
             raise InputError(f"the {name} clip has 1 frame ({why})", "at least 2", "choose a longer clip")
     if freeze.shape[1:3] != fixed.shape[1:3]:
         h, w = freeze.shape[1:3]
         fh, fw = fixed.shape[1:3]
         if abs((fw / fh) / (w / h) - 1) > ASPECT_TOLERANCE:
-            raise InputError(f"a freeze-time clip of {w} x {h} and a fixed-view clip of {fw} x {fh} pixels",
-                             "aspect ratios within 2 % of each other", "crop one of them, or say a size for both")
-        log.warning("the fixed-view clip is %d x %d pixels and the freeze-time clip %d x %d; the fixed-view clip is "
-                    "resized", fw, fh, w, h)
+            raise InputError(
+                f"a freeze-time clip of {w} x {h} and a fixed-view clip of {fw} x {fh} pixels",
+                "aspect ratios within 2 % of each other",
+                "crop one of them, or say a size for both",
+            )
+        log.warning(
+            "the fixed-view clip is %d x %d pixels and the freeze-time clip %d x %d; the fixed-view clip is resized",
+            fw,
+            fh,
+            w,
+            h,
+        )
         fixed = read_clip(fixed_view, (h, w), times, at_most)
     return freeze, fixed
 
 
 def _read_folder(path: Path, size: tuple[int, int] | None, frames: int | None) -> list[np.ndarray]:
-    files = sorted((p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith(".")),
-                   key=natural_key)
+    files = sorted(
+        (p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith(".")),
+        key=natural_key,
+    )
     if not files:
-        raise InputError(f"the folder {path} has no images", "PNG, JPEG, WebP, BMP or TIFF files",
-                         "choose the folder that holds the frames")
+        raise InputError(
+            f"the folder {path} has no images",
+            "PNG, JPEG, WebP, BMP or TIFF files",
+            "choose the folder that holds the frames",
+        )
     chosen = [files[i] for i in pick_evenly(len(files), frames)]
     for file in chosen:
         check_readable(file)

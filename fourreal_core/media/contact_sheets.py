@@ -36,8 +36,8 @@ def contact_sheet(frames: Tensor, known: Tensor, cell_width: int = 192) -> Tenso
         for j in range(t):
             y, x = top + _GAP + i * (h + _GAP), left + _GAP + j * (w + _GAP)
             if bool(known[i, j]):
-                sheet[y - 2:y + h + 2, x - 2:x + w + 2] = torch.tensor(GIVEN_COLOR)
-            sheet[y:y + h, x:x + w] = small[i, j]
+                sheet[y - 2 : y + h + 2, x - 2 : x + w + 2] = torch.tensor(GIVEN_COLOR)
+            sheet[y : y + h, x : x + w] = small[i, j]
     labels = [(f"v{i}", 4, top + _GAP + i * (h + _GAP) + h // 2 + 5) for i in range(v)]
     labels += [(f"t{j}", left + _GAP + j * (w + _GAP) + w // 2 - 8, 16) for j in range(t)]
     return _write_labels(sheet, labels)
@@ -61,12 +61,13 @@ def grid_wall(frames: Tensor, width: int = 1280) -> Tensor:
     wall = torch.full((t, rows * (h + _GAP) + _GAP, columns * (w + _GAP) + _GAP, 3), _BACKGROUND)
     for i in range(v):
         y, x = _GAP + i // columns * (h + _GAP), _GAP + i % columns * (w + _GAP)
-        wall[:, y:y + h, x:x + w] = small[i]
+        wall[:, y : y + h, x : x + w] = small[i]
     return wall
 
 
 def _columns(views: int, aspect: float) -> int:
     """Columns of a wall that leave few places empty and make it about as wide as a screen."""
+
     def cost(columns: int) -> float:
         rows = math.ceil(views / columns)
         shape = abs(math.log(columns / rows * aspect * 9 / 16))

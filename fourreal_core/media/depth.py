@@ -28,12 +28,16 @@ def read_depth_folder(folder: Path | str, frames: int | None = None) -> Tensor:
         InputError: No pictures, too few, unreadable ones, different sizes, or NaN.
     """
     folder = Path(folder)
-    files = sorted((p for p in folder.iterdir() if p.suffix.lower() in DEPTH_SUFFIXES and not p.name.startswith(".")),
-                   key=natural_key)
+    files = sorted(
+        (p for p in folder.iterdir() if p.suffix.lower() in DEPTH_SUFFIXES and not p.name.startswith(".")),
+        key=natural_key,
+    )
     if not files or (frames is not None and len(files) < frames):
-        raise InputError(f"the folder {folder} with {len(files)} depth pictures",
-                         "at least one" if frames is None else f"at least {frames}, one a frame",
-                         "choose the folder that holds the depth of the freeze-time clip")
+        raise InputError(
+            f"the folder {folder} with {len(files)} depth pictures",
+            "at least one" if frames is None else f"at least {frames}, one a frame",
+            "choose the folder that holds the depth of the freeze-time clip",
+        )
     pictures = [_read(files[i]) for i in pick_evenly(len(files), frames)]
     if any(p.shape != pictures[0].shape for p in pictures):
         raise InputError(f"depth pictures of different sizes in {folder}", "one size", "resize them")
@@ -51,11 +55,13 @@ def _read(path: Path) -> np.ndarray:
     except (OSError, ValueError, cv2.error) as err:
         raise InputError(f"{path} can't be read ({err})", "a grey picture or an array", "write it again") from err
     if found is None or found.ndim not in (2, 3) or found.dtype.kind not in "uif":
-        raise InputError(f"{path} can't be read as a picture", "a grey picture or an array (height, width)",
-                         "write it again")
+        raise InputError(
+            f"{path} can't be read as a picture", "a grey picture or an array (height, width)", "write it again"
+        )
     if found.ndim == 3:
         found = found[..., :3].mean(-1)
     if not np.isfinite(found).all():
-        raise InputError(f"{path} has NaN or infinite pixels", "finite values",
-                         "replace what is not known by the farthest")
+        raise InputError(
+            f"{path} has NaN or infinite pixels", "finite values", "replace what is not known by the farthest"
+        )
     return found.astype(np.float32)

@@ -26,12 +26,20 @@ def output_path(folder: Path | str, name: str) -> Path:
     """
     parts = re.split(r"[/\\]", name)
     bad = not name or any(
-        part in ("", ".", "..") or part != part.strip() or part.endswith(".") or re.search(r'[<>:"|?*\x00-\x1f]', part)
-        or _WINDOWS_DEVICES.fullmatch(part) for part in parts)
+        part in ("", ".", "..")
+        or part != part.strip()
+        or part.endswith(".")
+        or re.search(r'[<>:"|?*\x00-\x1f]', part)
+        or _WINDOWS_DEVICES.fullmatch(part)
+        for part in parts
+    )
     path = Path(folder, *parts) if not bad else Path(folder)
     if bad or not path.resolve().is_relative_to(Path(folder).resolve()):
-        raise InputError(f"the output name {name!r}", "a plain name that stays in the output folder",
-                         "use letters, digits, dots, dashes and single slashes")
+        raise InputError(
+            f"the output name {name!r}",
+            "a plain name that stays in the output folder",
+            "use letters, digits, dots, dashes and single slashes",
+        )
     return path
 
 
@@ -84,7 +92,9 @@ def write_bytes(path: Path | str, data: bytes) -> Path:
 def _cannot_write(path: Path, err: OSError) -> InputError:
     why = err.strerror or str(err)
     if err.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
-        return InputError(f"no space left to write {path}", "room for the outputs",
-                          "free some space or choose another output folder")
-    return InputError(f"{path} can't be written ({why})", "a folder that this user may write to",
-                      "choose another output folder")
+        return InputError(
+            f"no space left to write {path}", "room for the outputs", "free some space or choose another output folder"
+        )
+    return InputError(
+        f"{path} can't be written ({why})", "a folder that this user may write to", "choose another output folder"
+    )

@@ -54,17 +54,26 @@ def read_mask(path: Path | str, size: tuple[int, int]) -> Tensor:
     valid = (read_image(path) > 0).any(-1)
     h, w = valid.shape
     if abs(w / h / (size[1] / size[0]) - 1) > 0.02:
-        raise InputError(f"the mask {path} of {w} x {h} pixels",
-                         f"the aspect ratio of the frames, {size[1]} x {size[0]}", "draw it on a frame of the clip")
+        raise InputError(
+            f"the mask {path} of {w} x {h} pixels",
+            f"the aspect ratio of the frames, {size[1]} x {size[0]}",
+            "draw it on a frame of the clip",
+        )
     if (h, w) != size:
         import cv2
 
-        area = cv2.resize(valid.numpy().astype(np.float32), (size[1], size[0]),
-                          interpolation=cv2.INTER_AREA if h > size[0] else cv2.INTER_LINEAR)
+        area = cv2.resize(
+            valid.numpy().astype(np.float32),
+            (size[1], size[0]),
+            interpolation=cv2.INTER_AREA if h > size[0] else cv2.INTER_LINEAR,
+        )
         valid = torch.from_numpy(area > 1 - 1e-3)
     if not bool(valid.any()):
-        raise InputError(f"the mask {path} hides every pixel", "some pixels that are not black",
-                         "paint black only what should be ignored")
+        raise InputError(
+            f"the mask {path} hides every pixel",
+            "some pixels that are not black",
+            "paint black only what should be ignored",
+        )
     return valid
 
 
@@ -99,8 +108,11 @@ def read_pictures(path: Path) -> list[np.ndarray]:
     except InputError:
         raise
     except Exception as err:  # each codec has its own exceptions for the same thing: these bytes are no picture
-        raise InputError(f"{path} can't be read as a picture ({type(err).__name__}: {err})",
-                         "a PNG, JPEG, WebP, GIF, BMP or TIFF file", "convert it or choose another file") from err
+        raise InputError(
+            f"{path} can't be read as a picture ({type(err).__name__}: {err})",
+            "a PNG, JPEG, WebP, GIF, BMP or TIFF file",
+            "convert it or choose another file",
+        ) from err
 
 
 def check_readable(path: Path) -> None:
@@ -135,8 +147,11 @@ def to_uint8(frames: Tensor) -> np.ndarray:
         InputError: NaN or infinite pixels, which no file can hold.
     """
     if not bool(torch.isfinite(frames).all()):
-        raise InputError("frames with NaN or infinite pixels", "finite values in [0, 1]",
-                         "find the step before this one that divides by zero")
+        raise InputError(
+            "frames with NaN or infinite pixels",
+            "finite values in [0, 1]",
+            "find the step before this one that divides by zero",
+        )
     return (frames.detach().clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
 
 
@@ -150,8 +165,11 @@ def _over_black(picture: np.ndarray) -> np.ndarray:
 def _deep_to_rgb(picture: np.ndarray, path: Path) -> np.ndarray:
     if picture.dtype.kind == "f":
         if not np.isfinite(picture).all() or picture.min() < 0 or picture.max() > 1:
-            raise InputError(f"{path} has values from {picture.min():.3g} to {picture.max():.3g}",
-                             "finite values in [0, 1]", "save it as an 8-bit PNG")
+            raise InputError(
+                f"{path} has values from {picture.min():.3g} to {picture.max():.3g}",
+                "finite values in [0, 1]",
+                "save it as an 8-bit PNG",
+            )
         grey = (picture * 255).round().astype(np.uint8)
     else:
         grey = (picture.astype(np.int64) >> 8).clip(0, 255).astype(np.uint8)

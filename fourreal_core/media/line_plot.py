@@ -37,20 +37,32 @@ def line_plot(curves: Mapping[str, Curve], x_label: str, y_label: str, size: tup
     """
     import cv2
 
-    points = {name: np.stack([np.asarray(x, float), np.asarray(y, float)], 1) for name, (x, y) in curves.items()
-              if len(x) == len(y) and len(x) > 0}
-    if not curves or len(points) < len(curves) or len(points) > len(COLORS) or not all(
-            np.isfinite(p).all() for p in points.values()):
-        raise InputError(f"{len(curves)} curves, {len(points)} of them with as many places as values",
-                         f"1 to {len(COLORS)} curves of finite numbers", "leave out what could not be measured")
+    points = {
+        name: np.stack([np.asarray(x, float), np.asarray(y, float)], 1)
+        for name, (x, y) in curves.items()
+        if len(x) == len(y) and len(x) > 0
+    }
+    if (
+        not curves
+        or len(points) < len(curves)
+        or len(points) > len(COLORS)
+        or not all(np.isfinite(p).all() for p in points.values())
+    ):
+        raise InputError(
+            f"{len(curves)} curves, {len(points)} of them with as many places as values",
+            f"1 to {len(COLORS)} curves of finite numbers",
+            "leave out what could not be measured",
+        )
     every = np.concatenate(list(points.values()))
     (x_low, x_high), (y_low, y_high) = (_range(every[:, axis]) for axis in (0, 1))
     height, width = size
     picture = np.full((height, width, 3), 255, np.uint8)
 
     def place(x: float, y: float) -> tuple[int, int]:
-        return (round(_LEFT + (x - x_low) / (x_high - x_low) * (width - _LEFT - _RIGHT)),
-                round(height - _BOTTOM - (y - y_low) / (y_high - y_low) * (height - _TOP - _BOTTOM)))
+        return (
+            round(_LEFT + (x - x_low) / (x_high - x_low) * (width - _LEFT - _RIGHT)),
+            round(height - _BOTTOM - (y - y_low) / (y_high - y_low) * (height - _TOP - _BOTTOM)),
+        )
 
     def write(text: str, x: int, y: int, color: tuple[int, int, int] = _INK) -> None:
         cv2.putText(picture, text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, 0.4, color, 1, cv2.LINE_AA)
@@ -78,8 +90,9 @@ def line_plot(curves: Mapping[str, Curve], x_label: str, y_label: str, size: tup
 
 def _free_corner(points: np.ndarray, width: int, height: int, size: tuple[int, int]) -> tuple[int, int]:
     """Left and top of a legend, in the corner of the axes with the fewest points ``(N, 2)``."""
-    corners = [(x, y) for y in (_TOP + 4, size[0] - _BOTTOM - height - 4)
-               for x in (size[1] - _RIGHT - width, _LEFT + 8)]
+    corners = [
+        (x, y) for y in (_TOP + 4, size[0] - _BOTTOM - height - 4) for x in (size[1] - _RIGHT - width, _LEFT + 8)
+    ]
 
     def inside(corner: tuple[int, int]) -> int:
         low = np.array(corner) - 8

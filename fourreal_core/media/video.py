@@ -44,9 +44,11 @@ def decode_video(path: Path, size: tuple[int, int] | None, frames: int | None) -
         if total is not None and seen != total:  # headers and packets may promise more than decodes
             kept, seen = _decode(path, size, seen, frames)
     except (av.FFmpegError, UnicodeDecodeError) as err:
-        raise InputError(f"{path} can't be read as a video ({err})",
-                         "a video file, an animated WebP or GIF, or a folder of images",
-                         "convert it to MP4 or choose another file") from err
+        raise InputError(
+            f"{path} can't be read as a video ({err})",
+            "a video file, an animated WebP or GIF, or a folder of images",
+            "convert it to MP4 or choose another file",
+        ) from err
     return kept
 
 
@@ -72,8 +74,9 @@ def write_video(frames: Tensor, path: Path | str, fps: float = 8.0, crf: int = 1
         InputError: No frames, or the folder can't be written or is full.
     """
     if frames.ndim != 4 or frames.shape[0] < 1 or frames.shape[-1] != 3:
-        raise InputError(f"a video of shape {tuple(frames.shape)}", "(frames, height, width, 3)",
-                         "give at least one RGB frame")
+        raise InputError(
+            f"a video of shape {tuple(frames.shape)}", "(frames, height, width, 3)", "give at least one RGB frame"
+        )
     pictures = to_uint8(frames)
     pad = [(0, 0), (0, pictures.shape[1] % 2), (0, pictures.shape[2] % 2), (0, 0)]
     pictures = np.pad(pictures, pad, mode="edge")
@@ -95,8 +98,11 @@ def _encode(pictures: np.ndarray, fps: Fraction, crf: int) -> bytes:
         context.color_primaries = context.color_trc = 1
         for picture in pictures:
             frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(
-                format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG,
-                interpolation=_exact("AREA"))
+                format="yuv420p",
+                dst_colorspace=Colorspace.ITU709,
+                dst_color_range=ColorRange.MPEG,
+                interpolation=_exact("AREA"),
+            )
             file.mux(stream.encode(frame))
         file.mux(stream.encode(None))
     return buffer.getvalue()
@@ -111,8 +117,9 @@ def _count_packets(path: Path) -> int:
         return sum(1 for packet in file.demux(file.streams.video[0]) if packet.size)
 
 
-def _decode(path: Path, size: tuple[int, int] | None, total: int | None,
-            frames: int | None) -> tuple[list[np.ndarray], int]:
+def _decode(
+    path: Path, size: tuple[int, int] | None, total: int | None, frames: int | None
+) -> tuple[list[np.ndarray], int]:
     import av
 
     wanted = None if total is None else set(pick_evenly(total, frames))

@@ -8,8 +8,9 @@ from torch import Tensor
 from ..errors import InputError
 
 
-def bootstrap_interval(values: Tensor, generator: torch.Generator, share: float = 0.95, draws: int = 4000
-                       ) -> tuple[float, float]:
+def bootstrap_interval(
+    values: Tensor, generator: torch.Generator, share: float = 0.95, draws: int = 4000
+) -> tuple[float, float]:
     """The interval in which the mean lies with a given probability, as far as the values tell.
 
     Args:
@@ -25,8 +26,11 @@ def bootstrap_interval(values: Tensor, generator: torch.Generator, share: float 
         InputError: No values, values that are not finite, or a share outside of (0, 1).
     """
     if values.ndim != 1 or len(values) < 1 or not bool(torch.isfinite(values).all()) or not 0 < share < 1:
-        raise InputError(f"{tuple(values.shape)} values and a share of {share}", "finite values (N,), and a share in "
-                         "(0, 1)", "leave out what could not be measured")
+        raise InputError(
+            f"{tuple(values.shape)} values and a share of {share}",
+            "finite values (N,), and a share in (0, 1)",
+            "leave out what could not be measured",
+        )
     chosen = torch.randint(len(values), (draws, len(values)), generator=generator)
     means = values.double()[chosen].mean(1)
     ends = torch.quantile(means, torch.tensor([(1 - share) / 2, (1 + share) / 2], dtype=torch.float64))

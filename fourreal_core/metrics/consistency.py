@@ -31,8 +31,11 @@ def change_psnr(frames: Tensor, truth: Tensor, axis: str, cells: Tensor | None =
         InputError: Other shapes or another axis, or no cell that counts.
     """
     if axis not in AXES or frames.shape != truth.shape or frames.ndim != 5:
-        raise InputError(f"grids of shapes {tuple(frames.shape)} and {tuple(truth.shape)} along {axis!r}",
-                         "one shape (V, T, H, W, 3), and an axis " + " or ".join(AXES), "compare the same cells")
+        raise InputError(
+            f"grids of shapes {tuple(frames.shape)} and {tuple(truth.shape)} along {axis!r}",
+            "one shape (V, T, H, W, 3), and an axis " + " or ".join(AXES),
+            "compare the same cells",
+        )
     error = (frames.float().diff(dim=AXES[axis]) - truth.float().diff(dim=AXES[axis])) ** 2
     counts = torch.ones(frames.shape[:2], dtype=torch.bool) if cells is None else cells
     counts = counts.narrow(AXES[axis], 1, counts.shape[AXES[axis]] - 1).to(error.device)

@@ -28,15 +28,21 @@ def grid_quality(frames: Tensor, truth: Tensor, subject: Tensor, known: Tensor) 
         InputError: Shapes that don't fit, or every cell given.
     """
     if frames.shape != truth.shape or subject.shape != truth.shape[:4] or known.shape != truth.shape[:2]:
-        raise InputError(f"a grid {tuple(frames.shape)}, a truth {tuple(truth.shape)}, masks {tuple(subject.shape)} "
-                         f"and known cells {tuple(known.shape)}", "one grid's", "compare the same cells")
+        raise InputError(
+            f"a grid {tuple(frames.shape)}, a truth {tuple(truth.shape)}, masks {tuple(subject.shape)} "
+            f"and known cells {tuple(known.shape)}",
+            "one grid's",
+            "compare the same cells",
+        )
     cells = (~known).nonzero().tolist()
     if not cells:
         raise InputError("a grid in which every cell was given", "cells to score", "give fewer")
     pairs = [(frames[v, t], truth[v, t]) for v, t in cells]
     shown = [psnr(frames[v, t], truth[v, t], subject[v, t]) for v, t in cells if bool(subject[v, t].any())]
-    found = {"psnr": sum(psnr(a, b) for a, b in pairs) / len(cells),
-             "ssim": sum(ssim(a, b) for a, b in pairs) / len(cells)}
+    found = {
+        "psnr": sum(psnr(a, b) for a, b in pairs) / len(cells),
+        "ssim": sum(ssim(a, b) for a, b in pairs) / len(cells),
+    }
     if shown:
         found["subject_psnr"] = sum(shown) / len(shown)
     for name, axis in (("temporal_psnr", "time"), ("view_psnr", "view")):

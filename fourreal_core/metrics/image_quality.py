@@ -57,11 +57,17 @@ def ssim(frame: Tensor, truth: Tensor, valid: Tensor | None = None) -> float:
 
 def _pair(frame: Tensor, truth: Tensor, valid: Tensor | None) -> tuple[Tensor, Tensor]:
     if frame.shape != truth.shape or frame.ndim != 3 or frame.shape[-1] != 3:
-        raise InputError(f"frames of shapes {tuple(frame.shape)} and {tuple(truth.shape)} to compare",
-                         "one shape (height, width, 3)", "compare frames of the same size")
+        raise InputError(
+            f"frames of shapes {tuple(frame.shape)} and {tuple(truth.shape)} to compare",
+            "one shape (height, width, 3)",
+            "compare frames of the same size",
+        )
     if valid is not None and (valid.shape != frame.shape[:2] or not bool(valid.any())):
-        raise InputError(f"a mask of shape {tuple(valid.shape)} with {int(valid.sum())} valid pixels",
-                         f"{tuple(frame.shape[:2])} with at least one", "use the mask of the same clip")
+        raise InputError(
+            f"a mask of shape {tuple(valid.shape)} with {int(valid.sum())} valid pixels",
+            f"{tuple(frame.shape[:2])} with at least one",
+            "use the mask of the same clip",
+        )
     return tuple((x.detach().double().clamp(0, 1) * 255).round() for x in (frame, truth))
 
 

@@ -39,8 +39,15 @@ class TrackQuality:
         return sum(self.within) / len(self.within)
 
 
-def track_quality(positions: Tensor, visible: Tensor, true_positions: Tensor, true_visible: Tensor, focal_px: Tensor,
-                  size: tuple[int, int], rescale: bool = True) -> TrackQuality:
+def track_quality(
+    positions: Tensor,
+    visible: Tensor,
+    true_positions: Tensor,
+    true_visible: Tensor,
+    focal_px: Tensor,
+    size: tuple[int, int],
+    rescale: bool = True,
+) -> TrackQuality:
     """Compares tracks with the truth, point by point.
 
     Args:
@@ -60,8 +67,11 @@ def track_quality(positions: Tensor, visible: Tensor, true_positions: Tensor, tr
     frames, points = shapes[1] if visible.ndim == 2 else (-1, -1)
     expected = [(frames, points, 3), (frames, points), (frames, points, 3), (frames, points), (frames,)]
     if shapes != expected or points < 1 or not bool(true_visible.any()):
-        raise InputError(f"tracks of shapes {shapes} with {int(true_visible.sum())} visible truths",
-                         f"{expected} with at least one", "compare tracks of the same points")
+        raise InputError(
+            f"tracks of shapes {shapes} with {int(true_visible.sum())} visible truths",
+            f"{expected} with at least one",
+            "compare tracks of the same points",
+        )
     if not bool(torch.isfinite(positions).all()):
         raise InputError("tracks with NaN or infinite positions", "finite ones", "find the step that divides by zero")
     found, truth = positions.double(), true_positions.double()
@@ -78,5 +88,10 @@ def track_quality(positions: Tensor, visible: Tensor, true_positions: Tensor, tr
         wrong = int((visible & ~(near & true_visible)).sum())
         within.append(float((near & true_visible).sum() / true_visible.sum()))
         jaccard.append(hits / (int(true_visible.sum()) + wrong))
-    return TrackQuality(sum(jaccard) / len(jaccard), tuple(within), tuple(jaccard),
-                        float((visible == true_visible).float().mean()), scale)
+    return TrackQuality(
+        sum(jaccard) / len(jaccard),
+        tuple(within),
+        tuple(jaccard),
+        float((visible == true_visible).float().mean()),
+        scale,
+    )

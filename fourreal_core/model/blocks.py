@@ -128,8 +128,9 @@ class Block(nn.Module):
         width = spec.width
         self.attention = Attention(width, spec.heads)
         self.text = TextAttention(width, spec.heads) if spec.text_width else None
-        self.mlp = nn.Sequential(nn.Linear(width, spec.mlp_ratio * width), nn.GELU(),
-                                 nn.Linear(spec.mlp_ratio * width, width))
+        self.mlp = nn.Sequential(
+            nn.Linear(width, spec.mlp_ratio * width), nn.GELU(), nn.Linear(spec.mlp_ratio * width, width)
+        )
         self.table = nn.Parameter(torch.zeros(6, width))
 
     def forward(self, x: Tensor, condition: Condition, attention: Attention | None = None) -> Tensor:
@@ -145,7 +146,8 @@ class Block(nn.Module):
         """
         n, f, s, d = x.shape
         shift_a, scale_a, gate_a, shift_m, scale_m, gate_m = (
-            (condition.modulation + self.table)[:, :, k, None, :] for k in range(6))
+            (condition.modulation + self.table)[:, :, k, None, :] for k in range(6)
+        )
         h = torch.addcmul(shift_a, F.layer_norm(x, (d,)), 1 + scale_a)
         mixed = (attention or self.attention)(h.reshape(n, f * s, d), condition).view(n, f, s, d)
         x = torch.addcmul(x, gate_a, mixed.to(x.dtype))

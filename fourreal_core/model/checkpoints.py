@@ -37,8 +37,14 @@ class Checkpoint:
     tensors: dict[str, Tensor]
 
 
-def write_checkpoint(path: str | os.PathLike[str], kind: str, spec: Mapping, tensors: Mapping[str, Tensor],
-                     metadata: Mapping[str, str] | None = None, dtype: torch.dtype | None = None) -> None:
+def write_checkpoint(
+    path: str | os.PathLike[str],
+    kind: str,
+    spec: Mapping,
+    tensors: Mapping[str, Tensor],
+    metadata: Mapping[str, str] | None = None,
+    dtype: torch.dtype | None = None,
+) -> None:
     """Writes weights; the file appears whole or not at all.
 
     Args:
@@ -61,8 +67,11 @@ def write_checkpoint(path: str | os.PathLike[str], kind: str, spec: Mapping, ten
         if value.is_floating_point():
             value = value.to(dtype or value.dtype)
             if not bool(torch.isfinite(value).all()):
-                raise InputError(f"weights {name} with NaN or infinite values", "finite numbers",
-                                 "go back to an earlier checkpoint, or save in float32")
+                raise InputError(
+                    f"weights {name} with NaN or infinite values",
+                    "finite numbers",
+                    "go back to an earlier checkpoint, or save in float32",
+                )
         kept[name] = value.contiguous().clone()
     header = {"format": kind, "version": str(VERSION), "spec": json.dumps(dict(spec)), **(metadata or {})}
     write_bytes(path, save(kept, header))
@@ -90,17 +99,22 @@ def read_checkpoint(path: str | os.PathLike[str], kind: str) -> Checkpoint:
         with safe_open(path, framework="pt") as file:
             metadata = dict(file.metadata() or {})
             if metadata.get("format") != kind:
-                raise InputError(f"{path.name} is of the kind {metadata.get('format', 'unknown')}", kind,
-                                 "choose another file")
+                raise InputError(
+                    f"{path.name} is of the kind {metadata.get('format', 'unknown')}", kind, "choose another file"
+                )
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
     except (SafetensorError, OSError) as error:
-        raise InputError(f"{path.name} cannot be read as safetensors ({error})", f"{kind} weights",
-                         "download or save the file again") from error
+        raise InputError(
+            f"{path.name} cannot be read as safetensors ({error})", f"{kind} weights", "download or save the file again"
+        ) from error
     try:
         version, spec = int(metadata["version"]), dict(json.loads(metadata["spec"]))
     except (KeyError, ValueError, TypeError) as error:
-        raise InputError(f"{path.name} has a header that says {error!r}", f"the header of version {VERSION}",
-                         "save the file again, or update this extension") from error
+        raise InputError(
+            f"{path.name} has a header that says {error!r}",
+            f"the header of version {VERSION}",
+            "save the file again, or update this extension",
+        ) from error
     if version > VERSION:
         raise InputError(f"{path.name} is of version {version}", f"at most {VERSION}", "update this extension")
     return Checkpoint(path.name, spec, {k: v for k, v in metadata.items() if k not in _HEADER}, tensors)
@@ -119,13 +133,22 @@ def load_strictly(module: nn.Module, tensors: Mapping[str, Tensor], name: str) -
     """
     own = module.state_dict()
     missing, unexpected = sorted(set(own) - set(tensors)), sorted(set(tensors) - set(own))
-    misshapen = [f"{k} {tuple(tensors[k].shape)} for {tuple(own[k].shape)}" for k in sorted(set(own) & set(tensors))
-                 if own[k].shape != tensors[k].shape]
-    wrong = [f"{what} {', '.join(names)}" for what, names in
-             (("lacks", missing), ("has beyond it", unexpected), ("has misshapen", misshapen)) if names]
+    misshapen = [
+        f"{k} {tuple(tensors[k].shape)} for {tuple(own[k].shape)}"
+        for k in sorted(set(own) & set(tensors))
+        if own[k].shape != tensors[k].shape
+    ]
+    wrong = [
+        f"{what} {', '.join(names)}"
+        for what, names in (("lacks", missing), ("has beyond it", unexpected), ("has misshapen", misshapen))
+        if names
+    ]
     if wrong:
-        raise InputError(f"{name} {'; '.join(wrong)}", "exactly this model's weights",
-                         "load it with the model that it was saved from")
+        raise InputError(
+            f"{name} {'; '.join(wrong)}",
+            "exactly this model's weights",
+            "load it with the model that it was saved from",
+        )
     module.load_state_dict(dict(tensors), strict=True)
 
 
@@ -138,5 +161,8 @@ def spec_from(checkpoint: Checkpoint, kind: type) -> object:
     try:
         return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in checkpoint.spec.items()})
     except TypeError as error:
-        raise InputError(f"{checkpoint.name} has a spec that doesn't fit ({error})", f"the fields of {kind.__name__}",
-                         "update this extension, or save the file again") from error
+        raise InputError(
+            f"{checkpoint.name} has a spec that doesn't fit ({error})",
+            f"the fields of {kind.__name__}",
+            "update this extension, or save the file again",
+        ) from error

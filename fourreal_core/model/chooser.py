@@ -65,8 +65,8 @@ class Chooser(nn.Module):
         return torch.cat([self._choose(cells) for cells in proposals.split(CELLS_AT_ONCE)])
 
     def _choose(self, proposals: Tensor) -> Tensor:
-        first, pictures = proposals[:, 0], proposals[:, FIRST:FIRST + CANDIDATES]
-        costs, missed = read_costs(proposals[:, FIRST + CANDIDATES + 1:])
+        first, pictures = proposals[:, 0], proposals[:, FIRST : FIRST + CANDIDATES]
+        costs, missed = read_costs(proposals[:, FIRST + CANDIDATES + 1 :])
         logits, drawn = self._weighed(first, pictures, costs, missed)
         return blend_candidates(pictures, first, logits, LEAD * self.lead) + drawn
 
@@ -74,9 +74,16 @@ class Chooser(nn.Module):
         """Logits ``(N, CANDIDATES, H, W)``, and what is drawn beside, ``(N, 3, H, W)``."""
         n, count = pictures.shape[:2]
         apart = pictures - first[:, None]
-        known = torch.cat([pictures, DIFFERENCE_GAIN * apart, 2 * DIFFERENCE_GAIN * apart.abs().mean(2, True),
-                           COST_GAIN * costs[:, :, None],
-                           MISS_GAIN * missed.repeat_interleave(PER_CLIP, 1)[:, :, None]], 2)
+        known = torch.cat(
+            [
+                pictures,
+                DIFFERENCE_GAIN * apart,
+                2 * DIFFERENCE_GAIN * apart.abs().mean(2, True),
+                COST_GAIN * costs[:, :, None],
+                MISS_GAIN * missed.repeat_interleave(PER_CLIP, 1)[:, :, None],
+            ],
+            2,
+        )
         seen = self.look(channels_last(F.pixel_unshuffle(known.flatten(0, 1), 2)))
         seen = seen + self.kinds[None, :, :, None, None].expand(n, -1, -1, 1, 1).flatten(0, 1).to(seen.dtype)
         seen = self.look_on(channels_last(F.silu(seen)))
@@ -88,7 +95,8 @@ class Chooser(nn.Module):
         weighed = seen + self.tell(F.silu(shared)).repeat_interleave(count, 0)
         logits = self.logits(F.silu(self.weigh(F.silu(weighed))))
         return F.pixel_shuffle(logits, 2).view(n, count, *first.shape[-2:]), F.pixel_shuffle(
-            self.drawn(F.silu(shared)), 2)
+            self.drawn(F.silu(shared)), 2
+        )
 
     def _around(self, pooled: Tensor) -> Tensor:
         """What all candidates share, with what lies around it."""

@@ -55,18 +55,21 @@ class SpaceToDepth:
             InputError: Frames that are not RGB or whose sides the factor doesn't divide.
         """
         if frames.ndim < 3 or frames.shape[-1] != 3:
-            raise InputError(f"frames of shape {tuple(frames.shape)}", "(..., height, width, 3)",
-                             "convert them to RGB first")
+            raise InputError(
+                f"frames of shape {tuple(frames.shape)}", "(..., height, width, 3)", "convert them to RGB first"
+            )
         height, width = frames.shape[-3:-1]
         if height % self.factor or width % self.factor:
-            raise InputError(f"frames of {width} x {height} pixels", f"sides that {self.factor} divides",
-                             "crop or resize them")
+            raise InputError(
+                f"frames of {width} x {height} pixels", f"sides that {self.factor} divides", "crop or resize them"
+            )
         planes = frames.movedim(-1, -3).mul(2).sub_(1)
         if self.factor == 1:
             return planes.contiguous()
         planes = planes.reshape(-1, 3, height, width)
         return F.pixel_unshuffle(planes, self.factor).reshape(
-            *frames.shape[:-3], self.channels, height // self.factor, width // self.factor)
+            *frames.shape[:-3], self.channels, height // self.factor, width // self.factor
+        )
 
     def decode(self, latents: Tensor) -> Tensor:
         """Frames ``(..., H, W, 3)``, clamped to ``[0, 1]``, of latents ``(..., C, h, w)``.
@@ -75,8 +78,11 @@ class SpaceToDepth:
             InputError: Latents with another number of channels.
         """
         if latents.ndim < 3 or latents.shape[-3] != self.channels:
-            raise InputError(f"latents of shape {tuple(latents.shape)}", f"(..., {self.channels}, height, width)",
-                             "decode them with the codec that they were made for")
+            raise InputError(
+                f"latents of shape {tuple(latents.shape)}",
+                f"(..., {self.channels}, height, width)",
+                "decode them with the codec that they were made for",
+            )
         lead, (height, width) = latents.shape[:-3], latents.shape[-2:]
         planes = F.pixel_shuffle(latents.reshape(-1, self.channels, height, width), self.factor)
         frames = planes.reshape(*lead, 3, height * self.factor, width * self.factor).movedim(-3, -1)

@@ -116,8 +116,9 @@ class VideoDiT(nn.Module):
         tokens = tokens.to(self.final.weight.dtype)
         return tokens, Drawing(features, pictures, present, (planes.shape[-2], planes.shape[-1]))
 
-    def condition(self, inputs: GridInputs, axis: str, size: tuple[int, int],
-                  core: AttentionCore = full_attention) -> Condition:
+    def condition(
+        self, inputs: GridInputs, axis: str, size: tuple[int, int], core: AttentionCore = full_attention
+    ) -> Condition:
         """What the blocks need to run along an axis.
 
         Args:
@@ -166,7 +167,7 @@ class VideoDiT(nn.Module):
         check_inputs(self.spec, inputs)
         if inputs.proposal is None:
             raise InputError("no proposals to choose among", f"{CHOOSING} a cell", "give the grid's proposals")
-        return self.settled(inputs.proposal, inputs.known)[:, :, :, :self.spec.latent_channels]
+        return self.settled(inputs.proposal, inputs.known)[:, :, :, : self.spec.latent_channels]
 
     def settled(self, proposal: Tensor, known: Tensor) -> Tensor:
         """Proposals as the rest of the model sees them: with a chooser its choice, and no candidates; see spec.SHOWN.
@@ -180,13 +181,13 @@ class VideoDiT(nn.Module):
         given = proposal.split(self.spec.latent_channels, 3)
         if self.chooser is None or len(given) <= SHOWN:
             return proposal
-        pictures, doubt = given[:FIRST], given[FIRST + CANDIDATES:FIRST + CANDIDATES + 1]
+        pictures, doubt = given[:FIRST], given[FIRST + CANDIDATES : FIRST + CANDIDATES + 1]
         first = pictures[0]
         if len(given) == CHOOSING:
             # known cells are as they are; a cell without candidates has nothing to choose from
             places = (~known.flatten()).nonzero()[:, 0]
             cells = proposal.flatten(0, 2)[places].unflatten(1, (CHOOSING, -1))
-            choose = cells[:, FIRST:FIRST + CANDIDATES].flatten(1).any(1)
+            choose = cells[:, FIRST : FIRST + CANDIDATES].flatten(1).any(1)
             if not bool(choose.all()):
                 places, cells = places[choose], cells[choose]
             first = first.flatten(0, 2)
@@ -210,8 +211,11 @@ class VideoDiT(nn.Module):
             sources, present = gather_sources(latents, nearest)
             found += sources.unbind(3)
             there += present.unbind(3)
-        given = () if inputs.proposal is None else self.settled(inputs.proposal, inputs.known).split(
-            self.spec.latent_channels, 3)
+        given = (
+            ()
+            if inputs.proposal is None
+            else self.settled(inputs.proposal, inputs.known).split(self.spec.latent_channels, 3)
+        )
         for k in range(self.spec.shown):
             found.append(given[k] if k < len(given) else torch.zeros_like(latents))
             there.append(found[-1].flatten(3).any(-1))
@@ -226,18 +230,26 @@ def check_inputs(spec: DiTSpec, inputs: GridInputs) -> None:
     """Raises InputError where a grid doesn't fit a model or its parts don't fit each other."""
     x, cells = inputs.latents, tuple(inputs.latents.shape[:3])
     if x.ndim != 6 or x.shape[3] != spec.latent_channels or min(x.shape) < 1:
-        raise InputError(f"latents of shape {tuple(x.shape)}", f"(B, V, T, {spec.latent_channels}, h, w)",
-                         "encode the grid with the codec of this model")
+        raise InputError(
+            f"latents of shape {tuple(x.shape)}",
+            f"(B, V, T, {spec.latent_channels}, h, w)",
+            "encode the grid with the codec of this model",
+        )
     step = spec.patch // spec.subpixel
     if x.shape[-1] % step or x.shape[-2] % step:
-        raise InputError(f"latents of {x.shape[-1]} x {x.shape[-2]}", f"sides that {step} divides",
-                         "resize the frames")
+        raise InputError(f"latents of {x.shape[-1]} x {x.shape[-2]}", f"sides that {step} divides", "resize the frames")
     if inputs.known.shape != cells or inputs.known.dtype != torch.bool:
-        raise InputError(f"a known-cells mask of shape {tuple(inputs.known.shape)} and type {inputs.known.dtype}",
-                         f"{cells} bool, one entry a cell", "build it from the same grid")
+        raise InputError(
+            f"a known-cells mask of shape {tuple(inputs.known.shape)} and type {inputs.known.dtype}",
+            f"{cells} bool, one entry a cell",
+            "build it from the same grid",
+        )
     if inputs.noise_level.shape != cells:
-        raise InputError(f"noise levels of shape {tuple(inputs.noise_level.shape)}", f"{cells}, one a cell",
-                         "give every cell its level")
+        raise InputError(
+            f"noise levels of shape {tuple(inputs.noise_level.shape)}",
+            f"{cells}, one a cell",
+            "give every cell its level",
+        )
     if inputs.proposal is not None:
         _check_proposal(spec, inputs.proposal, x)
     if inputs.text is not None and not spec.text_width:
@@ -250,13 +262,17 @@ def check_inputs(spec: DiTSpec, inputs: GridInputs) -> None:
 def _check_proposal(spec: DiTSpec, proposal: Tensor, latents: Tensor) -> None:
     got = f"a proposal of shape {tuple(proposal.shape)}"
     if not spec.proposals:
-        raise InputError(got + " for a model that takes none", "none",
-                         "start the sampling from it instead, or load a refiner")
-    shapes = [(*latents.shape[:3], count * spec.latent_channels, *latents.shape[-2:])
-              for count in range(1, spec.proposals + 1)]
+        raise InputError(
+            got + " for a model that takes none", "none", "start the sampling from it instead, or load a refiner"
+        )
+    shapes = [
+        (*latents.shape[:3], count * spec.latent_channels, *latents.shape[-2:])
+        for count in range(1, spec.proposals + 1)
+    ]
     if tuple(proposal.shape) not in shapes:
-        raise InputError(got, " or ".join(map(str, shapes)),
-                         "encode it like the grid, several one behind the other in the channels")
+        raise InputError(
+            got, " or ".join(map(str, shapes)), "encode it like the grid, several one behind the other in the channels"
+        )
 
 
 def _to_fine(latents: Tensor, subpixel: int) -> Tensor:

@@ -48,13 +48,17 @@ class Fingerprint:
             InputError: Text of another kind.
         """
         try:
-            rows = {str(name): (int(row[0]), tuple(float(x) for x in row[1:]))
-                    for name, row in json.loads(text).items()}
+            rows = {
+                str(name): (int(row[0]), tuple(float(x) for x in row[1:])) for name, row in json.loads(text).items()
+            }
             if any(len(samples) != SAMPLES for _, samples in rows.values()):
                 raise ValueError("rows of another length")
         except (ValueError, TypeError, AttributeError, IndexError) as error:
-            raise InputError(f"a model fingerprint that can't be read ({error})",
-                             f"counts and {SAMPLES} samples a shape", "save the weights again") from error
+            raise InputError(
+                f"a model fingerprint that can't be read ({error})",
+                f"counts and {SAMPLES} samples a shape",
+                "save the weights again",
+            ) from error
         return cls({k: count for k, (count, _) in rows.items()}, {k: samples for k, (_, samples) in rows.items()})
 
 
@@ -105,8 +109,13 @@ def check_base(trained_on: Fingerprint, used_with: Fingerprint, name: str) -> No
     share, correlation = likeness(trained_on, used_with)
     if share >= SAME_SHAPES and correlation >= SAME_WEIGHTS:
         return
-    what = (f"another architecture ({share:.0%} of its weight matrices have the same shapes)" if share < SAME_SHAPES
-            else f"other weights (correlation {correlation:.2f})")
-    raise InputError(f"sync weights {name} were trained on a base model of {what}",
-                     "the base model they were trained on",
-                     "load that base model, choose the sync weights made for this one, or an untrained variant")
+    what = (
+        f"another architecture ({share:.0%} of its weight matrices have the same shapes)"
+        if share < SAME_SHAPES
+        else f"other weights (correlation {correlation:.2f})"
+    )
+    raise InputError(
+        f"sync weights {name} were trained on a base model of {what}",
+        "the base model they were trained on",
+        "load that base model, choose the sync weights made for this one, or an untrained variant",
+    )

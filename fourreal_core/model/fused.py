@@ -12,6 +12,7 @@ from torch import Tensor
 
 ROUTES = ("auto", "dense", "gathered", "merged")
 
+
 def cross_mask(views: int, times: int, tokens: int, device: torch.device | None = None) -> Tensor:
     """``(V T S, V T S)`` bool: true where two tokens share a view or a time."""
     view = torch.arange(views, device=device).repeat_interleave(times * tokens)
@@ -94,8 +95,13 @@ class _Merged(torch.autograd.Function):
         q, k, v, out, lse = ctx.saved_tensors
         total = []
         for axis, mask in (("time", None), ("view", _without_own(q))):
-            parts = back(*(_videos(x, axis) for x in (grad, q, k, v, out)), _videos(lse, axis)[..., 0], 0.0, False,
-                         attn_mask=mask)
+            parts = back(
+                *(_videos(x, axis) for x in (grad, q, k, v, out)),
+                _videos(lse, axis)[..., 0],
+                0.0,
+                False,
+                attn_mask=mask,
+            )
             total.append([_grid(part, axis, q.shape) for part in parts])
         return tuple(a + b for a, b in zip(*total, strict=True))
 

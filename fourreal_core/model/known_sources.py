@@ -24,8 +24,9 @@ class NearestKnown(NamedTuple):
     in_column: Tensor
 
 
-def nearest_known(known: Tensor, view_positions: Tensor | None = None,
-                  time_positions: Tensor | None = None) -> NearestKnown:
+def nearest_known(
+    known: Tensor, view_positions: Tensor | None = None, time_positions: Tensor | None = None
+) -> NearestKnown:
     """Finds the nearest known cells; of two at one distance the earlier.
 
     Args:

@@ -56,8 +56,13 @@ class Model4D(nn.Module):
         choice_alone: Whether forward returns what the chooser chose and runs nothing else: for its own training.
     """
 
-    def __init__(self, spec: Model4DSpec, generator: torch.Generator | None = None, dit: VideoDiT | None = None,
-                 sync: Sync | None = None) -> None:
+    def __init__(
+        self,
+        spec: Model4DSpec,
+        generator: torch.Generator | None = None,
+        dit: VideoDiT | None = None,
+        sync: Sync | None = None,
+    ) -> None:
         super().__init__()
         if sync is not None and sync.spec.resolved() != spec.sync.resolved():
             raise InputError(f"sync layers of {sync.spec}", str(spec.sync), "choose the variant they were made for")
@@ -92,8 +97,9 @@ class Model4D(nn.Module):
             if self.spec.variant.startswith("sequential"):
                 mixed = run_sequential(dit, tokens, columns, rows, self.time_attention, self.recompute)
             else:
-                mixed = run_two_streams(dit, self.sync_rule or self.sync, tokens, inputs.noise_level, columns, rows,
-                                        self.recompute)
+                mixed = run_two_streams(
+                    dit, self.sync_rule or self.sync, tokens, inputs.noise_level, columns, rows, self.recompute
+                )
         return dit.head(mixed, inputs, drawing)
 
     def predict(self, inputs: GridInputs) -> Prediction:
@@ -148,13 +154,18 @@ class Model4D(nn.Module):
         if part not in PARTS:
             raise InputError(f"a part {part!r}", "one of " + ", ".join(PARTS), "choose one of them")
         if part == "attention":
-            prefix = ("time_attention.",) if self.time_attention is not None else tuple(
-                f"dit.blocks.{k}.attention." for k in range(self.dit.layers))
+            prefix = (
+                ("time_attention.",)
+                if self.time_attention is not None
+                else tuple(f"dit.blocks.{k}.attention." for k in range(self.dit.layers))
+            )
         else:
             prefix = {"base": ("dit.",), "sync": ("sync.",), "chooser": ("dit.chooser.",), "all": ("",)}[part]
         found = {name: p for name, p in self.named_parameters() if name.startswith(prefix)}
         if not found:
-            raise InputError(f"no {part} weights in the variant {self.spec.variant!r}",
-                             "a trained variant, or a model with a chooser",
-                             "choose hard_trained or soft_trained, set model.chooser, or train another part")
+            raise InputError(
+                f"no {part} weights in the variant {self.spec.variant!r}",
+                "a trained variant, or a model with a chooser",
+                "choose hard_trained or soft_trained, set model.chooser, or train another part",
+            )
         return found

@@ -18,8 +18,12 @@ from .sync_file import load_sync
 KIND = "fourreal-model"
 
 
-def save_model(path: str | os.PathLike[str], model: Model4D, metadata: Mapping[str, str] | None = None,
-               dtype: torch.dtype | None = None) -> None:
+def save_model(
+    path: str | os.PathLike[str],
+    model: Model4D,
+    metadata: Mapping[str, str] | None = None,
+    dtype: torch.dtype | None = None,
+) -> None:
     """Writes base and sync weights; the file appears whole or not at all.
 
     Args:
@@ -51,8 +55,11 @@ def load_model(path: str | os.PathLike[str], sync: str | os.PathLike[str] | None
         layers = load_sync(sync, model.base_fingerprint())
         dropped = next((name for name in ("none", "first", "last") if _fits(model.spec, layers.spec, name)), None)
         if dropped is None:
-            raise InputError(f"sync weights for {layers.spec}", f"{model.dit.layers} layers of width "
-                             f"{model.spec.dit.width}, all or without a third", "choose sync weights of this model")
+            raise InputError(
+                f"sync weights for {layers.spec}",
+                f"{model.dit.layers} layers of width {model.spec.dit.width}, all or without a third",
+                "choose sync weights of this model",
+            )
         model = model.with_variant(layers.spec.variant, dropped, layers)
     return model.eval()
 
@@ -68,13 +75,17 @@ def model_spec(header: Mapping, name: str) -> Model4DSpec:
     unknown = sorted(set(header) - {f.name for f in fields(Model4DSpec)})
     if not isinstance(base, Mapping) or unknown or set(base) - known:
         extra = unknown if not isinstance(base, Mapping) else [*unknown, *sorted(set(base) - known)]
-        raise InputError(f"{name} has a spec with {', '.join(extra) or 'no base model'}", "fields that are known",
-                         "update this extension, or save the file again")
+        raise InputError(
+            f"{name} has a spec with {', '.join(extra) or 'no base model'}",
+            "fields that are known",
+            "update this extension, or save the file again",
+        )
     try:
         return Model4DSpec(**{**header, "dit": DiTSpec(**base)})
     except TypeError as error:
-        raise InputError(f"{name} has a spec that doesn't fit ({error})", "numbers and names",
-                         "save the file again") from error
+        raise InputError(
+            f"{name} has a spec that doesn't fit ({error})", "numbers and names", "save the file again"
+        ) from error
 
 
 def _fits(model: Model4DSpec, sync: SyncSpec, dropped: str) -> bool:

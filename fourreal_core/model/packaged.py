@@ -12,7 +12,7 @@ _PREFIX, _SUFFIX = "fourreal_", ".safetensors"
 
 def packaged_models(folder: Path = FOLDER) -> list[str]:
     """Names of the models that are here, such as ``small``."""
-    return sorted(path.name[len(_PREFIX):-len(_SUFFIX)] for path in folder.glob(f"{_PREFIX}*{_SUFFIX}"))
+    return sorted(path.name[len(_PREFIX) : -len(_SUFFIX)] for path in folder.glob(f"{_PREFIX}*{_SUFFIX}"))
 
 
 def packaged_model(name: str, folder: Path = FOLDER) -> Path:
@@ -23,6 +23,9 @@ def packaged_model(name: str, folder: Path = FOLDER) -> Path:
     """
     names = packaged_models(folder)
     if name not in names:
-        raise InputError(f"the model {name!r}", f"one that comes with this package: {', '.join(names) or 'none do'}",
-                         "check the name, or install the package again")
+        raise InputError(
+            f"the model {name!r}",
+            f"one that comes with this package: {', '.join(names) or 'none do'}",
+            "check the name, or install the package again",
+        )
     return folder / f"{_PREFIX}{name}{_SUFFIX}"

@@ -98,8 +98,9 @@ class Head(nn.Module):
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)
 
-    def forward(self, tokens: Tensor, size: tuple[int, int], features: Features | None
-                ) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(
+        self, tokens: Tensor, size: tuple[int, int], features: Features | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Draws.
 
         Args:
@@ -122,7 +123,8 @@ class Head(nn.Module):
         planes = planes.float() if planes.dtype in (torch.bfloat16, torch.float16) else planes
         copies, sources = self.spec.copies, 2 * self.spec.sources
         drawn, gates, offsets = planes.split(
-            [self.spec.channels, copies, planes.shape[1] - self.spec.channels - copies], 1)
+            [self.spec.channels, copies, planes.shape[1] - self.spec.channels - copies], 1
+        )
         if self.spec.lead and copies > sources:
             ahead = gates.new_zeros(copies, 1, 1)
             ahead[sources] = self.spec.lead

@@ -30,8 +30,12 @@ def rope_angles(frames: Tensor, size: tuple[int, int], head_width: int) -> Tenso
     """
     rows, columns = size
     device = frames.device
-    axes = torch.meshgrid(frames.float(), torch.arange(rows, device=device).float(),
-                          torch.arange(columns, device=device).float(), indexing="ij")
+    axes = torch.meshgrid(
+        frames.float(),
+        torch.arange(rows, device=device).float(),
+        torch.arange(columns, device=device).float(),
+        indexing="ij",
+    )
     parts = []
     for position, part in zip(axes, split_head(head_width), strict=True):
         waves = BASE ** -(torch.arange(part // 2, device=device) / max(part // 2, 1))

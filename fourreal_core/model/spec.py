@@ -78,28 +78,50 @@ class DiTSpec:
     def __post_init__(self) -> None:
         for name, allowed in (("stem", STEMS), ("head", HEADS), ("prediction", PREDICTIONS)):
             if getattr(self, name) not in allowed:
-                raise InputError(f"{name} {getattr(self, name)!r}", "one of " + ", ".join(allowed),
-                                 "choose one of them")
-        sizes = (self.channels, self.subpixel, self.width, self.layers, self.heads, self.patch, self.mlp_ratio,
-                 self.conv_width)
+                raise InputError(
+                    f"{name} {getattr(self, name)!r}", "one of " + ", ".join(allowed), "choose one of them"
+                )
+        sizes = (
+            self.channels,
+            self.subpixel,
+            self.width,
+            self.layers,
+            self.heads,
+            self.patch,
+            self.mlp_ratio,
+            self.conv_width,
+        )
         least = min(self.text_width, self.proposals, self.conv_depth, self.chooser)
         if min(sizes) < 1 or least < 0 or self.width % self.heads or self.head_width % 2:
-            raise InputError(f"a DiT of {self.layers} layers, width {self.width}, {self.heads} heads, patch "
-                             f"{self.patch}", "positive sizes, and a width that heads divide into even parts",
-                             "choose other sizes")
+            raise InputError(
+                f"a DiT of {self.layers} layers, width {self.width}, {self.heads} heads, patch {self.patch}",
+                "positive sizes, and a width that heads divide into even parts",
+                "choose other sizes",
+            )
         if self.head_width < 6:
-            raise InputError(f"heads of width {self.head_width}", "at least 6: two for each of frame, y and x",
-                             "choose fewer heads or a larger width")
+            raise InputError(
+                f"heads of width {self.head_width}",
+                "at least 6: two for each of frame, y and x",
+                "choose fewer heads or a larger width",
+            )
         if self.patch % self.subpixel or (self.patch % 2 and (self.stem, self.head) != ("linear", "linear")):
-            raise InputError(f"patches of {self.patch} fine pixels with {self.subpixel} to a latent pixel and a "
-                             f"{self.stem} stem", "whole latent pixels in a patch, and an even patch for convolutions",
-                             "choose another patch")
+            raise InputError(
+                f"patches of {self.patch} fine pixels with {self.subpixel} to a latent pixel and a {self.stem} stem",
+                "whole latent pixels in a patch, and an even patch for convolutions",
+                "choose another patch",
+            )
         if self.conv_depth and self.patch % 4:
-            raise InputError(f"patches of {self.patch} fine pixels for deep convolutions", "a multiple of 4",
-                             "choose another patch, or conv_depth 0")
+            raise InputError(
+                f"patches of {self.patch} fine pixels for deep convolutions",
+                "a multiple of 4",
+                "choose another patch, or conv_depth 0",
+            )
         if self.chooser and (self.proposals != CHOOSING or self.channels != 3):
-            raise InputError(f"a chooser for {self.proposals} proposals of {self.channels} channels",
-                             f"{CHOOSING} proposals in RGB, candidates among them", "change proposals, or chooser to 0")
+            raise InputError(
+                f"a chooser for {self.proposals} proposals of {self.channels} channels",
+                f"{CHOOSING} proposals in RGB, candidates among them",
+                "change proposals, or chooser to 0",
+            )
         if self.head == "warp" and not self.copies:
             raise InputError("a warp head with nothing to sample", "sources or a proposal", "switch one of them on")
 
@@ -147,8 +169,9 @@ class Model4DSpec:
 
     def __post_init__(self) -> None:
         if self.variant not in MODEL_VARIANTS:
-            raise InputError(f"a model variant {self.variant!r}", "one of " + ", ".join(MODEL_VARIANTS),
-                             "choose one of them")
+            raise InputError(
+                f"a model variant {self.variant!r}", "one of " + ", ".join(MODEL_VARIANTS), "choose one of them"
+            )
         kept_layers(self.dit.layers, self.dropped)
 
     @property

@@ -53,8 +53,15 @@ def run_video(model: VideoBlocks, tokens: Tensor, condition: Any, axis: str, rec
     return from_videos(videos, axis, len(tokens))
 
 
-def run_two_streams(model: VideoBlocks, sync: SyncRule, tokens: Tensor, noise_level: Tensor | None, columns: Any,
-                    rows: Any, recompute: bool = False) -> Tensor:
+def run_two_streams(
+    model: VideoBlocks,
+    sync: SyncRule,
+    tokens: Tensor,
+    noise_level: Tensor | None,
+    columns: Any,
+    rows: Any,
+    recompute: bool = False,
+) -> Tensor:
     """Two streams: after each block on the columns and on the rows, the sync layer mixes them; their mean at the end.
 
     Args:
@@ -81,8 +88,14 @@ def run_two_streams(model: VideoBlocks, sync: SyncRule, tokens: Tensor, noise_le
     return x_view if x_view is x_time else (x_view + x_time) * 0.5
 
 
-def run_sequential(model: VideoBlocks, tokens: Tensor, columns: Any, rows: Any,
-                   time_attention: Sequence[nn.Module] | None = None, recompute: bool = False) -> Tensor:
+def run_sequential(
+    model: VideoBlocks,
+    tokens: Tensor,
+    columns: Any,
+    rows: Any,
+    time_attention: Sequence[nn.Module] | None = None,
+    recompute: bool = False,
+) -> Tensor:
     """One stream: ``x' = ViewBlock(TimeBlock(x))`` for each block.
 
     Args:

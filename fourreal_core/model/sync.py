@@ -125,8 +125,10 @@ class SoftSync(nn.Module):
         shared = F.linear(y_view, self.down_view) + F.linear(y_time, self.down_time)
         gain_view, gain_time = self.gain(noise_level)[..., None, :].chunk(2, -1)
         x_view, x_time = soft_sync(y_view, y_time, self.weight)
-        return (x_view + F.linear(shared * gain_view, self.up_view).to(x_view.dtype),
-                x_time + F.linear(shared * gain_time, self.up_time).to(x_time.dtype))
+        return (
+            x_view + F.linear(shared * gain_view, self.up_view).to(x_view.dtype),
+            x_time + F.linear(shared * gain_time, self.up_time).to(x_time.dtype),
+        )
 
 
 @dataclass(frozen=True)
@@ -154,12 +156,17 @@ class SyncSpec:
         if self.variant not in VARIANTS:
             raise InputError(f"a sync variant {self.variant!r}", "one of " + ", ".join(VARIANTS), "choose one of them")
         if self.layers < 1 or min(self.width, self.rank) < 0 or (self.trained and self.width < 1):
-            raise InputError(f"sync of {self.layers} layers, width {self.width} and rank {self.rank}",
-                             "at least one layer, and a width where the rule is trained",
-                             "take both from the base model")
+            raise InputError(
+                f"sync of {self.layers} layers, width {self.width} and rank {self.rank}",
+                "at least one layer, and a width where the rule is trained",
+                "take both from the base model",
+            )
         if not 0 <= self.first <= self.stop <= self.layers:
-            raise InputError(f"sync from layer {self.first} up to {self.end} of {self.layers}",
-                             f"0 <= first <= end <= {self.layers}", "count layers from 0, or leave the range out")
+            raise InputError(
+                f"sync from layer {self.first} up to {self.end} of {self.layers}",
+                f"0 <= first <= end <= {self.layers}",
+                "count layers from 0, or leave the range out",
+            )
 
     @property
     def trained(self) -> bool:
@@ -178,8 +185,9 @@ class SyncSpec:
 
     def resolved(self) -> SyncSpec:
         """The same layers with every default written out; two specs mean the same if these are equal."""
-        return replace(self, rank=self.map_rank if self.trained else 0, width=self.width if self.trained else 0,
-                       end=self.stop)
+        return replace(
+            self, rank=self.map_rank if self.trained else 0, width=self.width if self.trained else 0, end=self.stop
+        )
 
     def active(self, layer: int) -> bool:
         """Whether the streams meet after this layer."""
@@ -198,8 +206,11 @@ def kept_layers(layers: int, dropped: str, share: float = DROPPED_SHARE) -> tupl
         InputError: Another name, or a share outside ``[0, 1]``.
     """
     if dropped not in ("none", "first", "last") or not 0 <= share <= 1:
-        raise InputError(f"dropping {share} of the sync layers, {dropped!r}",
-                         "none, first or last, and a share in [0, 1]", "choose one of them")
+        raise InputError(
+            f"dropping {share} of the sync layers, {dropped!r}",
+            "none, first or last, and a share in [0, 1]",
+            "choose one of them",
+        )
     gone = round(share * layers)
     return {"none": (0, layers), "first": (gone, layers), "last": (0, layers - gone)}[dropped]
 
@@ -222,8 +233,10 @@ class Sync(nn.Module):
             generator = torch.Generator().manual_seed(0)
         for index in range(spec.first, spec.stop) if spec.trained else ():
             self.layer[str(index)] = (
-                HardSync(spec.width, spec.map_rank, generator) if spec.variant == "hard_trained" else
-                SoftSync(spec.width, spec.map_rank, soft_weight(index, spec.layers), generator))
+                HardSync(spec.width, spec.map_rank, generator)
+                if spec.variant == "hard_trained"
+                else SoftSync(spec.width, spec.map_rank, soft_weight(index, spec.layers), generator)
+            )
 
     def forward(self, layer: int, y_view: Tensor, y_time: Tensor, noise_level: Tensor | None = None) -> Streams:
         """Mixes the streams after a block.
@@ -267,8 +280,11 @@ def _orthogonal_rows(rows: int, columns: int, generator: torch.Generator | None)
 def _check_streams(spec: SyncSpec, y_view: Tensor, y_time: Tensor) -> None:
     if y_view.ndim != 5 or y_view.shape != y_time.shape or (spec.width and y_view.shape[-1] != spec.width):
         width = f" with D = {spec.width}" if spec.width else ""
-        raise InputError(f"streams of shape {tuple(y_view.shape)} and {tuple(y_time.shape)}",
-                         f"(B, V, T, S, D) both{width}", "use sync layers that were made for this model")
+        raise InputError(
+            f"streams of shape {tuple(y_view.shape)} and {tuple(y_time.shape)}",
+            f"(B, V, T, S, D) both{width}",
+            "use sync layers that were made for this model",
+        )
 
 
 def _cell_levels(noise_level: Tensor | None, tokens: Tensor) -> Tensor:
@@ -277,5 +293,8 @@ def _cell_levels(noise_level: Tensor | None, tokens: Tensor) -> Tensor:
     try:
         return noise_level.expand(tokens.shape[:3])
     except RuntimeError as error:
-        raise InputError(f"noise levels of shape {tuple(noise_level.shape)}", f"{tuple(tokens.shape[:3])}, one a cell",
-                         "give every cell of the grid its level") from error
+        raise InputError(
+            f"noise levels of shape {tuple(noise_level.shape)}",
+            f"{tuple(tokens.shape[:3])}, one a cell",
+            "give every cell of the grid its level",
+        ) from error

@@ -17,8 +17,13 @@ KIND = "fourreal-sync"
 _BASE = "base"
 
 
-def save_sync(path: str | os.PathLike[str], sync: Sync, base: Fingerprint, metadata: Mapping[str, str] | None = None,
-              dtype: torch.dtype | None = None) -> None:
+def save_sync(
+    path: str | os.PathLike[str],
+    sync: Sync,
+    base: Fingerprint,
+    metadata: Mapping[str, str] | None = None,
+    dtype: torch.dtype | None = None,
+) -> None:
     """Writes the weights of trained sync layers.
 
     Args:
@@ -32,8 +37,11 @@ def save_sync(path: str | os.PathLike[str], sync: Sync, base: Fingerprint, metad
         InputError: An untrained rule, weights that are not finite, or a folder that can't be written.
     """
     if not sync.spec.trained:
-        raise InputError(f"the untrained sync variant {sync.spec.variant!r}", "a trained one",
-                         "name the variant instead: it has no weights to save")
+        raise InputError(
+            f"the untrained sync variant {sync.spec.variant!r}",
+            "a trained one",
+            "name the variant instead: it has no weights to save",
+        )
     header = {**(metadata or {}), _BASE: base.to_json()}
     write_checkpoint(path, KIND, asdict(sync.spec), sync.state_dict(), header, dtype)
 

@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..flow.flow_cache import CellFlows
+from ..flow.flow_cache import FlowCache
 from ..flow.flow_field import Flow, warp
 from ..grid import FrameGrid
 from ..media.hole_filling import fill_holes
@@ -31,8 +31,8 @@ from .photometric_check import (
     Witness,
     best_candidate,
     blurred,
+    disocclusion_probability,
     on_picture,
-    share_of_new,
     whole_regions,
     without_specks,
 )
@@ -67,9 +67,12 @@ class EvidenceOptions:
 
     def __post_init__(self) -> None:
         if self.rows < 0 or min(self.window_px, self.new_gray, self.new_soft, self.tone_px) <= 0:
-            raise InputError(f"{self.rows} rows, windows of {self.window_px} and {self.tone_px} px, new from "
-                             f"{self.new_gray} grey levels on", "no negative rows, positive numbers",
-                             "leave them at their defaults")
+            raise InputError(
+                f"{self.rows} rows, windows of {self.window_px} and {self.tone_px} px, new from "
+                f"{self.new_gray} grey levels on",
+                "no negative rows, positive numbers",
+                "leave them at their defaults",
+            )
 
 
 class Settled(NamedTuple):
@@ -100,7 +103,7 @@ class Evidence:
 
     scene: Scene4D
     grid: FrameGrid
-    flows: CellFlows
+    flows: FlowCache
     options: EvidenceOptions = field(default_factory=EvidenceOptions)
     raster: RasterOptions | None = None
     _lattices: dict[int, MovingPoints] = field(default_factory=dict)
@@ -172,8 +175,9 @@ class Evidence:
         direct, _, chained = measured.measured
         return [measured.best, direct, chained]
 
-    def _best(self, candidates: list[Flow], rows: list[int], cell: tuple[int, int], source: int
-              ) -> tuple[Flow, Image, NDArray[np.int_]]:
+    def _best(
+        self, candidates: list[Flow], rows: list[int], cell: tuple[int, int], source: int
+    ) -> tuple[Flow, Image, NDArray[np.int_]]:
         """Each pixel's candidate that explains the rows best, how well, and which one that is."""
         costs = [self._cost(flow, rows, cell, source) for flow in candidates]
         for k in range(1, len(candidates)):
@@ -200,7 +204,7 @@ class Evidence:
         if not np.isfinite(self.options.new_gray):
             return settled
         new, across = witness.toned(flow, settled.color, self.options.tone_px * flow.shape[1] / 512)
-        share = whole_regions(share_of_new(settled.cost, self.options.new_gray, self.options.new_soft))
+        share = whole_regions(disocclusion_probability(settled.cost, self.options.new_gray, self.options.new_soft))
         share = share * self._readable(across)
         color = settled.color + share[..., None] * (new - settled.color)
         return Settled(color.clip(0, 1), settled.seen | (share > 0.5), settled.cost)

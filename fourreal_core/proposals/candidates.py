@@ -13,8 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..flow.flow_cache import CellFlow
-from ..flow.flow_field import Flow, turned_around, warp
+from ..flow.flow_cache import MeasuredFlow
+from ..flow.flow_field import Flow, invert_flow, warp
 from .motion_layers import LAYERS
 from .photometric_check import Image, Witness, best_candidate, blurred
 
@@ -53,8 +53,9 @@ class Candidates(NamedTuple):
     missed: Image
 
 
-def candidates_of(source: Image, witness: Witness, forth: CellFlow, back: CellFlow, window_px: float, tone_px: float
-                  ) -> Candidates:
+def candidates_of(
+    source: Image, witness: Witness, forth: MeasuredFlow, back: MeasuredFlow, window_px: float, tone_px: float
+) -> Candidates:
     """All candidates of a cell from a known cell by flow as it was measured, in the order of candidate_flows.
 
     Args:
@@ -73,8 +74,9 @@ def candidates_of(source: Image, witness: Witness, forth: CellFlow, back: CellFl
     return Candidates(np.stack([*pictures, new]), np.stack([*costs, cost]), warp(back.error, across))
 
 
-def to_choose(found: Candidates, source: Image, witness: Witness, layers: Sequence[Flow], window_px: float
-              ) -> Candidates:
+def to_choose(
+    found: Candidates, source: Image, witness: Witness, layers: Sequence[Flow], window_px: float
+) -> Candidates:
     """The PER_CLIP candidates that a choice is given.
 
     Args:
@@ -87,11 +89,14 @@ def to_choose(found: Candidates, source: Image, witness: Witness, layers: Sequen
     kept = list(KEPT)
     pictures = [warp(source, flow) for flow in layers]
     costs = [blurred(witness.apart(flow), window_px) for flow in layers]
-    return Candidates(np.stack([*found.pictures[kept], *pictures, found.pictures[-1]]),
-                      np.stack([*found.costs[kept], *costs, found.costs[-1]]), found.missed)
+    return Candidates(
+        np.stack([*found.pictures[kept], *pictures, found.pictures[-1]]),
+        np.stack([*found.costs[kept], *costs, found.costs[-1]]),
+        found.missed,
+    )
 
 
-def candidate_flows(match: Flow, forth: CellFlow, back: CellFlow) -> list[Flow]:
+def candidate_flows(match: Flow, forth: MeasuredFlow, back: MeasuredFlow) -> list[Flow]:
     """Flows ``(H, W, 2)`` from a cell to its source: turned around, standing still, a guess where to look, flows back.
 
     Args:
@@ -99,7 +104,7 @@ def candidate_flows(match: Flow, forth: CellFlow, back: CellFlow) -> list[Flow]:
         forth: The witness's flow from the source's time to the cell's.
         back: Its flow back.
     """
-    turned = [turned_around(warp(way, match)) for way in _ways(forth)]
+    turned = [invert_flow(warp(way, match)) for way in _ways(forth)]
     there = warp(match, turned[0])
     return [*turned, np.zeros_like(match), warp(back.best, match), *(warp(way, there) for way in _ways(back))]
 
@@ -116,5 +121,5 @@ def candidate_maps(found: Sequence[Candidates]) -> NDArray[np.float32]:
     return np.moveaxis(stacked.reshape(COST_MAPS, 3, *stacked.shape[1:]), 1, -1)
 
 
-def _ways(flow: CellFlow) -> tuple[Flow, ...]:
+def _ways(flow: MeasuredFlow) -> tuple[Flow, ...]:
     return (flow.best, *flow.measured) if len(flow.measured) > 1 else (flow.best,) * WAYS

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..errors import InputError
-from ..flow.flow_cache import Cell, CellFlows
-from ..flow.flow_field import DisFlow, Flow, FlowEngine, chain, to_gray, turned_around, warp
-from ..flow.robust_flow import LongFlowOptions, choose_flow, ways_of_measuring
+from ..flow.flow_cache import Cell, FlowCache
+from ..flow.flow_field import DisFlow, Flow, FlowEngine, chain, invert_flow, to_gray, warp
+from ..flow.robust_flow import RobustFlowOptions, choose_flow, ways_of_measuring
 from ..flow.upsampled import EnlargedFlow
 from .candidates import (
     CANDIDATES,
@@ -34,7 +34,7 @@ from .candidates import (
     to_choose,
 )
 from .motion_layers import LayeredFlow, flows_by_layers, layered_flow, moving_share
-from .photometric_check import Witness, share_of_new
+from .photometric_check import Witness, disocclusion_probability
 
 SMALL_PX = 96
 """Width up to which pictures are enlarged twice while the flows of settled proposals are measured."""
@@ -44,8 +44,9 @@ DOUBT_GRAYS, DOUBT_PX = 32.0, 8.0
 """What counts as 1 in the map of witnessed proposals: grey levels of 255, and pixels of forward-backward error."""
 
 
-def flow_proposals(freeze_time: Tensor, fixed_view: Tensor, engine: FlowEngine | None = None, enlarge: int = 1
-                   ) -> Tensor:
+def flow_proposals(
+    freeze_time: Tensor, fixed_view: Tensor, engine: FlowEngine | None = None, enlarge: int = 1
+) -> Tensor:
     """Two proposals for every cell of a grid.
 
     Args:
@@ -65,8 +66,12 @@ def flow_proposals(freeze_time: Tensor, fixed_view: Tensor, engine: FlowEngine |
     moves, _ = flows_of_first(fixed_view, engine, enlarge)
     _, to_first = flows_of_first(freeze_time, engine, enlarge)
     column, row = freeze_time.float().cpu().numpy(), fixed_view.float().cpu().numpy()
-    moved = np.stack([np.stack([warp(picture, turned_around(warp(move, back))) for move in moves])
-                      for picture, back in zip(column, to_first, strict=True)])
+    moved = np.stack(
+        [
+            np.stack([warp(picture, invert_flow(warp(move, back))) for move in moves])
+            for picture, back in zip(column, to_first, strict=True)
+        ]
+    )
     seen = np.stack([np.stack([warp(picture, back) for picture in row]) for back in to_first])
     made = torch.from_numpy(np.stack([moved, seen])).clamp(0, 1)
     made[:, :, 0], made[:, 0] = freeze_time, fixed_view
@@ -96,8 +101,9 @@ class SettlingOptions:
             raise InputError(f"settling by {self}", "positive numbers", "leave them at their defaults")
 
 
-def settled_proposals(freeze_time: Tensor, fixed_view: Tensor, engine: FlowEngine | None = None,
-                      options: SettlingOptions | None = None) -> Tensor:
+def settled_proposals(
+    freeze_time: Tensor, fixed_view: Tensor, engine: FlowEngine | None = None, options: SettlingOptions | None = None
+) -> Tensor:
     """Three proposals for every cell of a grid: each clip's answer checked against the other clip, and their blend.
 
     A view's own frame is moved by whichever of several flows row 0 bears out; the fixed-view frame is seen from the
@@ -120,8 +126,9 @@ def settled_proposals(freeze_time: Tensor, fixed_view: Tensor, engine: FlowEngin
     return witnessed_proposals(freeze_time, fixed_view, engine, options)[:3]
 
 
-def witnessed_proposals(freeze_time: Tensor, fixed_view: Tensor, engine: FlowEngine | None = None,
-                        options: SettlingOptions | None = None) -> Tensor:
+def witnessed_proposals(
+    freeze_time: Tensor, fixed_view: Tensor, engine: FlowEngine | None = None, options: SettlingOptions | None = None
+) -> Tensor:
     """The settled proposals, and with them how far each can be believed: what a refiner weighs them by.
 
     Args:
@@ -142,8 +149,9 @@ def witnessed_proposals(freeze_time: Tensor, fixed_view: Tensor, engine: FlowEng
     return _proposals(freeze_time, fixed_view, engine, options, False)
 
 
-def candidate_proposals(freeze_time: Tensor, fixed_view: Tensor, engine: FlowEngine | None = None,
-                        options: SettlingOptions | None = None) -> Tensor:
+def candidate_proposals(
+    freeze_time: Tensor, fixed_view: Tensor, engine: FlowEngine | None = None, options: SettlingOptions | None = None
+) -> Tensor:
     """The settled proposals and every candidate that they were settled among: a refiner may choose for itself.
 
     It takes what settled_proposals takes.
@@ -159,8 +167,13 @@ def candidate_proposals(freeze_time: Tensor, fixed_view: Tensor, engine: FlowEng
     return _proposals(freeze_time, fixed_view, engine, options, True)
 
 
-def _proposals(freeze_time: Tensor, fixed_view: Tensor, engine: FlowEngine | None, options: SettlingOptions | None,
-               all_candidates: bool) -> Tensor:
+def _proposals(
+    freeze_time: Tensor,
+    fixed_view: Tensor,
+    engine: FlowEngine | None,
+    options: SettlingOptions | None,
+    all_candidates: bool,
+) -> Tensor:
     _check_clips(freeze_time, fixed_view)
     options = options or SettlingOptions()
     views, times = len(freeze_time), len(fixed_view)
@@ -170,7 +183,7 @@ def _proposals(freeze_time: Tensor, fixed_view: Tensor, engine: FlowEngine | Non
     known[0] = known[:, 0] = True
     if engine is None and freeze_time.shape[2] <= SMALL_PX:
         engine = EnlargedFlow()
-    flows = CellFlows(frames, known, engine)
+    flows = FlowCache(frames, known, engine)
     layers = _layers(flows, views, times) if all_candidates and min(views, times) > 1 else {}
     pictures = SETTLED + CANDIDATES * all_candidates
     out = np.zeros((pictures + 1 + COST_MAPS * all_candidates, *frames.shape), np.float32)
@@ -185,16 +198,26 @@ def _proposals(freeze_time: Tensor, fixed_view: Tensor, engine: FlowEngine | Non
             doubt = np.stack([*(cost / DOUBT_GRAYS for cost in costs), missed], -1)
             out[:3, view, time], out[pictures, view, time] = (blend, *made), doubt
             if all_candidates:
-                given = [to_choose(each, flows.picture(search.source), search.witness,
-                                   flows_by_layers(layers[search.source], layers[search.then]), options.window_px)
-                         for each, search in zip(found, searches, strict=True)]
+                given = [
+                    to_choose(
+                        each,
+                        flows.picture(search.source),
+                        search.witness,
+                        flows_by_layers(layers[search.source], layers[search.then]),
+                        options.window_px,
+                    )
+                    for each, search in zip(found, searches, strict=True)
+                ]
                 out[3:pictures, view, time] = np.concatenate([each.pictures for each in given])
-                out[pictures + 1:, view, time] = candidate_maps(given)
+                out[pictures + 1 :, view, time] = candidate_maps(given)
     return torch.from_numpy(out).clamp(0, 1)
 
 
-def believed_blend(pictures: Sequence[NDArray[np.float32]], costs: Sequence[NDArray[np.float32]],
-                   options: SettlingOptions | None = None) -> NDArray[np.float32]:
+def believed_blend(
+    pictures: Sequence[NDArray[np.float32]],
+    costs: Sequence[NDArray[np.float32]],
+    options: SettlingOptions | None = None,
+) -> NDArray[np.float32]:
     """Two pictures ``(..., H, W, 3)`` blended; one counts 1/e as much for every ``doubt_gray`` by which it costs more.
 
     Args:
@@ -221,7 +244,7 @@ class _Search(NamedTuple):
     witness: Witness
 
 
-def _search(flows: CellFlows, cell: Cell, axis: int) -> _Search:
+def _search(flows: FlowCache, cell: Cell, axis: int) -> _Search:
     """A cell is looked for from the known one of its view (axis 0) or of its time (axis 1)."""
     ends = (cell[0], 0), (0, cell[1])
     source, then = ends if axis == 0 else ends[::-1]
@@ -229,13 +252,13 @@ def _search(flows: CellFlows, cell: Cell, axis: int) -> _Search:
     return _Search(source, then, witness)
 
 
-def _candidates(flows: CellFlows, search: _Search, options: SettlingOptions) -> Candidates:
+def _candidates(flows: FlowCache, search: _Search, options: SettlingOptions) -> Candidates:
     """What measured flow says of a cell."""
     forth, back = flows(FIRST, search.then), flows(search.then, FIRST)
     return candidates_of(flows.picture(search.source), search.witness, forth, back, options.window_px, options.tone_px)
 
 
-def _layers(flows: CellFlows, views: int, times: int) -> dict[Cell, LayeredFlow]:
+def _layers(flows: FlowCache, views: int, times: int) -> dict[Cell, LayeredFlow]:
     """Flows by layers from the other cells of row 0 and column 0 to their first; what moves in them row 0 tells."""
     moves = moving_share([flows(FIRST, (0, time)).best for time in range(1, times)])
     found = {}
@@ -252,14 +275,17 @@ def _settled(found: Candidates, options: SettlingOptions) -> tuple[NDArray[np.fl
     """One cell ``(H, W, 3)`` by the candidate that its witness bears out, and that one's cost ``(H, W)``."""
     flows = found.costs[:-1]
     color = np.take_along_axis(found.pictures[:-1], flows.argmin(0)[None, ..., None], 0)[0]
-    share = share_of_new(found.costs[-1], options.new_gray, options.new_soft)[..., None]
+    share = disocclusion_probability(found.costs[-1], options.new_gray, options.new_soft)[..., None]
     return (color + share * (found.pictures[-1] - color)).clip(0, 1), found.costs[-1]
 
 
 def _check_clips(freeze_time: Tensor, fixed_view: Tensor) -> None:
     if freeze_time.ndim != 4 or fixed_view.ndim != 4 or freeze_time.shape[1:] != fixed_view.shape[1:]:
-        raise InputError(f"clips of shapes {tuple(freeze_time.shape)} and {tuple(fixed_view.shape)}",
-                         "(V, H, W, 3) and (T, H, W, 3) of one size", "resize one of them")
+        raise InputError(
+            f"clips of shapes {tuple(freeze_time.shape)} and {tuple(fixed_view.shape)}",
+            "(V, H, W, 3) and (T, H, W, 3) of one size",
+            "resize one of them",
+        )
 
 
 def flows_of_first(clip: Tensor, engine: FlowEngine, enlarge: int = 1) -> tuple[NDArray[np.float32], ...]:
@@ -279,7 +305,7 @@ def flows_of_first(clip: Tensor, engine: FlowEngine, enlarge: int = 1) -> tuple[
     size = frames.shape[2] * enlarge, frames.shape[1] * enlarge
     if enlarge > 1:
         frames = np.stack([cv2.resize(frame, size, interpolation=cv2.INTER_CUBIC) for frame in frames])
-    grays, options = to_gray(torch.from_numpy(frames)), LongFlowOptions(window_px=2.0 * enlarge)
+    grays, options = to_gray(torch.from_numpy(frames)), RobustFlowOptions(window_px=2.0 * enlarge)
     still = np.zeros((*grays[0].shape, 2), np.float32)
     forth, back = [still], [still]
     for k in range(1, len(grays)):
@@ -300,9 +326,12 @@ def _reduced(flow: Flow, times: int) -> Flow:
     return cv2.resize(flow, size, interpolation=cv2.INTER_AREA) / np.float32(times)
 
 
-PROPOSERS: dict[int, Callable[[Tensor, Tensor], Tensor]] = {2: flow_proposals, 3: settled_proposals,
-                                                            4: witnessed_proposals,
-                                                            WITH_CANDIDATES: candidate_proposals}
+PROPOSERS: dict[int, Callable[[Tensor, Tensor], Tensor]] = {
+    2: flow_proposals,
+    3: settled_proposals,
+    4: witnessed_proposals,
+    WITH_CANDIDATES: candidate_proposals,
+}
 """What makes the proposals of a model that takes so many."""
 PICTURES = {2: 2, 3: 3, 4: 3, WITH_CANDIDATES: SETTLED + CANDIDATES}
 """How many of so many proposals are pictures of the cell; those behind them are maps."""

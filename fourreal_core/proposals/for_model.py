@@ -33,7 +33,7 @@ def shown_proposals(frames: Tensor, known: Tensor, count: int, given: Tensor | N
     if len(found) < count and bool(known[0].all()) and bool(known[:, 0].all()):
         from .flow_proposal import PROPOSERS, flow_proposals
 
-        found += list(PROPOSERS.get(count, flow_proposals)(frames[:, 0], frames[0]))[len(found):]
+        found += list(PROPOSERS.get(count, flow_proposals)(frames[:, 0], frames[0]))[len(found) :]
     if not found or count < 1:
         return None
     from .flow_proposal import as_given

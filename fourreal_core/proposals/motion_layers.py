@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..flow.flow_cache import CellFlow
+from ..flow.flow_cache import MeasuredFlow
 from ..flow.flow_field import Flow, warp
 from .photometric_check import Image, soft_step
 
@@ -56,7 +56,7 @@ def moving_share(flows: Sequence[Flow]) -> Image:
     return soft_step(np.max([np.linalg.norm(flow, axis=-1) for flow in flows], 0), MOVES_PX, MOVES_SOFT_PX)
 
 
-def layered_flow(flow: CellFlow, moving: Image) -> LayeredFlow:
+def layered_flow(flow: MeasuredFlow, moving: Image) -> LayeredFlow:
     """A measured flow by layers; where it misses its start it counts little.
 
     Args:
@@ -66,8 +66,8 @@ def layered_flow(flow: CellFlow, moving: Image) -> LayeredFlow:
     scale = moving.shape[1] / SIZE_PX
     sure = np.exp(-flow.error / MISS_PX).astype(np.float32)
     subject = moving * sure
-    near, far = (carried_on(flow.best, subject, sigma * scale) for sigma in (NEAR_PX, FAR_PX))
-    ground = carried_on(flow.best, (1 - moving) * sure, GROUND_PX * scale)
+    near, far = (normalized_convolution(flow.best, subject, sigma * scale) for sigma in (NEAR_PX, FAR_PX))
+    ground = normalized_convolution(flow.best, (1 - moving) * sure, GROUND_PX * scale)
     return LayeredFlow(near, far, affine_flow(flow.best, subject), ground)
 
 
@@ -84,7 +84,7 @@ def flows_by_layers(match: LayeredFlow, back: LayeredFlow) -> list[Flow]:
     return [*(warp(flow, match.far) for flow in (back.near, back.far, back.affine)), warp(back.ground, match.ground)]
 
 
-def carried_on(flow: Flow, weight: Image, sigma: float) -> Flow:
+def normalized_convolution(flow: Flow, weight: Image, sigma: float) -> Flow:
     """A flow ``(H, W, 2)`` averaged over a Gaussian window, each pixel by its weight; far from all, their mean.
 
     Normalized convolution (Knutsson and Westin, 1993).

@@ -71,7 +71,7 @@ def whole_regions(share: Image, side: int = 5, soft_px: float = 1.5) -> Image:
     return blurred(cv2.morphologyEx(share, cv2.MORPH_OPEN, np.ones((side, side), np.uint8)), soft_px)
 
 
-def share_of_new(cost: Image, new_gray: float, new_soft: float) -> Image:
+def disocclusion_probability(cost: Image, new_gray: float, new_soft: float) -> Image:
     """How surely a pixel ``(H, W)`` shows what no candidate explains: 0 to 1, one half at ``new_gray`` grey levels."""
     return soft_step(cost, new_gray, new_soft)
 

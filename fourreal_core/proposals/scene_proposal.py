@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..cameras import pixel_grid
 from ..errors import InputError
-from ..flow.flow_cache import CellFlows
+from ..flow.flow_cache import FlowCache
 from ..grid import FrameGrid
 from ..media.hole_filling import fill_holes
 from ..progress import OnStep, no_progress
@@ -51,13 +51,21 @@ class ProposalOptions:
 
     def __post_init__(self) -> None:
         if self.colors not in ("source", "splats") or self.sources < 1:
-            raise InputError(f"colours {self.colors!r} from {self.sources} sources", "'source' or 'splats', at least 1",
-                             "choose one of the two")
+            raise InputError(
+                f"colours {self.colors!r} from {self.sources} sources",
+                "'source' or 'splats', at least 1",
+                "choose one of the two",
+            )
 
 
-def complete_grid(scene: Scene4D, grid: FrameGrid, options: ProposalOptions | None = None,
-                  raster: RasterOptions | None = None, on_step: OnStep = no_progress,
-                  flows: CellFlows | None = None) -> FrameGrid:
+def complete_grid(
+    scene: Scene4D,
+    grid: FrameGrid,
+    options: ProposalOptions | None = None,
+    raster: RasterOptions | None = None,
+    on_step: OnStep = no_progress,
+    flows: FlowCache | None = None,
+) -> FrameGrid:
     """Fills every unknown cell of a grid; known cells stay bit for bit.
 
     Args:
@@ -70,29 +78,37 @@ def complete_grid(scene: Scene4D, grid: FrameGrid, options: ProposalOptions | No
     """
     options = options or ProposalOptions()
     if (grid.views, grid.times) != (scene.views, scene.times):
-        raise InputError(f"a grid of {grid.views} x {grid.times} cells", f"{scene.views} x {scene.times} as the scene",
-                         "complete the grid the scene was fitted to")
+        raise InputError(
+            f"a grid of {grid.views} x {grid.times} cells",
+            f"{scene.views} x {scene.times} as the scene",
+            "complete the grid the scene was fitted to",
+        )
     frames = grid.frames.clone()
     done, total = 0, int((~grid.known).sum())
     with torch.no_grad():
         splats = moving_splats(scene)
         evidence = None
         if options.evidence is not None and options.colors == "source":
-            flows = flows or CellFlows(grid.frames, grid.known)
+            flows = flows or FlowCache(grid.frames, grid.known)
             evidence = Evidence(scene, grid, flows, options.evidence, raster)
         for view in range(grid.views):
             lattice = None if bool(grid.known[view].all()) else view_lattice(scene, view)
             for time in (~grid.known[view]).nonzero()[:, 0].tolist():
-                frames[view, time] = propose_cell(splats, lattice, grid, (view, time), options, raster,
-                                                  evidence).cpu()
+                frames[view, time] = propose_cell(splats, lattice, grid, (view, time), options, raster, evidence).cpu()
                 done += 1
                 on_step(done, total, frames[view, time])
     return grid.filled(frames)
 
 
-def propose_cell(splats: MovingPoints, lattice: MovingPoints, grid: FrameGrid, cell: tuple[int, int],
-                 options: ProposalOptions, raster: RasterOptions | None = None, evidence: Evidence | None = None
-                 ) -> Tensor:
+def propose_cell(
+    splats: MovingPoints,
+    lattice: MovingPoints,
+    grid: FrameGrid,
+    cell: tuple[int, int],
+    options: ProposalOptions,
+    raster: RasterOptions | None = None,
+    evidence: Evidence | None = None,
+) -> Tensor:
     """One cell ``(H, W, 3)`` in ``[0, 1]``; a view with no known frame at all falls back to splat colours.
 
     Where no source sees a pixel, the splats' colours are taken over with the difference to the sources around them
@@ -145,9 +161,15 @@ def _nearest_times(known: list[int], time: int, count: int, beyond: float = 0.0)
     return [(both[0], abs(both[1] - time) / gap), (both[1], abs(both[0] - time) / gap)]
 
 
-def read_source(lattice: MovingPoints, grid: FrameGrid, cell: tuple[int, int], source: int, options: ProposalOptions,
-                raster: RasterOptions | None = None, evidence: Evidence | None = None
-                ) -> tuple[Tensor, Tensor, Tensor]:
+def read_source(
+    lattice: MovingPoints,
+    grid: FrameGrid,
+    cell: tuple[int, int],
+    source: int,
+    options: ProposalOptions,
+    raster: RasterOptions | None = None,
+    evidence: Evidence | None = None,
+) -> tuple[Tensor, Tensor, Tensor]:
     """Colours of cell ``[view, time]`` read from known cell ``[view, source]``.
 
     Returns:

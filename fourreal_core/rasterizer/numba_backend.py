@@ -143,9 +143,7 @@ def _bin(flat: tuple[np.ndarray, ...], lens, raster, buffers: Buffers) -> _Binne
     starts = np.append(chunk_starts[0], ends[-1, -1])
     per_chunk = counts.sum(1)
     pairs = _buffer(buffers, "pairs", int(starts[-1]), np.uint64)
-    run_on_workers(
-        place_pairs, means, boxes, raster, chunk_starts, np.cumsum(per_chunk) - per_chunk, pairs, first_slot
-    )
+    run_on_workers(place_pairs, means, boxes, raster, chunk_starts, np.cumsum(per_chunk) - per_chunk, pairs, first_slot)
     return _Binned(geometry, boxes, pairs, starts, first_slot)
 
 

@@ -35,7 +35,8 @@ def warm_up(gradients: bool) -> None:
     with torch.inference_mode(False), torch.set_grad_enabled(gradients):
         means = torch.tensor([[0.0, 0.0, 2.0]], requires_grad=gradients)
         one, lens = torch.ones(1), torch.tensor([[8.0, 0.0, 4.0], [0.0, 8.0, 4.0], [0.0, 0.0, 1.0]])
-        image = rasterize(means, 0.1 * one, 0.5 * one, torch.ones(1, 3), lens, (8, 8),
-                          options=RasterOptions(backend="numba")).image
+        image = rasterize(
+            means, 0.1 * one, 0.5 * one, torch.ones(1, 3), lens, (8, 8), options=RasterOptions(backend="numba")
+        ).image
         if gradients:
             image.sum().backward()

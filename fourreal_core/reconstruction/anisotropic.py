@@ -51,7 +51,11 @@ def round_splats(scene: Scene4D, axes: Tensor) -> Scene4D:
     means, scales, opacities = draw_stretched(splats.means, splats.scales, splats.opacities, axes)
     views = (1, 3, 1)
     colors = None if scene.view_colors is None else scene.view_colors.repeat(views)
-    return replace(scene, splats=Splats(means, scales.log(), torch.logit(opacities.clamp(1e-6, 1 - 1e-6)),
-                                        splats.colors.repeat(3, 1)),
-                   view_offsets=scene.view_offsets.repeat(views), visible=scene.visible.repeat(1, 3),
-                   motion_weight=scene.motion_weight.repeat(3), view_colors=colors)
+    return replace(
+        scene,
+        splats=Splats(means, scales.log(), torch.logit(opacities.clamp(1e-6, 1 - 1e-6)), splats.colors.repeat(3, 1)),
+        view_offsets=scene.view_offsets.repeat(views),
+        visible=scene.visible.repeat(1, 3),
+        motion_weight=scene.motion_weight.repeat(3),
+        view_colors=colors,
+    )

@@ -38,8 +38,11 @@ class CanonicalOptions:
 
     def __post_init__(self) -> None:
         if not (self.scale_factor > 0 and 0 < self.opacity < 1):
-            raise InputError(f"a scale factor of {self.scale_factor} and an opacity of {self.opacity}",
-                             "a positive factor and an opacity between 0 and 1", "leave them at their defaults")
+            raise InputError(
+                f"a scale factor of {self.scale_factor} and an opacity of {self.opacity}",
+                "a positive factor and an opacity between 0 and 1",
+                "leave them at their defaults",
+            )
 
 
 def rigid_motion(source: Tensor, target: Tensor, weight: Tensor, rounds: int = 8) -> Tensor:
@@ -114,8 +117,18 @@ def canonical_scene(tracks: Tracks, times: int, options: CanonicalOptions | None
     logit = torch.logit(torch.tensor(options.opacity))
     splats = Splats(canonical, (tracks.spacing * options.scale_factor).log(), logit.expand(n).clone(), tracks.colors)
     depth = tracks.depth if tracks.depth is not None else _rendered_depth(splats, cameras, offsets)
-    return Scene4D(splats, cameras, offsets, tracks.visible, torch.zeros(n), depth, torch.zeros_like(depth), times,
-                   None, tracks.colors.mean(0))
+    return Scene4D(
+        splats,
+        cameras,
+        offsets,
+        tracks.visible,
+        torch.zeros(n),
+        depth,
+        torch.zeros_like(depth),
+        times,
+        None,
+        tracks.colors.mean(0),
+    )
 
 
 def _rendered_depth(splats: Splats, cameras: Cameras, offsets: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
-from ..flow.flow_cache import CellFlows
+from ..flow.flow_cache import FlowCache
 from ..grid import FrameGrid
 from ..progress import OnStep, no_progress
 from ..rasterizer import RasterOptions
@@ -55,13 +55,22 @@ class FitOptions:
 
     def __post_init__(self) -> None:
         if self.steps < 0 or min(self.features, self.max_knots) < 1:
-            raise InputError(f"{self.steps} steps, {self.features} features and {self.max_knots} knots",
-                             "no negative steps, at least 1 of the others", "leave them at their defaults")
+            raise InputError(
+                f"{self.steps} steps, {self.features} features and {self.max_knots} knots",
+                "no negative steps, at least 1 of the others",
+                "leave them at their defaults",
+            )
 
 
-def fit_deformation(scene: Scene4D, grid: FrameGrid, time_tracks: Tracks | None, options: FitOptions | None = None,
-                    raster: RasterOptions | None = None, on_step: OnStep = no_progress,
-                    flows: CellFlows | None = None) -> Scene4D:
+def fit_deformation(
+    scene: Scene4D,
+    grid: FrameGrid,
+    time_tracks: Tracks | None,
+    options: FitOptions | None = None,
+    raster: RasterOptions | None = None,
+    on_step: OnStep = no_progress,
+    flows: FlowCache | None = None,
+) -> Scene4D:
     """Animates canonical splats so that they follow the known cells.
 
     ``dp_view`` comes from the tracks of the freeze-time clip and stays fixed; ``dp_time`` is an MLP of canonical
@@ -78,8 +87,11 @@ def fit_deformation(scene: Scene4D, grid: FrameGrid, time_tracks: Tracks | None,
     """
     options = options or FitOptions()
     if grid.views != scene.views or tuple(grid.size) != tuple(scene.cameras.size):
-        raise InputError(f"a grid of {grid.views} views of {grid.size}", f"{scene.views} views of {scene.cameras.size}",
-                         "fit the scene to the grid it was made from")
+        raise InputError(
+            f"a grid of {grid.views} views of {grid.size}",
+            f"{scene.views} views of {scene.cameras.size}",
+            "fit the scene to the grid it was made from",
+        )
     if len(scene.splats) == 0:
         raise InputError("a scene without splats", "at least one", "prune fewer floaters, or check the clip")
     scene = replace(scene, times=grid.times)
@@ -91,12 +103,26 @@ def fit_deformation(scene: Scene4D, grid: FrameGrid, time_tracks: Tracks | None,
     elif time_tracks is None:
         scene = start_standing(scene, options, generator)
     else:
-        flows = flows or CellFlows(grid.frames, grid.known)
-        scene = start_from_tracks(scene, time_tracks, grid.freeze_time, options, generator, flows,
-                                  lambda done, n, preview=None: on_step(done, total))
+        flows = flows or FlowCache(grid.frames, grid.known)
+        scene = start_from_tracks(
+            scene,
+            time_tracks,
+            grid.freeze_time,
+            options,
+            generator,
+            flows,
+            lambda done, n, preview=None: on_step(done, total),
+        )
     on_step(start, total)
-    return fit_rendering(scene, grid, options.steps, options.rendering, raster, generator,
-                         lambda done, n, preview=None: on_step(start + done, total, preview))
+    return fit_rendering(
+        scene,
+        grid,
+        options.steps,
+        options.rendering,
+        raster,
+        generator,
+        lambda done, n, preview=None: on_step(start + done, total, preview),
+    )
 
 
 def motion_spec(points: Tensor, times: int, options: FitOptions) -> DeformationSpec:
@@ -108,8 +134,15 @@ def motion_spec(points: Tensor, times: int, options: FitOptions) -> DeformationS
     return replace(spec, centre=tuple(centre.tolist()), extent=float(radius.clamp_min(1e-3)))
 
 
-def start_from_tracks(scene: Scene4D, tracks: Tracks, frames: Tensor, options: FitOptions, generator: torch.Generator,
-                      flows: CellFlows | None = None, on_step: OnStep = no_progress) -> Scene4D:
+def start_from_tracks(
+    scene: Scene4D,
+    tracks: Tracks,
+    frames: Tensor,
+    options: FitOptions,
+    generator: torch.Generator,
+    flows: FlowCache | None = None,
+    on_step: OnStep = no_progress,
+) -> Scene4D:
     """Decides what moves and solves the deformation from the fixed-view clip's tracks; two steps a view and one more.
 
     Args:
@@ -128,27 +161,50 @@ def start_from_tracks(scene: Scene4D, tracks: Tracks, frames: Tensor, options: F
         return replace(scene, deformation=None)
     total = 2 * scene.views + 1
     matches = matches_with_first(scene, frames, options.matches, flows)
-    maps = motion_maps(scene, motion, frames, options.maps, matches,
-                       lambda done, n, preview=None: on_step(done, total))
+    maps = motion_maps(scene, motion, frames, options.maps, matches, lambda done, n, preview=None: on_step(done, total))
     points = motion.points[moving]
     deformation = Deformation(motion_spec(points, scene.times, options), generator).to(points.device)
     px_per_unit = scene.cameras.intrinsics[0, 0, 0] / tracks.positions[0, moving, 2].clamp_min(1e-3)
-    error = solve_from_tracks(deformation, points, motion.offsets[:, moving], motion.visible[:, moving], px_per_unit,
-                              options.track_fit, generator)
+    error = solve_from_tracks(
+        deformation,
+        points,
+        motion.offsets[:, moving],
+        motion.visible[:, moving],
+        px_per_unit,
+        options.track_fit,
+        generator,
+    )
     on_step(scene.views + 1, total)
     residual = None
     if options.keep_residual:
-        residual = residual_maps(scene, deformation, motion, maps, frames, options.maps, matches=matches,
-                                 on_step=lambda done, n, preview=None: on_step(scene.views + 1 + done, total))
-    scene = replace(scene, motion_weight=splat_motion(scene, maps), view_motion=maps, deformation=deformation,
-                    motion_residual=residual)
-    log.info("motion: %.1f %% of the splats move; the field follows the tracks to %.2f px",
-             100 * float(scene.motion_weight.mean()), error)
+        residual = residual_maps(
+            scene,
+            deformation,
+            motion,
+            maps,
+            frames,
+            options.maps,
+            matches=matches,
+            on_step=lambda done, n, preview=None: on_step(scene.views + 1 + done, total),
+        )
+    scene = replace(
+        scene,
+        motion_weight=splat_motion(scene, maps),
+        view_motion=maps,
+        deformation=deformation,
+        motion_residual=residual,
+    )
+    log.info(
+        "motion: %.1f %% of the splats move; the field follows the tracks to %.2f px",
+        100 * float(scene.motion_weight.mean()),
+        error,
+    )
     return scene
 
 
-def matches_with_first(scene: Scene4D, frames: Tensor, options: MatchOptions, flows: CellFlows | None
-                       ) -> list[ViewMatch]:
+def matches_with_first(
+    scene: Scene4D, frames: Tensor, options: MatchOptions, flows: FlowCache | None
+) -> list[ViewMatch]:
     """Every view's matches with view 0 at time 0, by flow where there is any."""
     if flows is None:
         return [match_by_geometry(scene, v, options) for v in range(scene.views)]
@@ -159,6 +215,9 @@ def matches_with_first(scene: Scene4D, frames: Tensor, options: MatchOptions, fl
 def start_standing(scene: Scene4D, options: FitOptions, generator: torch.Generator) -> Scene4D:
     """Everything may move and nothing does yet: the start without tracks."""
     deformation = Deformation(motion_spec(scene.splats.means, scene.times, options), generator)
-    return replace(scene, motion_weight=torch.ones_like(scene.motion_weight),
-                   view_motion=torch.ones_like(scene.view_motion),
-                   deformation=deformation.to(scene.splats.means.device))
+    return replace(
+        scene,
+        motion_weight=torch.ones_like(scene.motion_weight),
+        view_motion=torch.ones_like(scene.view_motion),
+        deformation=deformation.to(scene.splats.means.device),
+    )

@@ -42,13 +42,22 @@ class FloaterOptions:
     def __post_init__(self) -> None:
         limits = (self.prune_below, self.prune_seen_below)
         if self.rounds < 1 or not (min(limits) > 0 and max(limits) < 1) or not self.learning_rate > 0:
-            raise InputError(f"{self.rounds} rounds at a learning rate of {self.learning_rate} that prune below "
-                             f"opacities of {limits}", "at least one round, a positive rate, opacities in (0, 1)",
-                             "leave them at their defaults")
+            raise InputError(
+                f"{self.rounds} rounds at a learning rate of {self.learning_rate} that prune below "
+                f"opacities of {limits}",
+                "at least one round, a positive rate, opacities in (0, 1)",
+                "leave them at their defaults",
+            )
 
 
-def prune_floaters(scene: Scene4D, frames: Tensor, valid: Tensor | None = None, options: FloaterOptions | None = None,
-                   raster: RasterOptions | None = None, on_step: OnStep = no_progress) -> Scene4D:
+def prune_floaters(
+    scene: Scene4D,
+    frames: Tensor,
+    valid: Tensor | None = None,
+    options: FloaterOptions | None = None,
+    raster: RasterOptions | None = None,
+    on_step: OnStep = no_progress,
+) -> Scene4D:
     """Removes splats that spoil the freeze-time frames.
 
     Supplement 3, "Removing boundary floaters": every point's position in every frame's own space is known from the
@@ -64,8 +73,11 @@ def prune_floaters(scene: Scene4D, frames: Tensor, valid: Tensor | None = None, 
     """
     options = options or FloaterOptions()
     if frames.shape[0] != scene.views or tuple(frames.shape[1:3]) != tuple(scene.cameras.size):
-        raise InputError(f"a clip of {tuple(frames.shape[:3])}", f"{scene.views} frames of {scene.cameras.size}",
-                         "give the freeze-time clip the scene was made from")
+        raise InputError(
+            f"a clip of {tuple(frames.shape[:3])}",
+            f"{scene.views} frames of {scene.cameras.size}",
+            "give the freeze-time clip the scene was made from",
+        )
     device = scene.splats.means.device
     frames = frames.to(device)
     valid = torch.ones(frames.shape[1:3], dtype=torch.bool) if valid is None else valid
@@ -91,8 +103,11 @@ def prune_floaters(scene: Scene4D, frames: Tensor, valid: Tensor | None = None, 
     limit = torch.where(_supported(scene), options.prune_seen_below, options.prune_below)
     kept = torch.sigmoid(logits.detach()) >= limit
     if not bool(kept.any()):
-        raise InputError("a scene of which no splat explains the clip", "splats of this clip",
-                         "check that scene and grid belong together, or prune below a lower opacity")
+        raise InputError(
+            "a scene of which no splat explains the clip",
+            "splats of this clip",
+            "check that scene and grid belong together, or prune below a lower opacity",
+        )
     log.info("floaters: %d of %d splats pruned", int((~kept).sum()), len(kept))
     return replace(scene, splats=replace(scene.splats, opacity_logits=logits.detach())).select(kept)
 

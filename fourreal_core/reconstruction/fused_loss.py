@@ -56,12 +56,13 @@ def _loss_and_gradient(image: Tensor, truth: Tensor, valid: Tensor, ssim_weight:
     maps = np.empty((3, height, stride(frame)), np.float32)
     pad = REACH * channels
     maps[..., :pad] = 0
-    maps[..., pad + width * channels:] = 0
+    maps[..., pad + width * channels :] = 0
     sums = np.zeros((-(-height // BAND), 2))
     gradient = torch.empty_like(image, memory_format=torch.contiguous_format)
     run_on_workers(score_bands, pictures, frame, window, maps.reshape(-1), sums.reshape(-1))
-    run_on_workers(gradient_bands, pictures, frame, window, maps.reshape(-1), gradient.view(-1).numpy(),
-                   sums.reshape(-1))
+    run_on_workers(
+        gradient_bands, pictures, frame, window, maps.reshape(-1), gradient.view(-1).numpy(), sums.reshape(-1)
+    )
     similar, apart = sums.sum(0)
     loss = ((1 - ssim_weight) * apart + 0.5 * ssim_weight * (counted - similar)) / shown
     return torch.tensor(loss, dtype=image.dtype), gradient
@@ -75,7 +76,7 @@ def _window(frame: Any) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArr
     at = np.arange(TAPS) - REACH
     taps = np.exp(-(at**2) / (2 * SIGMA**2))
     taps /= taps.sum()
-    down, columns = (1 / np.convolve(np.ones(n), taps)[REACH:REACH + n] for n in (frame.height, frame.width))
+    down, columns = (1 / np.convolve(np.ones(n), taps)[REACH : REACH + n] for n in (frame.height, frame.width))
     across = np.ones(stride(frame))
-    across[REACH * frame.channels:][:frame.width * frame.channels] = np.repeat(columns, frame.channels)
+    across[REACH * frame.channels :][: frame.width * frame.channels] = np.repeat(columns, frame.channels)
     return tuple(np.ascontiguousarray(x, np.float32) for x in (taps[REACH:], across, down))

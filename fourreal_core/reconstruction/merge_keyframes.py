@@ -31,8 +31,11 @@ class MergeOptions:
 
     def __post_init__(self) -> None:
         if self.cell_px < 0 or not self.same_surface > 0:
-            raise InputError(f"cells of {self.cell_px} pixels and depths within {self.same_surface}",
-                             "no negative cell and a positive depth difference", "leave them at their defaults")
+            raise InputError(
+                f"cells of {self.cell_px} pixels and depths within {self.same_surface}",
+                "no negative cell and a positive depth difference",
+                "leave them at their defaults",
+            )
 
 
 def merge_keyframes(tracks: Tracks, options: MergeOptions | None = None) -> Tensor:

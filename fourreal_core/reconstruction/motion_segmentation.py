@@ -46,12 +46,21 @@ class MotionMapOptions:
 
     def __post_init__(self) -> None:
         if min(self.reach_px, self.edge, self.depth_edge, self.still_px) <= 0 or self.rim_px < 0:
-            raise InputError(f"a reach of {self.reach_px}, edges of {self.edge} and {self.depth_edge}, a rim of "
-                             f"{self.rim_px}", "positive numbers", "leave them at their defaults")
+            raise InputError(
+                f"a reach of {self.reach_px}, edges of {self.edge} and {self.depth_edge}, a rim of {self.rim_px}",
+                "positive numbers",
+                "leave them at their defaults",
+            )
 
 
-def motion_maps(scene: Scene4D, motion: WorldMotion, frames: Tensor, options: MotionMapOptions | None = None,
-                matches: Sequence[ViewMatch] | None = None, on_step: OnStep = no_progress) -> Tensor:
+def motion_maps(
+    scene: Scene4D,
+    motion: WorldMotion,
+    frames: Tensor,
+    options: MotionMapOptions | None = None,
+    matches: Sequence[ViewMatch] | None = None,
+    on_step: OnStep = no_progress,
+) -> Tensor:
     """What moves in every view, ``(V, H, W)`` of 0 and 1.
 
     Args:
@@ -74,8 +83,11 @@ def motion_maps(scene: Scene4D, motion: WorldMotion, frames: Tensor, options: Mo
     for v in range(1, scene.views):
         match = matches[v]
         trust = match.trust * sure[match.row, match.column]
-        maps.append(_outlined(first[match.row, match.column].view(h, w), trust.view(h, w), frames[v],
-                              scene.view_depth[v], options))
+        maps.append(
+            _outlined(
+                first[match.row, match.column].view(h, w), trust.view(h, w), frames[v], scene.view_depth[v], options
+            )
+        )
         on_step(v + 1, scene.views)
     return torch.stack(maps)
 

@@ -89,8 +89,14 @@ def _layout(frame):
 @inlined
 def _lanes_of(taps):
     """The window's taps in all lanes; taken out of memory once, since what a loop writes might be among them."""
-    return (fill(element(taps, 0)), fill(element(taps, 1)), fill(element(taps, 2)), fill(element(taps, 3)),
-            fill(element(taps, 4)), fill(element(taps, 5)))
+    return (
+        fill(element(taps, 0)),
+        fill(element(taps, 1)),
+        fill(element(taps, 2)),
+        fill(element(taps, 3)),
+        fill(element(taps, 4)),
+        fill(element(taps, 5)),
+    )
 
 
 @inlined
@@ -122,10 +128,19 @@ def _blur_column(ring, rows, at, taps):
 @inlined
 def _rows_about(y, planes, blocks):
     """Where the rows of the window about a row lie in the ring."""
-    return (_row_at(y - 5, planes, blocks), _row_at(y - 4, planes, blocks), _row_at(y - 3, planes, blocks),
-            _row_at(y - 2, planes, blocks), _row_at(y - 1, planes, blocks), _row_at(y, planes, blocks),
-            _row_at(y + 1, planes, blocks), _row_at(y + 2, planes, blocks), _row_at(y + 3, planes, blocks),
-            _row_at(y + 4, planes, blocks), _row_at(y + 5, planes, blocks))
+    return (
+        _row_at(y - 5, planes, blocks),
+        _row_at(y - 4, planes, blocks),
+        _row_at(y - 3, planes, blocks),
+        _row_at(y - 2, planes, blocks),
+        _row_at(y - 1, planes, blocks),
+        _row_at(y, planes, blocks),
+        _row_at(y + 1, planes, blocks),
+        _row_at(y + 2, planes, blocks),
+        _row_at(y + 3, planes, blocks),
+        _row_at(y + 4, planes, blocks),
+        _row_at(y + 5, planes, blocks),
+    )
 
 
 @inlined

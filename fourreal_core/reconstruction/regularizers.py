@@ -31,9 +31,12 @@ class MotionRegularizers:
 
     def __post_init__(self) -> None:
         if min(self.rigidity, self.smoothness, self.standing) < 0 or self.samples < 2 or self.neighbours < 1:
-            raise InputError(f"weights {self.rigidity}, {self.smoothness}, {self.standing} with {self.neighbours} of "
-                             f"{self.samples} samples", "no negative weight, 2 samples, 1 neighbour",
-                             "leave them at their defaults")
+            raise InputError(
+                f"weights {self.rigidity}, {self.smoothness}, {self.standing} with {self.neighbours} of "
+                f"{self.samples} samples",
+                "no negative weight, 2 samples, 1 neighbour",
+                "leave them at their defaults",
+            )
 
 
 def motion_penalty(motion: TrainedMotion, options: MotionRegularizers, generator: torch.Generator) -> Tensor:

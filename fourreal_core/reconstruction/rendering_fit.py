@@ -70,16 +70,29 @@ class RenderingFitOptions:
     regularizers: MotionRegularizers = field(default_factory=MotionRegularizers)
 
     def __post_init__(self) -> None:
-        rates = (self.color_rate, self.view_color_rate, self.scale_rate, self.opacity_rate, self.motion_rate,
-                 self.mean_rate, self.view_offset_rate, self.stretch_rate)
+        rates = (
+            self.color_rate,
+            self.view_color_rate,
+            self.scale_rate,
+            self.opacity_rate,
+            self.motion_rate,
+            self.mean_rate,
+            self.view_offset_rate,
+            self.stretch_rate,
+        )
         if min(self.cells, self.motion_every) < 1 or min(rates) < 0:
-            raise InputError(f"{self.cells} cells a step, {self.motion_every} steps for one of the motion and rates of "
-                             f"{rates}", "at least one cell and one step, no negative rate",
-                             "leave them at their defaults")
+            raise InputError(
+                f"{self.cells} cells a step, {self.motion_every} steps for one of the motion and rates of {rates}",
+                "at least one cell and one step, no negative rate",
+                "leave them at their defaults",
+            )
         shares = (self.ssim_weight, self.under_captions, self.decay)
         if min(shares) < 0 or max(shares) > 1:
-            raise InputError(f"an SSIM weight, a weight under captions and a decay of {shares}",
-                             "shares between 0 and 1", "leave them at their defaults")
+            raise InputError(
+                f"an SSIM weight, a weight under captions and a decay of {shares}",
+                "shares between 0 and 1",
+                "leave them at their defaults",
+            )
 
 
 class _Leaves:
@@ -91,17 +104,23 @@ class _Leaves:
         self.scene, self.pixels_follow = scene, options.pixels_follow
         self.colors, self.log_scales, self.logits, self.means = (
             x.detach().clone().requires_grad_()
-            for x in (splats.colors, splats.log_scales, splats.opacity_logits, splats.means))
+            for x in (splats.colors, splats.log_scales, splats.opacity_logits, splats.means)
+        )
         self.view_colors = _by_view(scene.view_colors) if options.view_color_rate > 0 else []
         self.offsets = _by_view(scene.view_offsets) if options.view_offset_rate > 0 else []
         size = float(splats.scales.median())
         self.axes = [_small_axes(splats.means, size).requires_grad_()] if options.stretch_rate > 0 else []
         self.motion = TrainedMotion(scene) if scene.deformation is not None else None
-        groups = [([self.colors], options.color_rate), ([self.log_scales], options.scale_rate),
-                  ([self.logits], options.opacity_rate), ([self.means], options.mean_rate * pixel),
-                  (self.axes, options.stretch_rate * size), (self.view_colors, options.view_color_rate),
-                  (self.offsets, options.view_offset_rate * pixel),
-                  ([] if self.motion is None else [self.motion.out], options.motion_rate)]
+        groups = [
+            ([self.colors], options.color_rate),
+            ([self.log_scales], options.scale_rate),
+            ([self.logits], options.opacity_rate),
+            ([self.means], options.mean_rate * pixel),
+            (self.axes, options.stretch_rate * size),
+            (self.view_colors, options.view_color_rate),
+            (self.offsets, options.view_offset_rate * pixel),
+            ([] if self.motion is None else [self.motion.out], options.motion_rate),
+        ]
         groups = [(params, rate) for params, rate in groups if params]
         for params, rate in groups:
             for param in params:
@@ -159,8 +178,16 @@ class _Leaves:
                 tracked = deformation.out.detach().clone()
             with torch.no_grad():
                 deformation.out.copy_(self.motion.out)
-        found = common_colors(replace(scene, splats=splats, view_colors=own, view_offsets=offsets,
-                                      deformation=deformation, tracked_output=tracked))
+        found = common_colors(
+            replace(
+                scene,
+                splats=splats,
+                view_colors=own,
+                view_offsets=offsets,
+                deformation=deformation,
+                tracked_output=tracked,
+            )
+        )
         return round_splats(found, self.axes[0].detach()) if self.axes else found
 
 
@@ -196,9 +223,15 @@ def _by_view(values: Tensor | None) -> list[Tensor]:
     return [] if values is None else [x.detach().clone().requires_grad_() for x in values]
 
 
-def fit_rendering(scene: Scene4D, grid: FrameGrid, renders: int, options: RenderingFitOptions | None = None,
-                  raster: RasterOptions | None = None, generator: torch.Generator | None = None,
-                  on_step: OnStep = no_progress) -> Scene4D:
+def fit_rendering(
+    scene: Scene4D,
+    grid: FrameGrid,
+    renders: int,
+    options: RenderingFitOptions | None = None,
+    raster: RasterOptions | None = None,
+    generator: torch.Generator | None = None,
+    on_step: OnStep = no_progress,
+) -> Scene4D:
     """Refines a scene on the known cells of a grid.
 
     Args:
@@ -244,8 +277,14 @@ def fit_rendering(scene: Scene4D, grid: FrameGrid, renders: int, options: Render
     return leaves.fitted()
 
 
-def _render_and_pull(leaves: _Leaves, targets: _Targets, cell: tuple[int, int], share: int,
-                     options: RenderingFitOptions, raster: RasterOptions | None) -> Tensor:
+def _render_and_pull(
+    leaves: _Leaves,
+    targets: _Targets,
+    cell: tuple[int, int],
+    share: int,
+    options: RenderingFitOptions,
+    raster: RasterOptions | None,
+) -> Tensor:
     """Renders a cell, adds its gradients to the leaves', and gives the picture ``(H, W, 3)``."""
     view, time = cell
     scene = leaves.scene
@@ -255,8 +294,16 @@ def _render_and_pull(leaves: _Leaves, targets: _Targets, cell: tuple[int, int], 
         turned = leaves.axes[0] @ scene.cameras.world_to_cam[view, :3, :3].T
         points, scales, opacities = draw_stretched(points, scales, opacities, turned)
         colors = colors.repeat(3, 1)
-    image = rasterize(points, scales, opacities, colors, scene.cameras.intrinsics[view], scene.cameras.size,
-                      scene.background, raster or RasterOptions()).image
+    image = rasterize(
+        points,
+        scales,
+        opacities,
+        colors,
+        scene.cameras.intrinsics[view],
+        scene.cameras.size,
+        scene.background,
+        raster or RasterOptions(),
+    ).image
     loss = photometric_loss(image, targets[cell], targets.weight, options.ssim_weight)
     if loss.requires_grad:
         (loss / share).backward()

@@ -30,7 +30,8 @@ class _Similarity(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, image: Tensor, truth: Tensor) -> Tensor:
         mean, true_mean, square, true_square, product = (
-            _blur(x) for x in (image, truth, image * image, truth * truth, image * truth))
+            _blur(x) for x in (image, truth, image * image, truth * truth, image * truth)
+        )
         means, covariance = mean * true_mean, product - mean * true_mean
         a1, a2 = 2 * means + _C1, 2 * covariance + _C2
         b1, b2 = mean * mean + true_mean * true_mean + _C1, square + true_square + _C2

@@ -33,9 +33,17 @@ class _TrackedImage:
     trust: np.ndarray
 
 
-def residual_maps(scene: Scene4D, deformation: Deformation, motion: WorldMotion, maps: Tensor, frames: Tensor,
-                  options: MotionMapOptions | None = None, cell: int = 2, matches: Sequence[ViewMatch] | None = None,
-                  on_step: OnStep = no_progress) -> Tensor:
+def residual_maps(
+    scene: Scene4D,
+    deformation: Deformation,
+    motion: WorldMotion,
+    maps: Tensor,
+    frames: Tensor,
+    options: MotionMapOptions | None = None,
+    cell: int = 2,
+    matches: Sequence[ViewMatch] | None = None,
+    on_step: OnStep = no_progress,
+) -> Tensor:
     """Displacement beyond the field for what every view sees.
 
     Args:
@@ -62,8 +70,9 @@ def residual_maps(scene: Scene4D, deformation: Deformation, motion: WorldMotion,
         value, trust = _carried(matches[v], tracked)
         guide = region_guide(frames[v], scene.view_depth[v], options)
         trust = trust * maps[v].cpu().numpy() + 1e-6
-        spread = smooth(np.concatenate([value * trust[..., None], trust[..., None]], -1), guide, options.reach_px**2,
-                        options.edge)
+        spread = smooth(
+            np.concatenate([value * trust[..., None], trust[..., None]], -1), guide, options.reach_px**2, options.edge
+        )
         whole = torch.from_numpy(spread[..., :-1] / np.maximum(spread[..., -1:], 1e-12)).to(points)
         whole = whole.view(-1, times, 3)
         whole[:, 0] = 0

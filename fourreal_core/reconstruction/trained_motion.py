@@ -42,8 +42,15 @@ class TrainedMotion:
             self._beyond = None
             if scene.motion_residual is not None:
                 view, places = scene.residual_places
-                self._beyond = torch.stack([weight * residual_offsets(
-                    scene.motion_residual, view[self.index], places[self.index], self.start[:, 2], t) for t in times])
+                self._beyond = torch.stack(
+                    [
+                        weight
+                        * residual_offsets(
+                            scene.motion_residual, view[self.index], places[self.index], self.start[:, 2], t
+                        )
+                        for t in times
+                    ]
+                )
                 self._beyond[0] = 0
         self.knots = [torch.empty_like(self.start).requires_grad_() for _ in range(self.spec.knots)]
         self._mixes = [[(k, float(w)) for k, w in enumerate(row) if w] for row in self.basis]

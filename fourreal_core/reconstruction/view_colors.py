@@ -34,13 +34,16 @@ class AppearanceOptions:
 
     def __post_init__(self) -> None:
         if self.rounds < 1 or not (self.robust > 0 and self.most_light >= 1):
-            raise InputError(f"{self.rounds} rounds, a robust width of {self.robust} and a factor of light of "
-                             f"{self.most_light}", "at least one round, a positive width, a factor of at least 1",
-                             "leave them at their defaults")
+            raise InputError(
+                f"{self.rounds} rounds, a robust width of {self.robust} and a factor of light of {self.most_light}",
+                "at least one round, a positive width, a factor of at least 1",
+                "leave them at their defaults",
+            )
 
 
-def gather_colors(scene: Scene4D, frames: Tensor, valid: Tensor | None = None,
-                  options: AppearanceOptions | None = None) -> Scene4D:
+def gather_colors(
+    scene: Scene4D, frames: Tensor, valid: Tensor | None = None, options: AppearanceOptions | None = None
+) -> Scene4D:
     """Gives splats the robust mean of the colours that views show of them, and every view its differences.
 
     Per view a factor and an addend a channel are fitted to what it shares with the others: its light, which also
@@ -63,8 +66,9 @@ def gather_colors(scene: Scene4D, frames: Tensor, valid: Tensor | None = None,
     return replace(scene, splats=replace(scene.splats, colors=base), view_colors=own - base)
 
 
-def in_light_of_views(scene: Scene4D, frames: Tensor, valid: Tensor | None = None,
-                      options: AppearanceOptions | None = None) -> Scene4D:
+def in_light_of_views(
+    scene: Scene4D, frames: Tensor, valid: Tensor | None = None, options: AppearanceOptions | None = None
+) -> Scene4D:
     """The scene with the colours it has, in every view's light but not in its texture.
 
     So a splat in a wrong place still shows by its colour, which it would not if every view gave it its own.
@@ -125,8 +129,9 @@ def _shown_colors(scene: Scene4D, frames: Tensor, valid: Tensor | None) -> tuple
         inside = (at >= 0).all(-1) & (at[:, 0] < w) & (at[:, 1] < h) & (here[:, 2] > 0)
         grid = torch.where(inside[:, None], at, torch.zeros_like(at)) / at.new_tensor([w, h]) * 2 - 1
         picture = torch.cat([frames[v], mask[..., None].to(frames)], -1).permute(2, 0, 1)
-        found = torch.nn.functional.grid_sample(picture[None], grid[None, None], align_corners=False,
-                                                padding_mode="border")[0, :, 0].T
+        found = torch.nn.functional.grid_sample(
+            picture[None], grid[None, None], align_corners=False, padding_mode="border"
+        )[0, :, 0].T
         shown.append(found[:, :3])
         seen.append(scene.visible[v] & inside & (found[:, 3] > 0.99))
     return torch.stack(shown), torch.stack(seen)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..cameras import pixel_grid
 from ..errors import InputError
-from ..flow.flow_cache import CellFlow
+from ..flow.flow_cache import MeasuredFlow
 from ..flow.flow_field import Flow
 from ..flow.robust_flow import appearance_error
 from ..scene.pixel_points import look_up, view_points
@@ -43,8 +43,11 @@ class MatchOptions:
 
     def __post_init__(self) -> None:
         if min(self.falls_px, self.falls_gray, self.window_px, self.same_surface) <= 0:
-            raise InputError(f"trust that falls over {self.falls_px} px and {self.falls_gray} grey levels",
-                             "positive numbers", "leave them at their defaults")
+            raise InputError(
+                f"trust that falls over {self.falls_px} px and {self.falls_gray} grey levels",
+                "positive numbers",
+                "leave them at their defaults",
+            )
 
 
 @dataclass(frozen=True)
@@ -69,8 +72,9 @@ def match_by_geometry(scene: Scene4D, view: int, options: MatchOptions | None = 
     return ViewMatch(column, row, seen.float())
 
 
-def match_by_flow(scene: Scene4D, view: int, flow: CellFlow, frames: Tensor, options: MatchOptions | None = None
-                  ) -> ViewMatch:
+def match_by_flow(
+    scene: Scene4D, view: int, flow: MeasuredFlow, frames: Tensor, options: MatchOptions | None = None
+) -> ViewMatch:
     """Matches by flow where it returns to where it began, by geometry where it does not.
 
     Args:
@@ -92,9 +96,11 @@ def match_by_flow(scene: Scene4D, view: int, flow: CellFlow, frames: Tensor, opt
     apart = _apart(frames[view], frames[0], shift.view(h, w, 2).cpu().numpy(), options.window_px)
     fallback = geometry.trust * options.by_geometry * torch.exp(-apart.to(device).reshape(-1) / options.falls_gray)
     ask = (trust < options.unsure) & (fallback > 0)
-    return ViewMatch(torch.where(ask, geometry.column, at[:, 0].long().clamp(0, w - 1)),
-                     torch.where(ask, geometry.row, at[:, 1].long().clamp(0, h - 1)),
-                     torch.where(ask, fallback, trust))
+    return ViewMatch(
+        torch.where(ask, geometry.column, at[:, 0].long().clamp(0, w - 1)),
+        torch.where(ask, geometry.row, at[:, 1].long().clamp(0, h - 1)),
+        torch.where(ask, fallback, trust),
+    )
 
 
 def _apart(a: Tensor, b: Tensor, flow: Flow, window_px: float) -> Tensor:

@@ -43,9 +43,12 @@ class ChunkOptions:
         if self.far not in FAR:
             raise InputError(f"far cells {self.far!r}", "one of " + ", ".join(FAR), "choose one of them")
         if not 1 <= self.keep <= 4 or self.far_count < 1 or min(self.views, self.times) <= self.keep + self.far_cells:
-            raise InputError(f"windows of {self.views} views and {self.times} times that keep {self.keep} and "
-                             f"{self.far_cells} far ones", "1 to 4 kept, and room for new cells in a window",
-                             "keep fewer, or choose larger windows")
+            raise InputError(
+                f"windows of {self.views} views and {self.times} times that keep {self.keep} and "
+                f"{self.far_cells} far ones",
+                "1 to 4 kept, and room for new cells in a window",
+                "keep fewer, or choose larger windows",
+            )
 
     @property
     def far_cells(self) -> int:
@@ -98,8 +101,13 @@ class ChunkPlan:
         return {cell: k for k, chunk in enumerate(self.chunks) for cell in chunk.cells}
 
 
-def plan_chunks(views: int, times: int, options: ChunkOptions, view_likeness: Tensor | None = None,
-                time_likeness: Tensor | None = None) -> ChunkPlan:
+def plan_chunks(
+    views: int,
+    times: int,
+    options: ChunkOptions,
+    view_likeness: Tensor | None = None,
+    time_likeness: Tensor | None = None,
+) -> ChunkPlan:
     """Cuts a grid into chunks.
 
     Args:
@@ -116,8 +124,11 @@ def plan_chunks(views: int, times: int, options: ChunkOptions, view_likeness: Te
         raise InputError(f"a grid of {views} x {times} cells", "at least 2 views and 2 times", "choose longer clips")
     view_spans = _spans(views, options.views, options, view_likeness, "view")
     time_spans = _spans(times, options.times, options, time_likeness, "time")
-    chunks = tuple(Chunk(Window(seen_views, seen_times), new_views, new_times)
-                   for seen_times, new_times in time_spans for seen_views, new_views in view_spans)
+    chunks = tuple(
+        Chunk(Window(seen_views, seen_times), new_views, new_times)
+        for seen_times, new_times in time_spans
+        for seen_views, new_views in view_spans
+    )
     return ChunkPlan(views, times, options, chunks)
 
 
@@ -135,15 +146,19 @@ def frame_likeness(latents: Tensor) -> Tensor:
     return unit @ unit.T
 
 
-def _spans(length: int, window: int, options: ChunkOptions, likeness: Tensor | None,
-           name: str) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
+def _spans(
+    length: int, window: int, options: ChunkOptions, likeness: Tensor | None, name: str
+) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
     """What each chunk sees along one axis, and what of it is new."""
     first = tuple(range(min(length, window)))
     found = [(first, first)]
     if length > window and options.far == "overlap" and (likeness is None or likeness.shape != (length, length)):
         got = "none" if likeness is None else f"one of shape {tuple(likeness.shape)}"
-        raise InputError(f"far cells by overlap, and a {name} likeness: {got}", f"({length}, {length})",
-                         "give the likeness of all frames, or choose the first as far cells")
+        raise InputError(
+            f"far cells by overlap, and a {name} likeness: {got}",
+            f"({length}, {length})",
+            "give the likeness of all frames, or choose the first as far cells",
+        )
     while found[-1][1][-1] < length - 1:
         start = found[-1][1][-1] + 1
         kept = range(start - options.keep, start)

@@ -12,7 +12,7 @@ from ..model.dit import GridInputs
 from ..model.model4d import Model4D
 from ..progress import OnStep, no_progress
 from .known_cells import KnownCells, check_completable
-from .rectified_flow import FlowOptions, Picture, Velocity, draw_noise, guided, integrate, schedule, start_latents
+from .rectified_flow import Picture, SamplingOptions, Velocity, draw_noise, guided, integrate, schedule, start_latents
 from .windows import Window, WindowOptions, plan_windows, windowed
 
 
@@ -38,9 +38,12 @@ class Condition4D:
     def cut(self, window: Window) -> Condition4D:
         """The condition of a window's cells."""
         views, times = self.view_positions, self.time_positions
-        return replace(self, proposal=None if self.proposal is None else window.cut(self.proposal),
-                       view_positions=None if views is None else views[list(window.views)],
-                       time_positions=None if times is None else times[list(window.times)])
+        return replace(
+            self,
+            proposal=None if self.proposal is None else window.cut(self.proposal),
+            view_positions=None if views is None else views[list(window.views)],
+            time_positions=None if times is None else times[list(window.times)],
+        )
 
 
 NO_CONDITION = Condition4D()
@@ -56,20 +59,35 @@ def model_velocity(model: Model4D, mask: Tensor, condition: Condition4D = NO_CON
     """
     dit, proposal = model.spec.dit, condition.proposal
     if proposal is not None:
-        proposal = proposal[:, :, :, :dit.proposals * dit.latent_channels] if dit.proposals else None
+        proposal = proposal[:, :, :, : dit.proposals * dit.latent_channels] if dit.proposals else None
 
     def velocity(latents: Tensor, level: Tensor) -> Tensor:
-        inputs = GridInputs(latents, level, mask, proposal, condition.text, condition.text_mask,
-                            condition.view_positions, condition.time_positions)
+        inputs = GridInputs(
+            latents,
+            level,
+            mask,
+            proposal,
+            condition.text,
+            condition.text_mask,
+            condition.view_positions,
+            condition.time_positions,
+        )
         return model.predict(inputs).velocity
 
     return velocity
 
 
 @torch.no_grad()
-def complete_grid(model: Model4D, known: KnownCells, options: FlowOptions, generator: torch.Generator,
-                  condition: Condition4D = NO_CONDITION, windows: WindowOptions | None = None,
-                  on_step: OnStep = no_progress, picture: Picture | None = None) -> Tensor:
+def sample_grid(
+    model: Model4D,
+    known: KnownCells,
+    options: SamplingOptions,
+    generator: torch.Generator,
+    condition: Condition4D = NO_CONDITION,
+    windows: WindowOptions | None = None,
+    on_step: OnStep = no_progress,
+    picture: Picture | None = None,
+) -> Tensor:
     """Draws the unknown cells of some grids.
 
     Args:
@@ -90,7 +108,7 @@ def complete_grid(model: Model4D, known: KnownCells, options: FlowOptions, gener
     """
     check_completable(known.mask)
     noise = draw_noise(tuple(known.latents.shape), generator, known.latents)
-    first = None if condition.proposal is None else condition.proposal[:, :, :, :noise.shape[3]]
+    first = None if condition.proposal is None else condition.proposal[:, :, :, : noise.shape[3]]
     start = start_latents(noise, options.start, first)
     if condition.proposal is not None and model.spec.dit.chooser:
         condition = replace(condition, proposal=model.dit.settled(condition.proposal, known.mask))
@@ -98,12 +116,18 @@ def complete_grid(model: Model4D, known: KnownCells, options: FlowOptions, gener
 
     def on(window: Window) -> Velocity:
         mask = window.cut(known.mask)
-        return guided(model_velocity(model, mask, condition.cut(window)),
-                      model_velocity(model, mask, without.cut(window)), options.guidance)
+        return guided(
+            model_velocity(model, mask, condition.cut(window)),
+            model_velocity(model, mask, without.cut(window)),
+            options.guidance,
+        )
 
     views, times = known.mask.shape[1:]
-    velocity = (on(Window(tuple(range(views)), tuple(range(times)))) if windows is None
-                else windowed(on, plan_windows(views, times, windows)))
+    velocity = (
+        on(Window(tuple(range(views)), tuple(range(times))))
+        if windows is None
+        else windowed(on, plan_windows(views, times, windows))
+    )
     return integrate(velocity, start, schedule(options), known, options.solver, on_step, picture)
 
 

@@ -13,9 +13,9 @@ from ..errors import InputError
 from ..model.model4d import Model4D
 from ..progress import OnStep, no_progress
 from .chunks import Chunk, ChunkPlan
-from .complete import NO_CONDITION, Condition4D, complete_grid
+from .complete import NO_CONDITION, Condition4D, sample_grid
 from .known_cells import KnownCells, check_completable
-from .rectified_flow import FlowOptions
+from .rectified_flow import SamplingOptions
 from .stores import ChunkStore
 
 
@@ -70,8 +70,11 @@ class GivenFrames:
 
     def __post_init__(self) -> None:
         if {tuple(cell) for cell in self.mask.nonzero().tolist()} != set(self.latents):
-            raise InputError(f"latents of {len(self.latents)} cells for a mask of {int(self.mask.sum())}",
-                             "one a given cell", "encode exactly the given cells")
+            raise InputError(
+                f"latents of {len(self.latents)} cells for a mask of {int(self.mask.sum())}",
+                "one a given cell",
+                "encode exactly the given cells",
+            )
 
     def read(self, view: int, time: int) -> Tensor:
         """The latents ``(C, h, w)`` of a given cell."""
@@ -87,8 +90,12 @@ def chunk_seed(seed: int, chunk: int) -> int:
     return (seed * 1_000_003 + chunk * 7_919 + 12_345) % 2**63
 
 
-def model_completer(model: Model4D, options: FlowOptions, condition: Condition4D = NO_CONDITION,
-                    proposal: Callable[[Chunk], Tensor | None] | None = None) -> CompleteChunk:
+def model_completer(
+    model: Model4D,
+    options: SamplingOptions,
+    condition: Condition4D = NO_CONDITION,
+    proposal: Callable[[Chunk], Tensor | None] | None = None,
+) -> CompleteChunk:
     """Draws chunks with a 4D model.
 
     Args:
@@ -100,13 +107,19 @@ def model_completer(model: Model4D, options: FlowOptions, condition: Condition4D
 
     def complete(known: KnownCells, chunk: Chunk, generator: torch.Generator) -> Tensor:
         own = condition if proposal is None else replace(condition, proposal=proposal(chunk))
-        return complete_grid(model, known, options, generator, own)
+        return sample_grid(model, known, options, generator, own)
 
     return complete
 
 
-def extend(plan: ChunkPlan, given: GivenCells, complete: CompleteChunk, store: ChunkStore, seed: int = 0,
-           on_step: OnStep = no_progress) -> None:
+def extend(
+    plan: ChunkPlan,
+    given: GivenCells,
+    complete: CompleteChunk,
+    store: ChunkStore,
+    seed: int = 0,
+    on_step: OnStep = no_progress,
+) -> None:
     """Runs a plan; chunks that the store has already are not run again.
 
     Args:
@@ -121,8 +134,11 @@ def extend(plan: ChunkPlan, given: GivenCells, complete: CompleteChunk, store: C
         InputError: Given cells of another grid, or none of them.
     """
     if given.mask.shape != (plan.views, plan.times) or given.mask.dtype != torch.bool:
-        raise InputError(f"given cells of shape {tuple(given.mask.shape)} and type {given.mask.dtype}",
-                         f"({plan.views}, {plan.times}) bool", "plan the extension for the grid that is given")
+        raise InputError(
+            f"given cells of shape {tuple(given.mask.shape)} and type {given.mask.dtype}",
+            f"({plan.views}, {plan.times}) bool",
+            "plan the extension for the grid that is given",
+        )
     check_completable(given.mask[None])
     finished = plan.finished_by()
     for number, chunk in enumerate(plan.chunks):
@@ -136,8 +152,9 @@ def extend(plan: ChunkPlan, given: GivenCells, complete: CompleteChunk, store: C
         on_step(number + 1, len(plan.chunks))
 
 
-def gather_chunk(chunk: Chunk, number: int, finished: dict[tuple[int, int], int], given: GivenCells,
-                 store: ChunkStore) -> KnownCells:
+def gather_chunk(
+    chunk: Chunk, number: int, finished: dict[tuple[int, int], int], given: GivenCells, store: ChunkStore
+) -> KnownCells:
     """What is known in a chunk's window: cells that are given, and cells that earlier chunks finished.
 
     Args:
@@ -155,8 +172,11 @@ def gather_chunk(chunk: Chunk, number: int, finished: dict[tuple[int, int], int]
     taken = set(from_given)
     from_store = [k for k, cell in enumerate(cells) if k not in taken and finished[cell] < number]
     if not from_given and not from_store:
-        raise InputError(f"chunk {number} in which no cell is known", "given or finished cells in every chunk",
-                         "give row 0 and column 0, or keep more")
+        raise InputError(
+            f"chunk {number} in which no cell is known",
+            "given or finished cells in every chunk",
+            "give row 0 and column 0, or keep more",
+        )
     frames = {k: given.read(*cells[k]) for k in from_given}
     if from_store:
         frames |= dict(zip(from_store, store.read([cells[k] for k in from_store]), strict=True))

@@ -25,12 +25,18 @@ class KnownCells:
     def __post_init__(self) -> None:
         cells = tuple(self.latents.shape[:3])
         if self.latents.ndim != 6 or self.mask.shape != cells or self.mask.dtype != torch.bool:
-            raise InputError(f"a known-cells mask of shape {tuple(self.mask.shape)} and type {self.mask.dtype} for "
-                             f"latents of shape {tuple(self.latents.shape)}",
-                             "(B, V, T) bool for (B, V, T, C, h, w)", "build both from the same grid")
+            raise InputError(
+                f"a known-cells mask of shape {tuple(self.mask.shape)} and type {self.mask.dtype} for "
+                f"latents of shape {tuple(self.latents.shape)}",
+                "(B, V, T) bool for (B, V, T, C, h, w)",
+                "build both from the same grid",
+            )
         if not bool(torch.isfinite(self.latents[self.mask]).all()):
-            raise InputError("known cells with NaN or infinite values", "finite latents",
-                             "find the step before this one that divides by zero")
+            raise InputError(
+                "known cells with NaN or infinite values",
+                "finite latents",
+                "find the step before this one that divides by zero",
+            )
 
     def hold(self, latents: Tensor) -> Tensor:
         """Latents with the known cells exactly as given."""
@@ -51,17 +57,29 @@ def check_completable(mask: Tensor) -> None:
         InputError: Another rank, one view or one time, all cells known, or none in some grid.
     """
     if mask.ndim != 3 or mask.dtype != torch.bool:
-        raise InputError(f"a known-cells mask of shape {tuple(mask.shape)} and type {mask.dtype}", "(B, V, T) bool",
-                         "give one entry a cell")
+        raise InputError(
+            f"a known-cells mask of shape {tuple(mask.shape)} and type {mask.dtype}",
+            "(B, V, T) bool",
+            "give one entry a cell",
+        )
     views, times = mask.shape[1:]
     for count, name, clip in ((views, "view", "freeze-time"), (times, "time", "fixed-view")):
         if count < 2:
-            raise InputError(f"a grid of {count} {name}{'s' * (count != 1)}", "at least 2",
-                             f"give a {clip} clip of two or more frames")
+            raise InputError(
+                f"a grid of {count} {name}{'s' * (count != 1)}",
+                "at least 2",
+                f"give a {clip} clip of two or more frames",
+            )
     known = mask.flatten(1)
     if bool(known.all(1).any()):
-        raise InputError("a grid in which every cell is known", "at least one cell to complete",
-                         "ask for a larger grid, or leave this step out")
+        raise InputError(
+            "a grid in which every cell is known",
+            "at least one cell to complete",
+            "ask for a larger grid, or leave this step out",
+        )
     if not bool(known.any(1).all()):
-        raise InputError("a grid in which no cell is known", "a freeze-time clip and a fixed-view clip",
-                         "connect the clips that the grid starts from")
+        raise InputError(
+            "a grid in which no cell is known",
+            "a freeze-time clip and a fixed-view clip",
+            "connect the clips that the grid starts from",
+        )

@@ -24,7 +24,7 @@ Picture = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
-class FlowOptions:
+class SamplingOptions:
     """How noise becomes a grid.
 
     Attributes:
@@ -45,9 +45,11 @@ class FlowOptions:
         if self.solver not in SOLVERS:
             raise InputError(f"a solver {self.solver!r}", "one of " + ", ".join(SOLVERS), "choose one of them")
         if self.steps < 1 or not self.shift > 0 or not 0 < self.start <= 1 or not self.guidance >= 0:
-            raise InputError(f"{self.steps} steps, shift {self.shift}, start at level {self.start}, guidance "
-                             f"{self.guidance}", "steps of at least 1, a shift above 0, a start in (0, 1], guidance of "
-                             "at least 0", "choose other values")
+            raise InputError(
+                f"{self.steps} steps, shift {self.shift}, start at level {self.start}, guidance {self.guidance}",
+                "steps of at least 1, a shift above 0, a start in (0, 1], guidance of at least 0",
+                "choose other values",
+            )
 
 
 def shifted(level: Tensor, shift: float) -> Tensor:
@@ -55,7 +57,7 @@ def shifted(level: Tensor, shift: float) -> Tensor:
     return shift * level / (1 + (shift - 1) * level)
 
 
-def schedule(options: FlowOptions) -> Tensor:
+def schedule(options: SamplingOptions) -> Tensor:
     """The ``steps + 1`` noise levels from ``start`` down to 0, float64."""
     first = options.start / (options.shift - (options.shift - 1) * options.start)
     levels = shifted(torch.linspace(first, 0, options.steps + 1, dtype=torch.float64), options.shift)
@@ -84,11 +86,15 @@ def start_latents(noise: Tensor, start: float, proposal: Tensor | None) -> Tenso
     if start == 1:
         return noise
     if proposal is None:
-        raise InputError(f"a start at noise level {start} without a proposal", "something to start from",
-                         "give a proposal, or start at level 1")
+        raise InputError(
+            f"a start at noise level {start} without a proposal",
+            "something to start from",
+            "give a proposal, or start at level 1",
+        )
     if proposal.shape != noise.shape:
-        raise InputError(f"a proposal of shape {tuple(proposal.shape)}", str(tuple(noise.shape)),
-                         "encode it like the grid")
+        raise InputError(
+            f"a proposal of shape {tuple(proposal.shape)}", str(tuple(noise.shape)), "encode it like the grid"
+        )
     return torch.lerp(proposal.to(noise), noise, start)
 
 
@@ -104,8 +110,15 @@ def guided(conditional: Velocity, unconditional: Velocity, guidance: float) -> V
     return velocity
 
 
-def integrate(velocity: Velocity, latents: Tensor, levels: Tensor, known: KnownCells, solver: str = "euler",
-              on_step: OnStep = no_progress, picture: Picture | None = None) -> Tensor:
+def integrate(
+    velocity: Velocity,
+    latents: Tensor,
+    levels: Tensor,
+    known: KnownCells,
+    solver: str = "euler",
+    on_step: OnStep = no_progress,
+    picture: Picture | None = None,
+) -> Tensor:
     """Follows the velocity through the levels; known cells are exactly what was given after every step.
 
     Args:
@@ -133,7 +146,10 @@ def integrate(velocity: Velocity, latents: Tensor, levels: Tensor, known: KnownC
             slope = (slope + velocity(ahead, known.levels(after))) / 2
         x = known.hold(x + (after - level) * slope)
         if not bool(torch.isfinite(x).all()):
-            raise InputError(f"NaN or infinite latents after step {k + 1} of {steps}", "finite values",
-                             "use float32 in place of half precision, or another checkpoint")
+            raise InputError(
+                f"NaN or infinite latents after step {k + 1} of {steps}",
+                "finite values",
+                "use float32 in place of half precision, or another checkpoint",
+            )
         on_step(k + 1, steps, preview=None if expected is None else picture(known.hold(expected)))
     return x

@@ -87,8 +87,11 @@ class FolderStore:
             except ValueError:
                 found = None
             if found != mine:
-                raise InputError(f"the folder {self.folder} with another extension's chunks", "this one's, or none",
-                                 "choose another folder, or delete it")
+                raise InputError(
+                    f"the folder {self.folder} with another extension's chunks",
+                    "this one's, or none",
+                    "choose another folder, or delete it",
+                )
         else:
             write_bytes(note, json.dumps(mine, indent=1).encode())
         finished = sum(self.has(k) for k in range(len(plan.chunks)))
@@ -127,10 +130,13 @@ class FolderStore:
                     rows = file.get_slice("latents")
                     for place in places:
                         row = self._rows[chunk][cells[place]]
-                        found[place] = rows[row:row + 1][0]
+                        found[place] = rows[row : row + 1][0]
             except (SafetensorError, OSError, IndexError) as error:
-                raise InputError(f"{self.path(chunk)} can't be read ({error})", "a finished chunk",
-                                 "delete the file, and the extension makes it again") from error
+                raise InputError(
+                    f"{self.path(chunk)} can't be read ({error})",
+                    "a finished chunk",
+                    "delete the file, and the extension makes it again",
+                ) from error
         return torch.stack(found)
 
     def delete(self) -> None:

@@ -56,9 +56,12 @@ class WindowOptions:
 
     def __post_init__(self) -> None:
         if not 0 <= self.overlap < min(self.views, self.times) - self.anchor:
-            raise InputError(f"windows of {self.views} views and {self.times} times that share {self.overlap}"
-                             f"{' beside an anchor' * self.anchor}", "room for new cells in a window",
-                             "choose a smaller overlap or larger windows")
+            raise InputError(
+                f"windows of {self.views} views and {self.times} times that share {self.overlap}"
+                f"{' beside an anchor' * self.anchor}",
+                "room for new cells in a window",
+                "choose a smaller overlap or larger windows",
+            )
 
 
 def spans(length: int, window: int, overlap: int, anchor: bool) -> list[tuple[int, ...]]:
@@ -75,8 +78,11 @@ def spans(length: int, window: int, overlap: int, anchor: bool) -> list[tuple[in
 
 def plan_windows(views: int, times: int, options: WindowOptions) -> list[Window]:
     """The windows of a grid."""
-    return [Window(v, t) for v in spans(views, options.views, options.overlap, options.anchor)
-            for t in spans(times, options.times, options.overlap, options.anchor)]
+    return [
+        Window(v, t)
+        for v in spans(views, options.views, options.overlap, options.anchor)
+        for t in spans(times, options.times, options.overlap, options.anchor)
+    ]
 
 
 def windowed(window_velocity: WindowVelocity, windows: list[Window]) -> Velocity:
@@ -87,7 +93,7 @@ def windowed(window_velocity: WindowVelocity, windows: list[Window]) -> Velocity
         weight = torch.zeros(latents.shape[1:3], device=latents.device, dtype=latents.dtype)
         for window in windows:
             part = window_velocity(window)(window.cut(latents), window.cut(level))
-            share = (_tent(window.views, latents)[:, None] * _tent(window.times, latents)[None, :])
+            share = _tent(window.views, latents)[:, None] * _tent(window.times, latents)[None, :]
             views = torch.tensor(window.views, device=latents.device)[:, None]
             times = torch.tensor(window.times, device=latents.device)[None, :]
             total[:, views, times] += share[..., None, None, None] * part

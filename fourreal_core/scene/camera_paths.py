@@ -32,8 +32,11 @@ class CameraPath:
 
     def __post_init__(self) -> None:
         if self.times.shape != (len(self.cameras),) or len(self.cameras) < 1:
-            raise InputError(f"a path of {len(self.cameras)} cameras and times of shape {tuple(self.times.shape)}",
-                             "as many times as cameras, at least one", "give every frame a camera and a time")
+            raise InputError(
+                f"a path of {len(self.cameras)} cameras and times of shape {tuple(self.times.shape)}",
+                "as many times as cameras, at least one",
+                "give every frame a camera and a time",
+            )
 
     def scaled(self, size: tuple[int, int]) -> CameraPath:
         """The same path for pictures of another ``(height, width)``."""
@@ -83,8 +86,11 @@ def check_place(scene: Scene4D, time: float | None = None, view: float | None = 
     """Raises InputError for a time or a view that the scene doesn't have."""
     for name, value, count in (("time", time, scene.times), ("view", view, scene.views)):
         if value is not None and not 0 <= value <= count - 1:
-            raise InputError(f"{name} {value:g}", f"0 to {count - 1}, since the scene has {count} {name}s",
-                             f"choose a smaller {name}")
+            raise InputError(
+                f"{name} {value:g}",
+                f"0 to {count - 1}, since the scene has {count} {name}s",
+                f"choose a smaller {name}",
+            )
 
 
 def path_from_json(text: str, scene: Scene4D) -> CameraPath:
@@ -102,19 +108,27 @@ def path_from_json(text: str, scene: Scene4D) -> CameraPath:
     try:
         data = json.loads(text)
     except json.JSONDecodeError as err:
-        raise InputError(f"a camera path that is not JSON ({err})", 'an object such as {"frames": [{"view": 0}]}',
-                         "check commas and quotes") from err
+        raise InputError(
+            f"a camera path that is not JSON ({err})",
+            'an object such as {"frames": [{"view": 0}]}',
+            "check commas and quotes",
+        ) from err
     frames = data.get("frames") if isinstance(data, dict) else None
     if not isinstance(frames, list) or not frames or not all(isinstance(f, dict) for f in frames):
-        raise InputError("a camera path without frames", 'an object such as {"frames": [{"view": 0}]}',
-                         "list at least one frame")
+        raise InputError(
+            "a camera path without frames", 'an object such as {"frames": [{"view": 0}]}', "list at least one frame"
+        )
     timed = sum("time" in frame for frame in frames)
     if timed not in (0, len(frames)):
-        raise InputError(f"a camera path with a time at {timed} of {len(frames)} frames", "a time at all or at none",
-                         "write the missing ones")
+        raise InputError(
+            f"a camera path with a time at {timed} of {len(frames)} frames",
+            "a time at all or at none",
+            "write the missing ones",
+        )
     cameras = [_camera(frame, k, scene) for k, frame in enumerate(frames)]
-    joined = Cameras(torch.cat([c.world_to_cam for c in cameras]), torch.cat([c.intrinsics for c in cameras]),
-                     scene.cameras.size)
+    joined = Cameras(
+        torch.cat([c.world_to_cam for c in cameras]), torch.cat([c.intrinsics for c in cameras]), scene.cameras.size
+    )
     if timed:
         times = torch.tensor([_number(frame["time"], f"the time of frame {k}") for k, frame in enumerate(frames)])
         check_place(scene, time=float(times.min()))
@@ -128,16 +142,24 @@ def path_from_json(text: str, scene: Scene4D) -> CameraPath:
 
 def path_to_json(path: CameraPath) -> str:
     """A path as ``path_from_json`` reads it, to be changed by hand."""
-    frames = [{"time": round(float(t), 6), "focal_px": round(float(k[0, 0]), 4),
-               "world_to_camera": [[round(x, 7) for x in row] for row in pose.tolist()]}
-              for t, k, pose in zip(path.times, path.cameras.intrinsics, path.cameras.world_to_cam, strict=True)]
+    frames = [
+        {
+            "time": round(float(t), 6),
+            "focal_px": round(float(k[0, 0]), 4),
+            "world_to_camera": [[round(x, 7) for x in row] for row in pose.tolist()],
+        }
+        for t, k, pose in zip(path.times, path.cameras.intrinsics, path.cameras.world_to_cam, strict=True)
+    ]
     return json.dumps({"frames": frames}, indent=1)
 
 
 def _between(keys: CameraPath, count: Any) -> CameraPath:
     if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= 100_000:
-        raise InputError(f"a camera path with a count of {count!r}", "a number of frames from 1 to 100000",
-                         "write it without quotes, or leave it out")
+        raise InputError(
+            f"a camera path with a count of {count!r}",
+            "a number of frames from 1 to 100000",
+            "write it without quotes, or leave it out",
+        )
     last = len(keys.cameras) - 1
     place = torch.linspace(0, last, count)
     low = place.floor().long().clamp(max=max(last - 1, 0))
@@ -150,16 +172,22 @@ def _camera(frame: dict[str, Any], index: int, scene: Scene4D) -> Cameras:
     name = f"frame {index} of the camera path"
     said = [place for place in PLACES if place in frame]
     if len(said) != 1:
-        raise InputError(f"{name} with {' and '.join(said) or 'no place'}", f"one of {', '.join(PLACES)}",
-                         "say once where the camera stands")
+        raise InputError(
+            f"{name} with {' and '.join(said) or 'no place'}",
+            f"one of {', '.join(PLACES)}",
+            "say once where the camera stands",
+        )
     if said[0] == "view":
         view = _number(frame["view"], f"the view of {name}")
         check_place(scene, view=view)
         camera = interpolate(scene.cameras, torch.tensor([view]))
     else:
         pose = _pose(frame, name) if said[0] == "world_to_camera" else _looking(frame, name)
-        camera = Cameras(pose[None].to(scene.cameras.world_to_cam), scene.cameras.intrinsics[scene.views // 2][None],
-                         scene.cameras.size)
+        camera = Cameras(
+            pose[None].to(scene.cameras.world_to_cam),
+            scene.cameras.intrinsics[scene.views // 2][None],
+            scene.cameras.size,
+        )
     if "focal_px" not in frame:
         return camera
     focal = _number(frame["focal_px"], f"the focal length of {name}")
@@ -175,8 +203,11 @@ def _pose(frame: dict[str, Any], name: str) -> Tensor:
     rot = pose[:3, :3]
     rigid = torch.allclose(rot @ rot.T, torch.eye(3), atol=1e-3) and float(torch.linalg.det(rot)) > 0
     if not rigid or not torch.allclose(pose[3], torch.tensor([0.0, 0.0, 0.0, 1.0]), atol=1e-6):
-        raise InputError(f"the world_to_camera of {name}, which is no rigid motion",
-                         "a rotation, a translation and a last row of 0 0 0 1", "write camera transforms without scale")
+        raise InputError(
+            f"the world_to_camera of {name}, which is no rigid motion",
+            "a rotation, a translation and a last row of 0 0 0 1",
+            "write camera transforms without scale",
+        )
     return pose
 
 
@@ -186,8 +217,11 @@ def _looking(frame: dict[str, Any], name: str) -> Tensor:
     ahead = _array(frame.get("target"), (3,), f"the target of {name}") - eye
     right = torch.linalg.cross(torch.tensor([0.0, 1.0, 0.0]), ahead)
     if float(right.norm()) < 1e-6 * max(float(ahead.norm()), 1e-12):
-        raise InputError(f"{name}, which looks straight up, down or nowhere", "a target before the camera",
-                         "move the target, or give world_to_camera")
+        raise InputError(
+            f"{name}, which looks straight up, down or nowhere",
+            "a target before the camera",
+            "move the target, or give world_to_camera",
+        )
     forward, right = ahead / ahead.norm(), right / right.norm()
     pose = torch.eye(4)
     pose[:3, :3] = torch.stack([right, torch.linalg.cross(forward, right), forward])

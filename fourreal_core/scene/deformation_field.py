@@ -35,9 +35,12 @@ class DeformationSpec:
     def __post_init__(self) -> None:
         low, high = self.frequencies
         if min(self.features, self.knots) < 1 or not 0 < low <= high or not (self.extent > 0 and self.depth_gain > 0):
-            raise InputError(f"a deformation of {self.features} features between frequencies {low} and {high}, "
-                             f"{self.knots} knots and extent {self.extent}", "positive sizes, low before high",
-                             "leave them at their defaults")
+            raise InputError(
+                f"a deformation of {self.features} features between frequencies {low} and {high}, "
+                f"{self.knots} knots and extent {self.extent}",
+                "positive sizes, low before high",
+                "leave them at their defaults",
+            )
 
 
 def ray_coordinates(points: Tensor, depth_gain: float) -> Tensor:
@@ -121,12 +124,22 @@ class TrackFitOptions:
 
     def __post_init__(self) -> None:
         if min(self.samples, self.rounds) < 1 or not (self.ridge > 0 and self.robust_px > 0 and 0 <= self.unsure <= 1):
-            raise InputError(f"{self.samples} samples, {self.rounds} rounds, ridge {self.ridge}, unsure {self.unsure}",
-                             "positive numbers, unsure at most 1", "leave them at their defaults")
+            raise InputError(
+                f"{self.samples} samples, {self.rounds} rounds, ridge {self.ridge}, unsure {self.unsure}",
+                "positive numbers, unsure at most 1",
+                "leave them at their defaults",
+            )
 
 
-def solve_from_tracks(deformation: Deformation, points: Tensor, offsets: Tensor, visible: Tensor, px_per_unit: Tensor,
-                      options: TrackFitOptions, generator: torch.Generator) -> float:
+def solve_from_tracks(
+    deformation: Deformation,
+    points: Tensor,
+    offsets: Tensor,
+    visible: Tensor,
+    px_per_unit: Tensor,
+    options: TrackFitOptions,
+    generator: torch.Generator,
+) -> float:
     """Sets the output weights in place so that the field follows measured displacements.
 
     Ridge regression, reweighted towards the L1 norm (wrong tracks must not pull); where a track was not

@@ -30,8 +30,11 @@ class Splats:
         n = self.means.shape[0]
         shapes = [tuple(x.shape) for x in (self.means, self.log_scales, self.opacity_logits, self.colors)]
         if shapes != [(n, 3), (n,), (n,), (n, 3)]:
-            raise InputError(f"splats of shapes {shapes}", "(N, 3), (N,), (N,), (N, 3)",
-                             "give every splat one mean, scale, opacity and colour")
+            raise InputError(
+                f"splats of shapes {shapes}",
+                "(N, 3), (N,), (N,), (N, 3)",
+                "give every splat one mean, scale, opacity and colour",
+            )
 
     def __len__(self) -> int:
         return self.means.shape[0]

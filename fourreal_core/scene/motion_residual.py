@@ -46,6 +46,7 @@ def residual_offsets(maps: Tensor, view: Tensor, places: Tensor, depth: Tensor, 
     for v in view.unique().tolist():
         mixed = torch.lerp(maps[v, low], maps[v, min(low + 1, last)], at - low)
         mine = view == v
-        out[mine] = torch.nn.functional.grid_sample(mixed[None], places[mine][None, None], align_corners=False,
-                                                    padding_mode="border")[0, :, 0].T
+        out[mine] = torch.nn.functional.grid_sample(
+            mixed[None], places[mine][None, None], align_corners=False, padding_mode="border"
+        )[0, :, 0].T
     return out * depth.clamp_min(1e-2)[:, None]

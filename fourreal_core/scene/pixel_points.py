@@ -17,8 +17,9 @@ from .scene4d import Scene4D
 
 def view_points(scene: Scene4D, view: int) -> Tensor:
     """World points ``(H W, 3)`` of what every pixel of a view sees at time 0, row by row."""
-    points = lift(pixel_grid(scene.cameras.size, scene.view_depth.device), scene.view_depth[view],
-                  scene.cameras.intrinsics[view])
+    points = lift(
+        pixel_grid(scene.cameras.size, scene.view_depth.device), scene.view_depth[view], scene.cameras.intrinsics[view]
+    )
     rot, trans = scene.cameras.world_to_cam[view, :3, :3], scene.cameras.world_to_cam[view, :3, 3]
     return (points.reshape(-1, 3) - trans) @ rot
 
@@ -53,8 +54,9 @@ def view_lattice(scene: Scene4D, view: int) -> MovingPoints:
     return moving_points(scene, points, scene.view_motion[view].reshape(-1), own, places)
 
 
-def render_source_map(lattice: MovingPoints, view: int, time: float, source: float,
-                      options: RasterOptions | None = None) -> tuple[Tensor, Tensor]:
+def render_source_map(
+    lattice: MovingPoints, view: int, time: float, source: float, options: RasterOptions | None = None
+) -> tuple[Tensor, Tensor]:
     """Where what cell ``[view, time]`` shows stands in cell ``[view, source]``.
 
     Args:
@@ -72,6 +74,14 @@ def render_source_map(lattice: MovingPoints, view: int, time: float, source: flo
     now, then = camera.to_camera(lattice.at(time))[0], camera.to_camera(lattice.at(source))[0]
     shift = project(then, intrinsics) - project(now, intrinsics)
     scales = scene.view_depth[view].reshape(-1) / intrinsics[0, 0] * 0.35  # pixels: the low-pass adds the rest
-    rendered = rasterize(now, scales, torch.full_like(scales, 0.95), shift, intrinsics, scene.cameras.size, None,
-                         options or RasterOptions())
+    rendered = rasterize(
+        now,
+        scales,
+        torch.full_like(scales, 0.95),
+        shift,
+        intrinsics,
+        scene.cameras.size,
+        None,
+        options or RasterOptions(),
+    )
     return rendered.image / rendered.alpha.clamp_min(1e-6)[..., None], rendered.alpha

@@ -66,8 +66,9 @@ def moving_splats(scene: Scene4D) -> MovingPoints:
     return _prepared(scene, scene.splats.means, scene.motion_weight, *scene.residual_places, None)
 
 
-def _prepared(scene: Scene4D, points: Tensor, motion_weight: Tensor, view: Tensor, places: Tensor,
-              output: Tensor | None) -> MovingPoints:
+def _prepared(
+    scene: Scene4D, points: Tensor, motion_weight: Tensor, view: Tensor, places: Tensor, output: Tensor | None
+) -> MovingPoints:
     index = motion_weight.nonzero()[:, 0] if scene.deformation is not None else motion_weight.new_zeros(0).long()
     weight = motion_weight[index]
     if scene.deformation is None:

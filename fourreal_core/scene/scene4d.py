@@ -57,24 +57,43 @@ class Scene4D:
     def __post_init__(self) -> None:
         v, n = len(self.cameras), len(self.splats)
         maps = (v, *self.cameras.size)
-        got = [tuple(x.shape) for x in (self.view_offsets, self.visible, self.motion_weight, self.view_depth,
-                                        self.view_motion, self.background)]
+        got = [
+            tuple(x.shape)
+            for x in (
+                self.view_offsets,
+                self.visible,
+                self.motion_weight,
+                self.view_depth,
+                self.view_motion,
+                self.background,
+            )
+        ]
         expected = [(v, n, 3), (v, n), (n,), maps, maps, (3,)]
         if got != expected or self.times < 1:
-            raise InputError(f"a scene of shapes {got} with {self.times} times", f"{expected} with at least 1 time",
-                             "build the scene from tracks of the same clip")
+            raise InputError(
+                f"a scene of shapes {got} with {self.times} times",
+                f"{expected} with at least 1 time",
+                "build the scene from tracks of the same clip",
+            )
 
         residual = self.motion_residual
         if residual is not None and (residual.ndim != 5 or residual.shape[:3] != (v, self.times, 3)):
-            raise InputError(f"a motion residual of shape {tuple(residual.shape)} for {v} views and {self.times} times",
-                             f"({v}, {self.times}, 3, h, w)", "leave it out, or measure it on the same clips")
+            raise InputError(
+                f"a motion residual of shape {tuple(residual.shape)} for {v} views and {self.times} times",
+                f"({v}, {self.times}, 3, h, w)",
+                "leave it out, or measure it on the same clips",
+            )
         if self.view_colors is not None and self.view_colors.shape != (v, n, 3):
-            raise InputError(f"view colours of shape {tuple(self.view_colors.shape)} for {v} views and {n} splats",
-                             f"({v}, {n}, 3)", "leave them out, or fit them to the same splats")
+            raise InputError(
+                f"view colours of shape {tuple(self.view_colors.shape)} for {v} views and {n} splats",
+                f"({v}, {n}, 3)",
+                "leave them out, or fit them to the same splats",
+            )
         tracked = self.tracked_output
         if tracked is not None and (self.deformation is None or tracked.shape != self.deformation.out.shape):
-            raise InputError(f"a tracked output of shape {tuple(tracked.shape)}", "that of the deformation's output",
-                             "leave it out")
+            raise InputError(
+                f"a tracked output of shape {tuple(tracked.shape)}", "that of the deformation's output", "leave it out"
+            )
 
     @property
     def views(self) -> int:
@@ -125,5 +144,11 @@ class Scene4D:
     def select(self, keep: Tensor) -> Scene4D:
         """The scene with only the splats picked by a bool mask or an index tensor."""
         colors = None if self.view_colors is None else self.view_colors[:, keep]
-        return replace(self, splats=self.splats.select(keep), view_offsets=self.view_offsets[:, keep],
-                       visible=self.visible[:, keep], motion_weight=self.motion_weight[keep], view_colors=colors)
+        return replace(
+            self,
+            splats=self.splats.select(keep),
+            view_offsets=self.view_offsets[:, keep],
+            visible=self.visible[:, keep],
+            motion_weight=self.motion_weight[keep],
+            view_colors=colors,
+        )

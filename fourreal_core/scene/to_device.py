@@ -21,9 +21,13 @@ def _tensors_to(data: Splats | Cameras | Tracks | Scene4D, device: torch.device)
 def scene_to(scene: Scene4D, device: torch.device) -> Scene4D:
     """The scene on a device; the given one stays where it is."""
     deformation = None if scene.deformation is None else copy.deepcopy(scene.deformation).to(device)
-    return replace(scene, splats=replace(scene.splats, **_tensors_to(scene.splats, device)),
-                   cameras=replace(scene.cameras, **_tensors_to(scene.cameras, device)), deformation=deformation,
-                   **_tensors_to(scene, device))
+    return replace(
+        scene,
+        splats=replace(scene.splats, **_tensors_to(scene.splats, device)),
+        cameras=replace(scene.cameras, **_tensors_to(scene.cameras, device)),
+        deformation=deformation,
+        **_tensors_to(scene, device),
+    )
 
 
 def tracks_to(tracks: Tracks, device: torch.device) -> Tracks:

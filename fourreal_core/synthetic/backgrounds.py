@@ -8,7 +8,7 @@ import numpy as np
 
 from .meshes import Floats, Mesh, box, capsule, lathe, sheet, superquadric
 from .props import any_thing
-from .random_choices import Dice
+from .random_choices import SceneRng
 from .textures import Picture, paint, sky
 
 _FAR = 14.0
@@ -31,8 +31,8 @@ class Standing:
     casts: bool = False
 
 
-def surround(dice: Dice, ground: float, side: int) -> list[Standing]:
-    """Surroundings of a subject of radius 1 at the origin that is seen from around (0, 0, -3).
+def surround(dice: SceneRng, ground: float, side: int) -> list[Standing]:
+    """ThreadState of a subject of radius 1 at the origin that is seen from around (0, 0, -3).
 
     Args:
         dice: Source of all choices.
@@ -44,7 +44,7 @@ def surround(dice: Dice, ground: float, side: int) -> list[Standing]:
     return [*shapes, *_props(dice, ground, side)]
 
 
-def _floor(dice: Dice, ground: float, density: float, hills: float = 0.0) -> Mesh:
+def _floor(dice: SceneRng, ground: float, density: float, hills: float = 0.0) -> Mesh:
     phase, waves = dice.uniform(0, 6), dice.numbers(4, 2) * 0.6
 
     def bend(u: Floats, v: Floats) -> Floats:
@@ -67,7 +67,7 @@ def _wall(start: tuple[float, float], end: tuple[float, float], ground: float, t
     )
 
 
-def _room(dice: Dice, ground: float, side: int) -> list[Standing]:
+def _room(dice: SceneRng, ground: float, side: int) -> list[Standing]:
     back, wide, tall = dice.uniform(1.6, 3.5), dice.uniform(2.6, 4.5), dice.uniform(4.0, 6.0)
     indoors = ("tiles", "planks", "weave", "stripes", "cells", "fur", "dots", "clutter", "gradient")
     floor = paint(dice, side, calm=True, kinds=("tiles", "planks", "weave", "cells", "clutter", "fur"))
@@ -97,7 +97,7 @@ def _room(dice: Dice, ground: float, side: int) -> list[Standing]:
     return shapes
 
 
-def _landscape(dice: Dice, ground: float, side: int) -> list[Standing]:
+def _landscape(dice: SceneRng, ground: float, side: int) -> list[Standing]:
     outdoors = ("fur", "clutter", "patches", "cells", "planks", "tiles")
     soil = paint(dice, side, calm=True, kinds=outdoors)
     shapes = [
@@ -127,7 +127,7 @@ def _landscape(dice: Dice, ground: float, side: int) -> list[Standing]:
     return shapes
 
 
-def _stage(dice: Dice, ground: float, side: int) -> list[Standing]:
+def _stage(dice: SceneRng, ground: float, side: int) -> list[Standing]:
     """A floor that bends up into a back wall, as in a photographer's studio or a skate bowl."""
     depth, bow = dice.uniform(2.0, 4.0), dice.uniform(0.0, 0.5)
 
@@ -144,7 +144,7 @@ def _stage(dice: Dice, ground: float, side: int) -> list[Standing]:
     ]
 
 
-def _vault(dice: Dice, ground: float, side: int) -> list[Standing]:
+def _vault(dice: SceneRng, ground: float, side: int) -> list[Standing]:
     """A painted dome with things that float far behind; sometimes without any ground."""
     shapes = [
         Standing(
@@ -166,7 +166,7 @@ def _vault(dice: Dice, ground: float, side: int) -> list[Standing]:
     return shapes
 
 
-def _dome(dice: Dice) -> Mesh:
+def _dome(dice: SceneRng) -> Mesh:
     around = dice.uniform(0.03, 0.06) * 2
 
     def bend(u: Floats, v: Floats) -> Floats:
@@ -176,7 +176,7 @@ def _dome(dice: Dice) -> Mesh:
     return sheet(bend, 32, 20, True, density=around)
 
 
-def _ridge(dice: Dice, ground: float) -> Mesh:
+def _ridge(dice: SceneRng, ground: float) -> Mesh:
     """Mountains, a hedge or a skyline far behind."""
     away, tall, phase = dice.uniform(5, 10), dice.uniform(0.8, 3.0), dice.uniform(0, 6)
     rough, square = dice.numbers(6) * 0.35, dice.chance(0.4)
@@ -190,7 +190,7 @@ def _ridge(dice: Dice, ground: float) -> Mesh:
     return sheet(bend, 60, 4, density=dice.uniform(0.15, 0.4))
 
 
-def _props(dice: Dice, ground: float, side: int) -> list[Standing]:
+def _props(dice: SceneRng, ground: float, side: int) -> list[Standing]:
     """Things on the ground beside and behind the subject, clear of it."""
     shapes = []
     for _ in range(dice.whole(0, 4)):

@@ -9,10 +9,10 @@ import torch
 
 from ..cameras import Cameras, intrinsics_from_focal
 from .meshes import Floats
-from .random_choices import Dice
+from .random_choices import SceneRng
 
 
-def camera_path(dice: Dice, phases: Floats, size: tuple[int, int], ground: float) -> Cameras:
+def camera_path(dice: SceneRng, phases: Floats, size: tuple[int, int], ground: float) -> Cameras:
     """Cameras that look at a subject of radius 1 at the origin and keep above the ground.
 
     Args:

@@ -6,14 +6,14 @@ import numpy as np
 
 from .meshes import Floats, Mesh, capsule, superquadric, toothed_wheel
 from .motions import Piece, Pose, bounce, place_on_ground, shifted, swing
-from .random_choices import Dice
+from .random_choices import SceneRng
 
 _X, _Y, _Z = (1, 0, 0), (0, 1, 0), (0, 0, 1)
 BODY, LIMB, DARK, BRIGHT = 0, 1, 2, 3
 """What a body's pictures are for: trunk, limbs, eyes and hooves, beaks and hats."""
 
 
-def quadruped(dice: Dice, phases: Floats) -> list[Piece]:
+def quadruped(dice: SceneRng, phases: Floats) -> list[Piece]:
     """Something between a dachshund and a giraffe that walks along its x axis."""
     times = len(phases)
     length, girth, leg = dice.uniform(0.5, 0.95), dice.uniform(0.2, 0.36), dice.uniform(0.35, 0.95)
@@ -57,7 +57,7 @@ def quadruped(dice: Dice, phases: Floats) -> list[Piece]:
     return place_on_ground(pieces, times, dice, phases)
 
 
-def biped(dice: Dice, phases: Floats) -> list[Piece]:
+def biped(dice: SceneRng, phases: Floats) -> list[Piece]:
     """A person or robot that walks, waves, dances or jumps."""
     times = len(phases)
     leg, trunk, wide = dice.uniform(0.6, 0.9), dice.uniform(0.5, 0.75), dice.uniform(0.2, 0.34)
@@ -104,7 +104,7 @@ def biped(dice: Dice, phases: Floats) -> list[Piece]:
     return place_on_ground(pieces + _head(dice, nod, top + np.float32([0, -0.8 * size, 0]), size), times, dice, phases)
 
 
-def bird(dice: Dice, phases: Floats) -> list[Piece]:
+def bird(dice: SceneRng, phases: Floats) -> list[Piece]:
     """Something that flies and beats its wings: a bird, bat or butterfly."""
     times = len(phases)
     length, girth, span = dice.uniform(0.35, 0.6), dice.uniform(0.14, 0.25), dice.uniform(0.5, 0.95)
@@ -139,7 +139,7 @@ def bird(dice: Dice, phases: Floats) -> list[Piece]:
     return place_on_ground([Piece(p.mesh, lean(p.positions), p.paint) for p in pieces], times, dice, phases)
 
 
-def insect(dice: Dice, phases: Floats) -> list[Piece]:
+def insect(dice: SceneRng, phases: Floats) -> list[Piece]:
     """A spider, beetle or crab: a round trunk on six or eight bent legs."""
     times = len(phases)
     size, pairs = dice.uniform(0.3, 0.5), dice.pick((3, 4))
@@ -171,7 +171,7 @@ def insect(dice: Dice, phases: Floats) -> list[Piece]:
     return place_on_ground(pieces, times, dice, phases, 0.4)
 
 
-def _head(dice: Dice, pose: Pose, centre: Floats, size: float) -> list[Piece]:
+def _head(dice: SceneRng, pose: Pose, centre: Floats, size: float) -> list[Piece]:
     """A head that looks along x: eyes, a snout or beak, and ears, horns or a hat."""
     skull = superquadric(
         (size * dice.uniform(1, 1.3), size, size * dice.uniform(0.85, 1)), (1, dice.uniform(0.6, 1))

@@ -48,8 +48,14 @@ class DemoScene:
     positions: Tensor
 
 
-def demo_scene(views: int = 8, times: int = 8, size: tuple[int, int] = (144, 256), seed: int = 0,
-               options: RasterOptions | None = None, on_step: OnStep = no_progress) -> DemoScene:
+def demo_scene(
+    views: int = 8,
+    times: int = 8,
+    size: tuple[int, int] = (144, 256),
+    seed: int = 0,
+    options: RasterOptions | None = None,
+    on_step: OnStep = no_progress,
+) -> DemoScene:
     """Makes the scene and renders its whole grid.
 
     Args:
@@ -64,8 +70,11 @@ def demo_scene(views: int = 8, times: int = 8, size: tuple[int, int] = (144, 256
         InputError: Fewer than 2 views or times, or frames smaller than 16 x 16.
     """
     if views < 2 or times < 2 or min(size) < 16:
-        raise InputError(f"a demo of {views} views, {times} times and {size[1]} x {size[0]} pixels",
-                         "at least 2 views, 2 times and 16 x 16 pixels", "ask for more")
+        raise InputError(
+            f"a demo of {views} views, {times} times and {size[1]} x {size[0]} pixels",
+            "at least 2 views, 2 times and 16 x 16 pixels",
+            "ask for more",
+        )
     generator = torch.Generator().manual_seed(seed)
     step = 1.0 / (_FOCAL_WIDTHS * size[1])  # one pixel at distance 1
     cameras = _arc(views, size)
@@ -74,10 +83,11 @@ def demo_scene(views: int = 8, times: int = 8, size: tuple[int, int] = (144, 256
 
     colors = torch.cat([yard_colors, *(limb.colors for limb in limbs)])
     spacing = torch.cat([yard.spacing, *(limb.points.spacing for limb in limbs)])
-    positions = torch.stack([
-        torch.cat([yard.positions, *(limb.at(t / (times - 1)) for limb in limbs)]) for t in range(times)])
+    positions = torch.stack(
+        [torch.cat([yard.positions, *(limb.at(t / (times - 1)) for limb in limbs)]) for t in range(times)]
+    )
     subject = torch.zeros(len(colors))
-    subject[len(yard):] = 1.0
+    subject[len(yard) :] = 1.0
     splats = Splats(positions[0], (0.55 * spacing).log(), torch.full((len(colors),), 3.5), colors)
     grid, depth, share = _render(cameras, splats, positions, subject, options or RasterOptions(), on_step)
     return DemoScene(grid, depth, share > 0.5, cameras, splats, positions)
@@ -112,11 +122,18 @@ def _yard(step: float, generator: torch.Generator) -> tuple[SurfacePoints, Tenso
     """Everything that stands: floor, back wall, columns and crates."""
     floor = ground_strip(_FLOOR, _EYE[2] + 1.45, 2.6, _EYE[2], (1.35 * step, 0.9))
     back = wall(2.6, 5.2, -2.6, _FLOOR, 1.2 * step * 6.2)
-    columns = [upright_tube(torch.tensor([x, _FLOOR, z]), 0.2, 3.2, 1.1 * step * (z - _EYE[2]))
-               for x, z in ((-1.75, 1.3), (1.6, 1.7))]
-    crates = [box(torch.tensor(c), torch.tensor(h), 1.1 * step * (c[2] - _EYE[2])) for c, h in (
-        ((1.15, 0.55, 0.75), (0.25, 0.25, 0.25)), ((1.3, 0.13, 0.95), (0.17, 0.17, 0.17)),
-        ((-0.95, 0.6, 1.0), (0.3, 0.2, 0.22)))]
+    columns = [
+        upright_tube(torch.tensor([x, _FLOOR, z]), 0.2, 3.2, 1.1 * step * (z - _EYE[2]))
+        for x, z in ((-1.75, 1.3), (1.6, 1.7))
+    ]
+    crates = [
+        box(torch.tensor(c), torch.tensor(h), 1.1 * step * (c[2] - _EYE[2]))
+        for c, h in (
+            ((1.15, 0.55, 0.75), (0.25, 0.25, 0.25)),
+            ((1.3, 0.13, 0.95), (0.17, 0.17, 0.17)),
+            ((-0.95, 0.6, 1.0), (0.3, 0.2, 0.22)),
+        )
+    ]
     fine = SolidNoise(generator, 0.5, 4)
     broad = SolidNoise(generator, 2.0, 3)
 
@@ -178,37 +195,59 @@ def _puppet_and_ball(step: float, generator: torch.Generator) -> list[_Limb]:
     def part(centre: tuple[float, float, float], radii: tuple[float, float, float]) -> SurfacePoints:
         return ellipsoid(torch.tensor(centre), torch.tensor(radii), gap)
 
-    def painted(points: SurfacePoints, low: tuple[float, float, float], high: tuple[float, float, float],
-                stripes: float = 0.0) -> Tensor:
+    def painted(
+        points: SurfacePoints, low: tuple[float, float, float], high: tuple[float, float, float], stripes: float = 0.0
+    ) -> Tensor:
         amount = 0.5 + 0.33 * noise(points.positions)
         if stripes:
             amount = amount * 0.6 + 0.5 * ((points.positions[:, 1] / stripes).remainder(1) > 0.5)
         return lit(blend(low, high, amount), points.normals)
 
     trunk_points = part((-0.2, 0.12, 0.0), (0.21, 0.32, 0.17))
-    trunk = _Limb(trunk_points, painted(trunk_points, (0.08, 0.16, 0.42), (0.36, 0.66, 0.95), 0.16),
-                  (-0.2, 0.5, 0.0), (0.0, 0.22, 0.08), (0.07, 0.0, -0.04), 0.02)
+    trunk = _Limb(
+        trunk_points,
+        painted(trunk_points, (0.08, 0.16, 0.42), (0.36, 0.66, 0.95), 0.16),
+        (-0.2, 0.5, 0.0),
+        (0.0, 0.22, 0.08),
+        (0.07, 0.0, -0.04),
+        0.02,
+    )
     head_points = part((-0.2, -0.36, -0.02), (0.17, 0.19, 0.17))
-    head = _Limb(head_points, _face(head_points, painted(head_points, (0.70, 0.42, 0.22), (1.0, 0.82, 0.58))),
-                 (-0.2, -0.18, 0.0), (0.05, -0.25, 0.1), parent=trunk)
+    head = _Limb(
+        head_points,
+        _face(head_points, painted(head_points, (0.70, 0.42, 0.22), (1.0, 0.82, 0.58))),
+        (-0.2, -0.18, 0.0),
+        (0.05, -0.25, 0.1),
+        parent=trunk,
+    )
     limbs = [trunk, head]
     skin = (0.62, 0.16, 0.20), (1.0, 0.62, 0.34)
     for side, swing in ((-1, 0.36), (1, -0.32)):
         x = -0.2 + side * 0.265
         arm = part((x, 0.12, -0.04), (0.075, 0.27, 0.08))
-        limbs.append(_Limb(arm, painted(arm, *skin, 0.1), (x - side * 0.05, -0.1, 0.0), (swing * 0.7, 0.0, swing),
-                           parent=trunk))
+        limbs.append(
+            _Limb(arm, painted(arm, *skin, 0.1), (x - side * 0.05, -0.1, 0.0), (swing * 0.7, 0.0, swing), parent=trunk)
+        )
         leg_x = -0.2 + side * 0.1
         leg = part((leg_x, 0.59, 0.0), (0.09, 0.22, 0.1))
-        limbs.append(_Limb(leg, painted(leg, (0.10, 0.28, 0.14), (0.55, 0.80, 0.36), 0.12), (leg_x, 0.42, 0.0),
-                           (side * 0.12, 0.0, 0.04), (0.07, 0.0, -0.04), 0.02))
+        limbs.append(
+            _Limb(
+                leg,
+                painted(leg, (0.10, 0.28, 0.14), (0.55, 0.80, 0.36), 0.12),
+                (leg_x, 0.42, 0.0),
+                (side * 0.12, 0.0, 0.04),
+                (0.07, 0.0, -0.04),
+                0.02,
+            )
+        )
     ball = part((0.55, _FLOOR - 0.23, -0.15), (0.23, 0.23, 0.23))
     sector = torch.atan2(ball.normals[:, 1], ball.normals[:, 0]) / (math.pi / 3)
     stripes = blend((0.93, 0.82, 0.25), (0.75, 0.12, 0.14), (sector.floor().remainder(2)))
     stripes = stripes * (0.9 + 0.16 * noise(ball.positions)[:, None].clamp(-2, 2))
     roll = 0.15
-    limbs.append(_Limb(ball, lit(stripes, ball.normals), (0.55, _FLOOR - 0.23, -0.15), (0.0, 0.0, roll / 0.23),
-                       (roll, 0.0, 0.0)))
+    limbs.append(
+        _Limb(ball, lit(stripes, ball.normals), (0.55, _FLOOR - 0.23, -0.15), (0.0, 0.0, roll / 0.23), (roll, 0.0, 0.0))
+    )
     return limbs
 
 
@@ -238,8 +277,9 @@ def _arc(views: int, size: tuple[int, int]) -> Cameras:
         spin = _euler(0.0, -angle, 0.0).double()
         eye = target + spin @ out - torch.tensor([0.0, 0.12 * part, 0.0], dtype=torch.float64)
         forward = torch.nn.functional.normalize(target - eye, dim=0)
-        right = torch.nn.functional.normalize(torch.linalg.cross(
-            torch.tensor([0.0, 1.0, 0.0], dtype=torch.float64), forward), dim=0)
+        right = torch.nn.functional.normalize(
+            torch.linalg.cross(torch.tensor([0.0, 1.0, 0.0], dtype=torch.float64), forward), dim=0
+        )
         rot = torch.stack([right, torch.linalg.cross(forward, right), forward])
         transform = torch.eye(4, dtype=torch.float64)
         transform[:3, :3], transform[:3, 3] = rot, -rot @ eye
@@ -248,8 +288,9 @@ def _arc(views: int, size: tuple[int, int]) -> Cameras:
     return Cameras(torch.stack(transforms).float(), intrinsics.expand(views, 3, 3), size)
 
 
-def _render(cameras: Cameras, splats: Splats, positions: Tensor, subject: Tensor, options: RasterOptions,
-            on_step: OnStep) -> tuple[Tensor, Tensor, Tensor]:
+def _render(
+    cameras: Cameras, splats: Splats, positions: Tensor, subject: Tensor, options: RasterOptions, on_step: OnStep
+) -> tuple[Tensor, Tensor, Tensor]:
     painted = torch.cat([splats.colors, subject[:, None]], -1)  # the subject's share is composited like a colour
     background = torch.tensor([0.55, 0.65, 0.75, 0.0])
     views, times = len(cameras), positions.shape[0]
@@ -257,8 +298,9 @@ def _render(cameras: Cameras, splats: Splats, positions: Tensor, subject: Tensor
     for v in range(views):
         for t in range(times):
             at = cameras[v].to_camera(positions[t])[0]
-            drawn = rasterize(at, splats.scales, splats.opacities, painted, cameras.intrinsics[v], cameras.size,
-                              background, options)
+            drawn = rasterize(
+                at, splats.scales, splats.opacities, painted, cameras.intrinsics[v], cameras.size, background, options
+            )
             images.append(drawn.image)
             depths.append(drawn.depth)
             on_step(v * times + t + 1, views * times, drawn.image[..., :3].clamp(0, 1))

@@ -29,8 +29,9 @@ class SurfacePoints:
 
 def join(parts: list[SurfacePoints]) -> SurfacePoints:
     """Several surfaces as one."""
-    return SurfacePoints(*(torch.cat([getattr(p, name) for p in parts])
-                           for name in ("positions", "normals", "spacing")))
+    return SurfacePoints(
+        *(torch.cat([getattr(p, name) for p in parts]) for name in ("positions", "normals", "spacing"))
+    )
 
 
 def ellipsoid(centre: Tensor, radii: Tensor, spacing: float) -> SurfacePoints:
@@ -94,16 +95,18 @@ def ground_strip(y: float, near: float, far: float, eye_z: float, pixels: tuple[
         rows.append(torch.stack([x, torch.full_like(x, y), torch.full_like(x, z)], -1))
         z += step * distance
     positions = torch.cat(rows)
-    return SurfacePoints(positions, torch.tensor([0.0, -1.0, 0.0]).expand(len(positions), 3),
-                         step * (positions[:, 2] - eye_z))
+    return SurfacePoints(
+        positions, torch.tensor([0.0, -1.0, 0.0]).expand(len(positions), 3), step * (positions[:, 2] - eye_z)
+    )
 
 
 def wall(z: float, half_width: float, top: float, bottom: float, spacing: float) -> SurfacePoints:
     """An upright wall that faces the cameras, from height ``top`` down to ``bottom`` (down is positive)."""
     plane = _lattice(half_width, (bottom - top) / 2, spacing)
     positions = torch.stack([plane[:, 0], plane[:, 1] + (top + bottom) / 2, torch.full((len(plane),), z)], -1)
-    return SurfacePoints(positions, torch.tensor([0.0, 0.0, -1.0]).expand(len(plane), 3),
-                         torch.full((len(plane),), spacing))
+    return SurfacePoints(
+        positions, torch.tensor([0.0, 0.0, -1.0]).expand(len(plane), 3), torch.full((len(plane),), spacing)
+    )
 
 
 def _lattice(half_u: float, half_w: float, spacing: float) -> Tensor:

@@ -18,10 +18,10 @@ from .camera_paths import camera_path
 from .mesh_renderer import Light, assemble, draw
 from .meshes import Floats
 from .motions import Piece
-from .random_choices import Dice, scene_seed
+from .random_choices import SceneRng, scene_seed
 from .textures import paint
 
-FAMILIES: dict[str, Callable[[Dice, Floats], list[Piece]]] = {
+FAMILIES: dict[str, Callable[[SceneRng, Floats], list[Piece]]] = {
     "quadruped": creatures.quadruped,
     "biped": creatures.biped,
     "bird": creatures.bird,
@@ -117,7 +117,7 @@ def make_grid(split: str, index: int, options: GridOptions | None = None) -> Mad
         InputError: No such split or index.
     """
     options, seed = options or GridOptions(), scene_seed(split, index)
-    dice = Dice(seed)
+    dice = SceneRng(seed)
     names = [*FAMILIES, *_OFTEN, *_OFTEN]
     family = options.family or dice.pick(names)
     speed, side = dice.uniform(0.4, 1.0), _picture_side(options.size)
@@ -141,7 +141,7 @@ def to_float(cells: Tensor) -> Tensor:
     return cells.to(torch.float32) / 255
 
 
-def _framed(pieces: list[Piece], flying: bool, dice: Dice) -> tuple[list[Piece], float]:
+def _framed(pieces: list[Piece], flying: bool, dice: SceneRng) -> tuple[list[Piece], float]:
     """A body about the origin whose bulk over the clip is within radius 0.85, and the height of the ground below it."""
     every = np.concatenate([p.positions.reshape(-1, 3) for p in pieces])
     middle = (every.min(0) + every.max(0)) / 2

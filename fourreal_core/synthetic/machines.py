@@ -7,7 +7,7 @@ import numpy as np
 from .creatures import BODY, BRIGHT, DARK, LIMB
 from .meshes import Floats, Mesh, box, capsule, lathe, superquadric, toothed_wheel, torus
 from .motions import Piece, Pose, eased, place_on_ground, shifted, swing, to_and_fro
-from .random_choices import Dice
+from .random_choices import SceneRng
 
 _X, _Y, _Z = (1, 0, 0), (0, 1, 0), (0, 0, 1)
 
@@ -29,7 +29,7 @@ def _wheel(radius: float, thickness: float) -> list[tuple[Mesh, int]]:
     ]
 
 
-def vehicle(dice: Dice, phases: Floats) -> list[Piece]:
+def vehicle(dice: SceneRng, phases: Floats) -> list[Piece]:
     """A car, truck, cart or tank that drives along its x axis."""
     times = len(phases)
     long, tall, wide, radius = (
@@ -69,7 +69,7 @@ def vehicle(dice: Dice, phases: Floats) -> list[Piece]:
     return place_on_ground(pieces, times, dice, phases, 0.1)
 
 
-def robot_arm(dice: Dice, phases: Floats) -> list[Piece]:
+def robot_arm(dice: SceneRng, phases: Floats) -> list[Piece]:
     """A base, two to four links and a gripper: an excavator, a lamp, a crane."""
     times, links = len(phases), dice.whole(2, 4)
     base = lathe(np.float32([-0.3, -0.25, -0.05, 0, 0]), np.float32([0.02, 0.3, 0.45, 0.45, 0.02]))
@@ -97,7 +97,7 @@ def robot_arm(dice: Dice, phases: Floats) -> list[Piece]:
     return place_on_ground(pieces, times, dice, phases, 0.05)
 
 
-def mill(dice: Dice, phases: Floats) -> list[Piece]:
+def mill(dice: SceneRng, phases: Floats) -> list[Piece]:
     """A tower with turning sails, or a helicopter with a rotor."""
     times, turn = len(phases), dice.signed(0.5, 2.2)
     tower = lathe(
@@ -122,7 +122,7 @@ def mill(dice: Dice, phases: Floats) -> list[Piece]:
     return place_on_ground(pieces, times, dice, phases, 0.0)
 
 
-def gears(dice: Dice, phases: Floats) -> list[Piece]:
+def gears(dice: SceneRng, phases: Floats) -> list[Piece]:
     """Two to four wheels that drive one another on a slanting plate."""
     times, pieces = len(phases), []
     lean = Pose.about((0, 0, 0), (1, 0, 0), np.full(times, dice.uniform(-0.5, 0.5), np.float32))
@@ -150,7 +150,7 @@ def gears(dice: Dice, phases: Floats) -> list[Piece]:
     return place_on_ground(pieces, times, dice, phases, 0.1)
 
 
-def pendulum(dice: Dice, phases: Floats) -> list[Piece]:
+def pendulum(dice: SceneRng, phases: Floats) -> list[Piece]:
     """A swing, a carousel or a mobile: things that hang from a frame and swing or go round."""
     times, count = len(phases), dice.whole(2, 5)
     rest, pieces = Pose.rest(times), []

@@ -13,7 +13,7 @@ from ..cameras import Cameras
 from .backgrounds import Standing
 from .meshes import Floats, Ints
 from .motions import Piece
-from .random_choices import Dice
+from .random_choices import SceneRng
 from .textures import Picture
 
 _SHADOW_SIDE, _SHADOW_REACH, _SHADOW_BIAS = 128, 2.6, 0.06
@@ -37,7 +37,7 @@ class Light:
     haze_grey: float
 
     @classmethod
-    def any(cls, dice: Dice) -> Light:
+    def any(cls, dice: SceneRng) -> Light:
         """A sun somewhere above, behind or beside the cameras."""
         toward = np.float32([dice.uniform(-0.9, 0.9), -dice.uniform(0.5, 1.2), dice.uniform(-1.0, 0.2)])
         return cls(
@@ -131,7 +131,7 @@ def assemble(subject: list[Piece], paints: list[Picture], standing: list[Standin
     )
 
 
-def draw(scene: MovingMeshes, cameras: Cameras, light: Light, tracked: int = 0, dice: Dice | None = None) -> Drawn:
+def draw(scene: MovingMeshes, cameras: Cameras, light: Light, tracked: int = 0, dice: SceneRng | None = None) -> Drawn:
     """Draws every cell.
 
     Args:
@@ -227,7 +227,7 @@ def _lit(scene: MovingMeshes, light: Light) -> tuple[Floats, Floats, Floats]:
     return facing, in_light, blockers
 
 
-def _choose_points(scene: MovingMeshes, count: int, dice: Dice) -> tuple[Ints, Floats]:
+def _choose_points(scene: MovingMeshes, count: int, dice: SceneRng) -> tuple[Ints, Floats]:
     """Faces ``(N,)`` and weights ``(N, 3)`` of random surface points, even over the areas of subject and the rest."""
     a, b, c = (scene.points[0, scene.faces[:, i]] for i in range(3))
     area = np.linalg.norm(np.cross(b - a, c - a), axis=-1)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .meshes import Floats, Mesh, rotation
-from .random_choices import Dice
+from .random_choices import SceneRng
 
 
 @dataclass(frozen=True)
@@ -91,14 +91,14 @@ def bounce(phases: Floats, height: float, cycles: float, phase: float) -> Floats
     return np.stack([0 * up, -up, 0 * up], -1).astype(np.float32)
 
 
-def wander(dice: Dice, phases: Floats, reach: float) -> Floats:
+def wander(dice: SceneRng, phases: Floats, reach: float) -> Floats:
     """Offsets ``(T, 3)`` of a body that drifts along the ground."""
     angle, distance = dice.uniform(0, 2 * np.pi), dice.uniform(0, reach)
     along = eased(phases, 1.0) if dice.chance(0.5) else to_and_fro(phases)
     return (along[:, None] * distance * np.float32([np.cos(angle), 0, 0.5 * np.sin(angle)])).astype(np.float32)
 
 
-def place_on_ground(pieces: list[Piece], times: int, dice: Dice, phases: Floats, reach: float = 0.5) -> list[Piece]:
+def place_on_ground(pieces: list[Piece], times: int, dice: SceneRng, phases: Floats, reach: float = 0.5) -> list[Piece]:
     """Turns a whole body to a random side, lets it drift and turn a little while it does what it does."""
     heading = dice.uniform(-np.pi, np.pi)
     turning = eased(phases, dice.uniform(-0.5, 0.5)) if dice.chance(0.6) else np.zeros(times, np.float32)

@@ -7,10 +7,10 @@ import numpy as np
 from .creatures import BODY, BRIGHT, LIMB
 from .meshes import Floats, Mesh, box, capsule, join, lathe, superquadric, toothed_wheel, torus
 from .motions import Piece, Pose, bounce, eased, place_on_ground, shifted, swing, to_and_fro
-from .random_choices import Dice
+from .random_choices import SceneRng
 
 
-def any_thing(dice: Dice, size: float) -> Mesh:
+def any_thing(dice: SceneRng, size: float) -> Mesh:
     """A single rigid shape of about the given radius."""
     kind = dice.whole(0, 7)
     if kind == 0:
@@ -54,7 +54,7 @@ def any_thing(dice: Dice, size: float) -> Mesh:
     )
 
 
-def tumbling(dice: Dice, phases: Floats) -> list[Piece]:
+def tumbling(dice: SceneRng, phases: Floats) -> list[Piece]:
     """One large thing, sometimes with a small one beside it, that turns about a slanting axis."""
     times = len(phases)
     main = any_thing(dice, 1.0)
@@ -75,7 +75,7 @@ def tumbling(dice: Dice, phases: Floats) -> list[Piece]:
     return place_on_ground(pieces, times, dice, phases, 0.6)
 
 
-def bouncing(dice: Dice, phases: Floats) -> list[Piece]:
+def bouncing(dice: SceneRng, phases: Floats) -> list[Piece]:
     """Three to six things that hop, roll or spin beside each other."""
     times, count, pieces = len(phases), dice.whole(3, 6), []
     for i in range(count):
@@ -93,7 +93,7 @@ def bouncing(dice: Dice, phases: Floats) -> list[Piece]:
     return place_on_ground(pieces, times, dice, phases, 0.1)
 
 
-def stacked(dice: Dice, phases: Floats) -> list[Piece]:
+def stacked(dice: SceneRng, phases: Floats) -> list[Piece]:
     """A tower of things that sways or shears, each on the one below: a totem, a snowman, a pile of books."""
     pose, high, pieces = Pose.rest(len(phases)), 0.0, []
     cycles, start = dice.uniform(0.4, 0.9), dice.uniform(0, 1)
@@ -112,7 +112,7 @@ def stacked(dice: Dice, phases: Floats) -> list[Piece]:
     return place_on_ground(pieces, len(phases), dice, phases, 0.3)
 
 
-def _turned_piece(dice: Dice, size: float) -> Mesh:
+def _turned_piece(dice: SceneRng, size: float) -> Mesh:
     """A vase, bottle, bell or chess piece."""
     knots = dice.whole(4, 6)
     rings = np.concatenate([[0.02], 0.25 + 0.45 * dice.shares(knots), [0.02]]) * size

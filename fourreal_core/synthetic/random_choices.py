@@ -31,7 +31,7 @@ def scene_seed(split: str, index: int) -> int:
     return index * len(SPLITS) + SPLITS.index(split)
 
 
-class Dice:
+class SceneRng:
     """Random choices from one generator.
 
     Args:

@@ -9,10 +9,10 @@ import numpy as np
 from .creatures import BODY, BRIGHT, DARK, LIMB
 from .meshes import Floats, Mesh, capsule, sheet, superquadric, tube, tube_points
 from .motions import Piece, Pose, bounce, place_on_ground, shifted, swing
-from .random_choices import Dice
+from .random_choices import SceneRng
 
 
-def snake(dice: Dice, phases: Floats) -> list[Piece]:
+def snake(dice: SceneRng, phases: Floats) -> list[Piece]:
     """A snake, worm or eel through which a wave runs, on the ground or reared up."""
     times, knots = len(phases), 28
     s = np.linspace(0, 1, knots, dtype=np.float32)
@@ -44,7 +44,7 @@ def snake(dice: Dice, phases: Floats) -> list[Piece]:
     return place_on_ground(pieces, times, dice, phases, 0.3)
 
 
-def fish(dice: Dice, phases: Floats) -> list[Piece]:
+def fish(dice: SceneRng, phases: Floats) -> list[Piece]:
     """A fish, shark or whale that beats its tail."""
     times = len(phases)
     tall, slim, cycles = dice.uniform(0.25, 0.55), dice.uniform(0.14, 0.3), dice.uniform(0.6, 1.5)
@@ -75,7 +75,7 @@ def fish(dice: Dice, phases: Floats) -> list[Piece]:
     return place_on_ground(pieces, times, dice, phases)
 
 
-def blob(dice: Dice, phases: Floats) -> list[Piece]:
+def blob(dice: SceneRng, phases: Floats) -> list[Piece]:
     """A lump that morphs between shapes, breathes, twists or is squashed as it hops; sometimes with eyes."""
     times = len(phases)
     base = superquadric(
@@ -109,7 +109,7 @@ def blob(dice: Dice, phases: Floats) -> list[Piece]:
     return place_on_ground(pieces, times, dice, phases)
 
 
-def cloth(dice: Dice, phases: Floats) -> list[Piece]:
+def cloth(dice: SceneRng, phases: Floats) -> list[Piece]:
     """A flag on a pole, a curtain or a hanging sheet in the wind."""
     times = len(phases)
     wide, tall = dice.uniform(1.2, 1.9), dice.uniform(0.9, 1.5)
@@ -142,7 +142,7 @@ def cloth(dice: Dice, phases: Floats) -> list[Piece]:
     return place_on_ground(pieces, times, dice, phases, 0.15)
 
 
-def ribbon(dice: Dice, phases: Floats) -> list[Piece]:
+def ribbon(dice: SceneRng, phases: Floats) -> list[Piece]:
     """One to three broad bands that coil and twist in the air."""
     times, pieces = len(phases), []
     for _ in range(dice.whole(1, 3)):
@@ -169,7 +169,7 @@ def ribbon(dice: Dice, phases: Floats) -> list[Piece]:
     return place_on_ground(pieces, times, dice, phases, 0.3)
 
 
-def arms(dice: Dice, phases: Floats) -> list[Piece]:
+def arms(dice: SceneRng, phases: Floats) -> list[Piece]:
     """An octopus, jellyfish, sea anemone or plant: many bending arms about a head or a pot."""
     times, knots, count = len(phases), 14, dice.whole(4, 8)
     hanging = dice.chance(0.5)

@@ -8,14 +8,14 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from .random_choices import Dice
+from .random_choices import SceneRng
 
 Picture = NDArray[np.float32]
 """``(S, S, 3)`` RGB in ``[0, 1]``."""
 
 
 def paint(
-    dice: Dice, side: int, hue: float | None = None, kinds: tuple[str, ...] | None = None, calm: bool = False
+    dice: SceneRng, side: int, hue: float | None = None, kinds: tuple[str, ...] | None = None, calm: bool = False
 ) -> Picture:
     """Paints a picture ``(side, side, 3)`` of a random kind.
 
@@ -35,7 +35,7 @@ def paint(
     return np.clip(picture * (1 + grain[..., None]) + 0.25 * grain[..., None], 0.01, 1).astype(np.float32)
 
 
-def spectrum_noise(dice: Dice, side: int, slope: float, lowest: float = 1.0, stretch: float = 1.0) -> Picture:
+def spectrum_noise(dice: SceneRng, side: int, slope: float, lowest: float = 1.0, stretch: float = 1.0) -> Picture:
     """Noise ``(side, side)`` of mean 0 and variance 1 whose amplitude falls with frequency to the power ``-slope``.
 
     Args:
@@ -52,7 +52,7 @@ def spectrum_noise(dice: Dice, side: int, slope: float, lowest: float = 1.0, str
     return (noise / (noise.std() + 1e-9)).astype(np.float32)
 
 
-def _palette(dice: Dice, hue: float | None, richest: float = 0.85) -> Picture:
+def _palette(dice: SceneRng, hue: float | None, richest: float = 0.85) -> Picture:
     """Four colours ``(4, 3)`` that go together, from dark to light or contrasting."""
     hue = dice.pick((dice.uniform(0, 1), dice.uniform(0.02, 0.14), dice.uniform(0.2, 0.4))) if hue is None else hue
     rich, colors = dice.uniform(0.1, richest), []
@@ -79,12 +79,12 @@ def _places(side: int) -> tuple[Picture, Picture]:
     return np.meshgrid(at, at)
 
 
-def _fur(dice: Dice, side: int, palette: Picture) -> Picture:
+def _fur(dice: SceneRng, side: int, palette: Picture) -> Picture:
     noise = spectrum_noise(dice, side, dice.uniform(0.8, 1.6), dice.uniform(1, 4), dice.pick((1.0, 1.0, 2.0)))
     return _ramp(palette, 0.5 + dice.uniform(0.2, 0.32) * noise)
 
 
-def _stripes(dice: Dice, side: int, palette: Picture) -> Picture:
+def _stripes(dice: SceneRng, side: int, palette: Picture) -> Picture:
     x, y = _places(side)
     fx, fy = dice.pick(((0, 1), (1, 0), (0, 1), (1, 1), (1, -1), (1, 2)))
     waves = dice.whole(2, 5)
@@ -95,14 +95,14 @@ def _stripes(dice: Dice, side: int, palette: Picture) -> Picture:
     return first + band[..., None] * (second - first)
 
 
-def _patches(dice: Dice, side: int, palette: Picture) -> Picture:
+def _patches(dice: SceneRng, side: int, palette: Picture) -> Picture:
     noise = spectrum_noise(dice, side, 2.2, dice.uniform(1.5, 4))
     edge = 1 / (1 + np.exp(-(noise - dice.uniform(-0.5, 0.5)) * 14))
     first, second = _two(dice, palette)
     return first + edge[..., None] * (second - first)
 
 
-def _cells(dice: Dice, side: int, palette: Picture) -> Picture:
+def _cells(dice: SceneRng, side: int, palette: Picture) -> Picture:
     """Giraffe, cobbles, mosaic: the nearest of some seeds, with or without joints."""
     x, y = _places(side)
     seeds, (near, next_near) = (
@@ -122,7 +122,7 @@ def _cells(dice: Dice, side: int, palette: Picture) -> Picture:
     return colors[owner] * joint + palette[dice.pick((0, 3))] * (1 - joint)
 
 
-def _tiles(dice: Dice, side: int, palette: Picture) -> Picture:
+def _tiles(dice: SceneRng, side: int, palette: Picture) -> Picture:
     """Bricks, flagstones or a chessboard, each stone of its own shade."""
     x, y = _places(side)
     columns, rows = dice.pick(((2, 4), (4, 8), (4, 4), (3, 3), (2, 2)))
@@ -138,7 +138,7 @@ def _tiles(dice: Dice, side: int, palette: Picture) -> Picture:
     return _ramp(palette[1:], shade[row, column]) * joint + dark * (1 - joint)
 
 
-def _planks(dice: Dice, side: int, palette: Picture) -> Picture:
+def _planks(dice: SceneRng, side: int, palette: Picture) -> Picture:
     x, y = _places(side)
     rows = dice.whole(3, 6)
     row = np.floor(y * rows).astype(int)
@@ -148,7 +148,7 @@ def _planks(dice: Dice, side: int, palette: Picture) -> Picture:
     return wood * gap[..., None]
 
 
-def _dots(dice: Dice, side: int, palette: Picture) -> Picture:
+def _dots(dice: SceneRng, side: int, palette: Picture) -> Picture:
     first, second = _two(dice, palette)
     picture = np.broadcast_to(first, (side, side, 3)).copy()
     count = dice.whole(2, 5)
@@ -158,7 +158,7 @@ def _dots(dice: Dice, side: int, palette: Picture) -> Picture:
     return picture + disc[..., None] * (second - first)
 
 
-def _clutter(dice: Dice, side: int, palette: Picture) -> Picture:
+def _clutter(dice: SceneRng, side: int, palette: Picture) -> Picture:
     """Leaves fallen over one another, of all sizes: edges and areas as photographs have them."""
     picture = _ramp(palette, 0.5 + 0.25 * spectrum_noise(dice, side, 1.3))
     tone = np.concatenate([palette, _palette(dice, None)])
@@ -174,13 +174,13 @@ def _clutter(dice: Dice, side: int, palette: Picture) -> Picture:
     return picture
 
 
-def _gradient(dice: Dice, side: int, palette: Picture) -> Picture:
+def _gradient(dice: SceneRng, side: int, palette: Picture) -> Picture:
     x, y = _places(side)
     wave = 0.5 + 0.5 * np.sin(2 * np.pi * (dice.pick((0, 1)) * x + y) + dice.uniform(0, 6))
     return _ramp(palette, 0.85 * wave + 0.08 + 0.05 * spectrum_noise(dice, side, 1.5))
 
 
-def _weave(dice: Dice, side: int, palette: Picture) -> Picture:
+def _weave(dice: SceneRng, side: int, palette: Picture) -> Picture:
     """Checked cloth: bands of several widths both ways."""
     threads = 24
     warp, weft = (_ramp(palette, np.repeat(dice.shares(threads // 3), 3)) for _ in "ab")
@@ -189,13 +189,13 @@ def _weave(dice: Dice, side: int, palette: Picture) -> Picture:
     return warp[at][None] * (0.35 + 0.3 * over) + weft[at][:, None] * (0.65 - 0.3 * over)
 
 
-def _two(dice: Dice, palette: Picture) -> tuple[Picture, Picture]:
+def _two(dice: SceneRng, palette: Picture) -> tuple[Picture, Picture]:
     """Two colours of the palette that differ well."""
     first, second = dice.pick(((0, 2), (0, 3), (1, 3), (3, 0), (3, 1), (2, 0)))
     return palette[first], palette[second]
 
 
-KINDS: dict[str, Callable[[Dice, int, Picture], Picture]] = {
+KINDS: dict[str, Callable[[SceneRng, int, Picture], Picture]] = {
     "fur": _fur,
     "stripes": _stripes,
     "patches": _patches,
@@ -210,7 +210,7 @@ KINDS: dict[str, Callable[[Dice, int, Picture], Picture]] = {
 """The kinds of picture, by name."""
 
 
-def sky(dice: Dice, side: int) -> Picture:
+def sky(dice: SceneRng, side: int) -> Picture:
     """Clouds or dusk, lighter toward the horizon at half the height."""
     _, y = _places(side)
     high = np.array(colorsys.hsv_to_rgb(dice.uniform(0.5, 0.7), dice.uniform(0.2, 0.7), dice.uniform(0.5, 0.95)))

@@ -25,8 +25,14 @@ from .tracks import Tracks
 if TYPE_CHECKING:
     from torch import nn
 
-MODEL = {"stride": 4, "window_len": 16, "add_space_attn": True, "num_virtual_tracks": 64,
-         "model_resolution": (384, 512), "upsample_factor": 4}
+MODEL = {
+    "stride": 4,
+    "window_len": 16,
+    "add_space_attn": True,
+    "num_virtual_tracks": 64,
+    "model_resolution": (384, 512),
+    "upsample_factor": 4,
+}
 """What the published checkpoint was trained as."""
 
 
@@ -44,15 +50,26 @@ class DeltaTracks:
         InputError: No package, no checkpoint, or one of something else.
     """
 
-    def __init__(self, checkpoint: str | os.PathLike[str], device: str = "cpu", keyframes: int = 3,
-                 flow: FlowEngine | None = None) -> None:
+    def __init__(
+        self,
+        checkpoint: str | os.PathLike[str],
+        device: str = "cpu",
+        keyframes: int = 3,
+        flow: FlowEngine | None = None,
+    ) -> None:
         if keyframes < 1:
             raise InputError(f"{keyframes} keyframes", "at least 1", "leave it at its default")
         self.device, self.keyframes, self.flow = device, keyframes, flow
         self._predictor = _load(Path(checkpoint)).to(device)
 
-    def track_views(self, frames: Tensor, geometry: Geometry, valid: Tensor | None = None,
-                    options: TrackOptions | None = None, on_step: OnStep = no_progress) -> Tracks:
+    def track_views(
+        self,
+        frames: Tensor,
+        geometry: Geometry,
+        valid: Tensor | None = None,
+        options: TrackOptions | None = None,
+        on_step: OnStep = no_progress,
+    ) -> Tracks:
         """See TrackEngine."""
         options = options or TrackOptions()
         geometry.check_clip(frames)
@@ -66,34 +83,48 @@ class DeltaTracks:
             fresh[mine[:, 1], mine[:, 0]] = True
             parts.append(self._from_keyframe(frames, geometry, k, fresh))
             on_step(done, len(wanted))
-        positions, visible, colors, keyframe, spacing = (torch.cat(x, dim) for x, dim in zip(
-            zip(*parts, strict=True), (1, 1, 0, 0, 0), strict=True))
-        tracks = Tracks(positions, visible, colors, keyframe, spacing, geometry.intrinsics, geometry.size,
-                        geometry.depth)
+        positions, visible, colors, keyframe, spacing = (
+            torch.cat(x, dim) for x, dim in zip(zip(*parts, strict=True), (1, 1, 0, 0, 0), strict=True)
+        )
+        tracks = Tracks(
+            positions, visible, colors, keyframe, spacing, geometry.intrinsics, geometry.size, geometry.depth
+        )
         return _thinned(tracks, options)
 
-    def track_times(self, frames: Tensor, geometry: Geometry, valid: Tensor | None = None,
-                    options: TrackOptions | None = None, on_step: OnStep = no_progress) -> Tracks:
+    def track_times(
+        self,
+        frames: Tensor,
+        geometry: Geometry,
+        valid: Tensor | None = None,
+        options: TrackOptions | None = None,
+        on_step: OnStep = no_progress,
+    ) -> Tracks:
         """See TrackEngine."""
         if frames.shape[1:3] != geometry.size:
-            raise InputError(f"a fixed-view clip of {frames.shape[2]} x {frames.shape[1]} pixels",
-                             f"{geometry.size[1]} x {geometry.size[0]} as the geometry", "resize the clip first")
+            raise InputError(
+                f"a fixed-view clip of {frames.shape[2]} x {frames.shape[1]} pixels",
+                f"{geometry.size[1]} x {geometry.size[0]} as the geometry",
+                "resize the clip first",
+            )
         valid = torch.ones(geometry.size, dtype=torch.bool) if valid is None else valid
         standing = geometry.intrinsics[:1].expand(len(frames), 3, 3)
         carried = Geometry(self._carried_depth(frames, geometry), standing, geometry.mask[:1].expand(frames.shape[:3]))
-        positions, visible, colors, keyframe, spacing = self._from_keyframe(frames, carried, 0,
-                                                                            geometry.mask[0] & valid)
+        positions, visible, colors, keyframe, spacing = self._from_keyframe(
+            frames, carried, 0, geometry.mask[0] & valid
+        )
         on_step(1, 1)
         return Tracks(positions, visible, colors, keyframe, spacing, standing, geometry.size)
 
-    def _from_keyframe(self, frames: Tensor, geometry: Geometry, key: int, fresh: Tensor
-                       ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    def _from_keyframe(
+        self, frames: Tensor, geometry: Geometry, key: int, fresh: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         """Tracks started at the ``fresh (H, W)`` pixels of one frame: what a Tracks is made of, but for cameras."""
         later = self._predict(frames[key:], geometry.depth[key:], geometry.intrinsics[key])
         pixels, depth, visible = later
         if key > 0:
-            earlier = self._predict(frames[: key + 1].flip(0), geometry.depth[: key + 1].flip(0),
-                                    geometry.intrinsics[key])
+            earlier = self._predict(
+                frames[: key + 1].flip(0), geometry.depth[: key + 1].flip(0), geometry.intrinsics[key]
+            )
             pixels, depth, visible = (torch.cat([b[1:].flip(0), a]) for a, b in zip(later, earlier, strict=True))
         start = pixels[key]
         at = start.long()
@@ -106,15 +137,24 @@ class DeltaTracks:
         spacing = geometry.depth[key, row, column] / geometry.intrinsics[key, 0, 0] * area**0.5
         visible = visible & inside_image(pixels, geometry.size)
         visible[key] = True
-        return (positions, visible, frames[key, row, column].float(), torch.full((len(row),), key, dtype=torch.long),
-                spacing)
+        return (
+            positions,
+            visible,
+            frames[key, row, column].float(),
+            torch.full((len(row),), key, dtype=torch.long),
+            spacing,
+        )
 
     def _predict(self, frames: Tensor, depth: Tensor, intrinsics: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Pixels ``(F, N, 2)``, depths ``(F, N)`` and visibility ``(F, N)`` of the first frame's points."""
         video = (frames.permute(0, 3, 1, 2)[None] * 255).float().to(self.device)
         with torch.inference_mode():
-            out = self._predictor(video, depth[None, :, None].float().to(self.device), grid_query_frame=0,
-                                  predefined_intrs=intrinsics[None].float().to(self.device))
+            out = self._predictor(
+                video,
+                depth[None, :, None].float().to(self.device),
+                grid_query_frame=0,
+                predefined_intrs=intrinsics[None].float().to(self.device),
+            )
         pixels = out["trajs_uv"][0].float().cpu().clone() + 0.5  # its pixel centres are whole numbers
         return pixels, out["trajs_depth"][0, ..., 0].float().cpu().clone(), out["vis"][0].bool().cpu().clone()
 
@@ -132,8 +172,16 @@ def _thinned(tracks: Tracks, options: TrackOptions) -> Tracks:
         return tracks
     order = torch.randperm(count, generator=torch.Generator().manual_seed(options.seed))
     kept = tracks.select(order[: options.max_points].sort().values)
-    return Tracks(kept.positions, kept.visible, kept.colors, kept.keyframe,
-                  kept.spacing * (count / options.max_points) ** 0.5, kept.intrinsics, kept.size, kept.depth)
+    return Tracks(
+        kept.positions,
+        kept.visible,
+        kept.colors,
+        kept.keyframe,
+        kept.spacing * (count / options.max_points) ** 0.5,
+        kept.intrinsics,
+        kept.size,
+        kept.depth,
+    )
 
 
 def _load(checkpoint: Path) -> nn.Module:
@@ -141,8 +189,11 @@ def _load(checkpoint: Path) -> nn.Module:
         from densetrack3d.models.densetrack3d.densetrack3d import DenseTrack3D
         from densetrack3d.models.predictor.dense_predictor import DensePredictor3D
     except ImportError as err:
-        raise InputError(f"no package densetrack3d here ({err})", "it, for DELTA's tracks",
-                         "install it as its authors say, or use the built-in tracks 'flow'") from err
+        raise InputError(
+            f"no package densetrack3d here ({err})",
+            "it, for DELTA's tracks",
+            "install it as its authors say, or use the built-in tracks 'flow'",
+        ) from err
     if not checkpoint.is_file():
         raise InputError(f"no file {checkpoint}", "DELTA's checkpoint", "check the name; it is not downloaded here")
     model = DenseTrack3D(**MODEL)
@@ -153,9 +204,13 @@ def _load(checkpoint: Path) -> nn.Module:
         raise
     except Exception as err:  # whatever a file of another kind fails with
         why = (str(err).splitlines() or [type(err).__name__])[0].rstrip(".")
-        raise InputError(f"{checkpoint.name} can't be read as DELTA's checkpoint ({why})", "the dense 3D one",
-                         "choose another file") from err
+        raise InputError(
+            f"{checkpoint.name} can't be read as DELTA's checkpoint ({why})", "the dense 3D one", "choose another file"
+        ) from err
     if missing:
-        raise InputError(f"{checkpoint.name} lacks {len(missing)} of DELTA's tensors, {missing[0]} among them",
-                         "the dense 3D checkpoint", "choose another file")
+        raise InputError(
+            f"{checkpoint.name} lacks {len(missing)} of DELTA's tensors, {missing[0]} among them",
+            "the dense 3D checkpoint",
+            "choose another file",
+        )
     return DensePredictor3D(model=model).eval()

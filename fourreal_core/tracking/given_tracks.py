@@ -35,10 +35,12 @@ class PixelTracks:
     def __post_init__(self) -> None:
         f, n = self.pixels.shape[:2] if self.pixels.ndim == 3 else (-1, -1)
         if n < 1 or self.pixels.shape != (f, n, 2) or self.visible.shape != (f, n) or self.visible.dtype != torch.bool:
-            raise InputError(f"tracks of shape {tuple(self.pixels.shape)} with visibility "
-                             f"{tuple(self.visible.shape)} {self.visible.dtype}",
-                             "(frames, points, 2) and (frames, points) bool, at least one point",
-                             "give every point a place in every frame")
+            raise InputError(
+                f"tracks of shape {tuple(self.pixels.shape)} with visibility "
+                f"{tuple(self.visible.shape)} {self.visible.dtype}",
+                "(frames, points, 2) and (frames, points) bool, at least one point",
+                "give every point a place in every frame",
+            )
         if not bool(torch.isfinite(self.pixels).all()):
             raise InputError("tracks with NaN or infinite places", "finite pixels", "hide such points and hold them")
 
@@ -49,8 +51,11 @@ class PixelTracks:
             InputError: Another number of frames.
         """
         if len(self.pixels) != len(frames):
-            raise InputError(f"tracks of {len(self.pixels)} frames for a {name} clip of {len(frames)}", "as many",
-                             "track the frames that the grid took from the clip")
+            raise InputError(
+                f"tracks of {len(self.pixels)} frames for a {name} clip of {len(frames)}",
+                "as many",
+                "track the frames that the grid took from the clip",
+            )
         size = (int(frames.shape[1]), int(frames.shape[2]))
         factor = self.pixels.new_tensor([size[1] / self.size[1], size[0] / self.size[0]])
         pixels = self.pixels * factor
@@ -71,16 +76,28 @@ class GivenTracks:
     times: PixelTracks | None = None
     otherwise: TrackEngine = field(default_factory=FlowTracks)
 
-    def track_views(self, frames: Tensor, geometry: Geometry, valid: Tensor | None = None,
-                    options: TrackOptions | None = None, on_step: OnStep = no_progress) -> Tracks:
+    def track_views(
+        self,
+        frames: Tensor,
+        geometry: Geometry,
+        valid: Tensor | None = None,
+        options: TrackOptions | None = None,
+        on_step: OnStep = no_progress,
+    ) -> Tracks:
         """See TrackEngine."""
         if self.views is None:
             return self.otherwise.track_views(frames, geometry, valid, options, on_step)
         geometry.check_clip(frames)
         return lift_views(self.views.for_clip(frames, "freeze-time"), frames, geometry, on_step)
 
-    def track_times(self, frames: Tensor, geometry: Geometry, valid: Tensor | None = None,
-                    options: TrackOptions | None = None, on_step: OnStep = no_progress) -> Tracks:
+    def track_times(
+        self,
+        frames: Tensor,
+        geometry: Geometry,
+        valid: Tensor | None = None,
+        options: TrackOptions | None = None,
+        on_step: OnStep = no_progress,
+    ) -> Tracks:
         """See TrackEngine."""
         if self.times is None:
             return self.otherwise.track_times(frames, geometry, valid, options, on_step)
@@ -105,8 +122,9 @@ def lift_views(tracks: PixelTracks, frames: Tensor, geometry: Geometry, on_step:
         raise InputError("tracks that no view sees", "some visible points inside the picture", "check their size")
     pixels, visible = tracks.pixels[:, seen], tracks.visible[:, seen]
     views, count = visible.shape
-    lifted = torch.stack([lift(pixels[v], sample_map(geometry.depth[v], pixels[v]), geometry.intrinsics[v])
-                          for v in range(views)])
+    lifted = torch.stack(
+        [lift(pixels[v], sample_map(geometry.depth[v], pixels[v]), geometry.intrinsics[v]) for v in range(views)]
+    )
     world = torch.stack([to_world(lifted[v], geometry.cameras, v) for v in range(views)])
     order = torch.arange(views)
     positions = torch.empty_like(lifted)
@@ -125,8 +143,9 @@ def lift_views(tracks: PixelTracks, frames: Tensor, geometry: Geometry, on_step:
     return Tracks(positions, visible, colors, key, spacing, geometry.intrinsics, geometry.size, geometry.depth)
 
 
-def spread_times(tracks: PixelTracks, frames: Tensor, geometry: Geometry, valid: Tensor,
-                 on_step: OnStep = no_progress) -> Tracks:
+def spread_times(
+    tracks: PixelTracks, frames: Tensor, geometry: Geometry, valid: Tensor, on_step: OnStep = no_progress
+) -> Tracks:
     """Every pixel of the first frame moved as the tracks around it that lie on the same surface.
 
     A pixel far from all tracks stands; how far that is follows from how many tracks there are.
@@ -143,8 +162,9 @@ def spread_times(tracks: PixelTracks, frames: Tensor, geometry: Geometry, valid:
     """
     index = tracks.visible[0].nonzero()[:, 0]
     if not len(index):
-        raise InputError("tracks that the first frame does not see", "some visible points inside the picture",
-                         "check their size")
+        raise InputError(
+            "tracks that the first frame does not see", "some visible points inside the picture", "check their size"
+        )
     index = index[:: -(-len(index) // _MOST_TRACKS)]
     start, moved = tracks.pixels[0, index], tracks.pixels[:, index] - tracks.pixels[0, index]
     seen, depth = tracks.visible[:, index].float(), geometry.depth[0]
@@ -170,5 +190,12 @@ def spread_times(tracks: PixelTracks, frames: Tensor, geometry: Geometry, valid:
     visible = ((mass > 0.5) | still) & inside_image(at, geometry.size)
     intrinsics = geometry.intrinsics[0]
     positions = lift(at, here.expand(len(frames), -1), intrinsics)
-    return Tracks(positions, visible, frames[0, ys, xs].float(), torch.zeros(len(ys), dtype=torch.long),
-                  here / intrinsics[0, 0], intrinsics.expand(len(frames), 3, 3), geometry.size)
+    return Tracks(
+        positions,
+        visible,
+        frames[0, ys, xs].float(),
+        torch.zeros(len(ys), dtype=torch.long),
+        here / intrinsics[0, 0],
+        intrinsics.expand(len(frames), 3, 3),
+        geometry.size,
+    )

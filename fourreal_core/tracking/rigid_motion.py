@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..flow.flow_field import Flow, FlowEngine, Gray, identity_map, warp
-from ..flow.robust_flow import LongFlowOptions, candidate_cost, smooth_flow
+from ..flow.robust_flow import RobustFlowOptions, candidate_cost, smooth_flow
 from ..progress import OnStep, no_progress
 
 log = logging.getLogger(__name__)
@@ -47,8 +47,11 @@ class RigidOptions:
 
     def __post_init__(self) -> None:
         if min(self.samples, self.rounds) < 1 or not (self.robust_px > 0 and self.moves_px > 0 < self.least_share):
-            raise InputError(f"{self.samples} samples, {self.rounds} rounds, {self.moves_px} and {self.robust_px} px",
-                             "positive numbers", "leave them at their defaults")
+            raise InputError(
+                f"{self.samples} samples, {self.rounds} rounds, {self.moves_px} and {self.robust_px} px",
+                "positive numbers",
+                "leave them at their defaults",
+            )
 
 
 @dataclass(frozen=True)
@@ -142,8 +145,9 @@ def project_jacobian(points: Array, turned: Array, intrinsics: Array) -> tuple[A
     return pixels, by_point @ by_motion
 
 
-def fit_pose(points: Array, pixels: Array, weight: Array, intrinsics: Array, start: RigidPose, options: RigidOptions
-             ) -> RigidPose:
+def fit_pose(
+    points: Array, pixels: Array, weight: Array, intrinsics: Array, start: RigidPose, options: RigidOptions
+) -> RigidPose:
     """The rigid motion that carries known points to where they are seen, robustly.
 
     Gauss-Newton on reprojection errors under Geman-McClure weights whose width shrinks to ``robust_px``, so that half
@@ -191,8 +195,9 @@ def pose_flow(pose: RigidPose, points: Array, intrinsics: Array, part: NDArray[n
     z = np.maximum(moved[..., 2:], 1e-6)
     at = moved[..., :2] / z * [intrinsics[0, 0], intrinsics[1, 1]] + intrinsics[:2, 2] - 0.5
     flow = (at - identity_map(part.shape)).astype(np.float32)
-    _, nearest = cv2.distanceTransformWithLabels((~part).astype(np.uint8), cv2.DIST_L2, 5,
-                                                 labelType=cv2.DIST_LABEL_PIXEL)
+    _, nearest = cv2.distanceTransformWithLabels(
+        (~part).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+    )
     of_label = np.zeros((nearest.max() + 1, 2), np.float32)
     of_label[nearest[part]] = flow[part]
     flow = of_label[nearest]
@@ -202,10 +207,17 @@ def pose_flow(pose: RigidPose, points: Array, intrinsics: Array, part: NDArray[n
     return flow, back
 
 
-def follow_parts(frames: NDArray[np.float32], grays: list[Gray], flows: NDArray[np.float32],
-                 errors: NDArray[np.float32], scene: tuple[NDArray[np.float32], Array, NDArray[np.bool_]],
-                 engine: FlowEngine, options: RigidOptions | None = None, choice: LongFlowOptions | None = None,
-                 on_step: OnStep = no_progress) -> RigidMotion:
+def follow_parts(
+    frames: NDArray[np.float32],
+    grays: list[Gray],
+    flows: NDArray[np.float32],
+    errors: NDArray[np.float32],
+    scene: tuple[NDArray[np.float32], Array, NDArray[np.bool_]],
+    engine: FlowEngine,
+    options: RigidOptions | None = None,
+    choice: RobustFlowOptions | None = None,
+    on_step: OnStep = no_progress,
+) -> RigidMotion:
     """Finds the rigid parts of a fixed-view clip, measures their flow again from their poses, and gives their depth.
 
     Args:
@@ -219,7 +231,7 @@ def follow_parts(frames: NDArray[np.float32], grays: list[Gray], flows: NDArray[
         choice: How candidates are weighed.
         on_step: Progress, one step a time and part.
     """
-    options, choice = options or RigidOptions(), choice or LongFlowOptions()
+    options, choice = options or RigidOptions(), choice or RobustFlowOptions()
     depth0, intrinsics, valid = scene
     flows, errors = flows.copy(), errors.copy()
     depth = np.repeat(depth0[None], len(frames), 0)
@@ -228,17 +240,28 @@ def follow_parts(frames: NDArray[np.float32], grays: list[Gray], flows: NDArray[
     count, believed = int(labels.max()), 0
     for number in range(1, count + 1):
         part = labels == number
-        poses, new_flows, new_errors = _follow_part(frames, grays, (flows, errors), (points, intrinsics, part), engine,
-                                                    options, choice,
-                                                    lambda t, k=number: on_step((k - 1) * len(frames) + t,
-                                                                                count * len(frames)))
+        poses, new_flows, new_errors = _follow_part(
+            frames,
+            grays,
+            (flows, errors),
+            (points, intrinsics, part),
+            engine,
+            options,
+            choice,
+            lambda t, k=number: on_step((k - 1) * len(frames) + t, count * len(frames)),
+        )
         left = _unexplained(poses, new_flows, new_errors, (points, intrinsics, part))
         sideways = [_lateral(p, new_flows[t], part, (points, intrinsics)) for t, p in enumerate(poses)]
         flat = _unexplained(sideways, new_flows, new_errors, (points, intrinsics, part))
         rigid, deep = left < options.left_over, left < options.depth_pays * flat
         turn = np.degrees(np.arccos(np.clip((np.trace(poses[-1].rotation) - 1) / 2, -1, 1)))
-        log.info("moving part of %.1f %% of the picture: %s (poses leave %.2f of its travel), turns %.1f degrees",
-                 100 * part.mean(), ("rigid" if deep else "rigid, at its depth") if rigid else "not rigid", left, turn)
+        log.info(
+            "moving part of %.1f %% of the picture: %s (poses leave %.2f of its travel), turns %.1f degrees",
+            100 * part.mean(),
+            ("rigid" if deep else "rigid, at its depth") if rigid else "not rigid",
+            left,
+            turn,
+        )
         if not rigid:
             continue
         believed += 1
@@ -254,9 +277,16 @@ def _lift(depth: Array, intrinsics: Array) -> Array:
     return np.concatenate([rays * depth[..., None], depth[..., None]], -1)
 
 
-def _follow_part(frames: NDArray, grays: list[Gray], measured: tuple[NDArray, NDArray],
-                 body: tuple[Array, Array, NDArray[np.bool_]], engine: FlowEngine, options: RigidOptions,
-                 choice: LongFlowOptions, on_time: Callable[[int], None]) -> tuple[list[RigidPose], NDArray, NDArray]:
+def _follow_part(
+    frames: NDArray,
+    grays: list[Gray],
+    measured: tuple[NDArray, NDArray],
+    body: tuple[Array, Array, NDArray[np.bool_]],
+    engine: FlowEngine,
+    options: RigidOptions,
+    choice: RobustFlowOptions,
+    on_time: Callable[[int], None],
+) -> tuple[list[RigidPose], NDArray, NDArray]:
     """Poses of one part at every time, and flows and errors with what the poses found again."""
     points, intrinsics, part = body
     flows, errors = measured[0].copy(), measured[1].copy()
@@ -284,8 +314,9 @@ def _follow_part(frames: NDArray, grays: list[Gray], measured: tuple[NDArray, ND
             flows[t][wins], error[wins], best[wins] = forward[wins], returns[wins], cost[wins]
         errors[t] = error
         flows[t][part] = smooth_flow(frames[0], flows[t], error, choice)[part]
-        poses.append(min((fit(t, guess), fit(t, poses[-1])), key=lambda p: _misfit(p, mine, start, flows[t], index,
-                                                                                  intrinsics)))
+        poses.append(
+            min((fit(t, guess), fit(t, poses[-1])), key=lambda p: _misfit(p, mine, start, flows[t], index, intrinsics))
+        )
         on_time(t)
     return poses, flows, errors
 
@@ -303,8 +334,9 @@ def _lateral(pose: RigidPose, flow: Flow, part: NDArray[np.bool_], scene: tuple[
     return RigidPose(np.eye(3), np.array([*np.median(shift, 0), 0.0]), pose.centre)
 
 
-def _unexplained(poses: list[RigidPose], flows: NDArray, errors: NDArray,
-                 body: tuple[Array, Array, NDArray[np.bool_]]) -> float:
+def _unexplained(
+    poses: list[RigidPose], flows: NDArray, errors: NDArray, body: tuple[Array, Array, NDArray[np.bool_]]
+) -> float:
     """Share of a part's surely measured travel that its poses leave over: medians over its pixels, summed over time."""
     points, intrinsics, part = body
     mine, start = points[part], identity_map(part.shape)[part] + 0.5

@@ -16,7 +16,7 @@ from torch import Tensor
 from ..cameras import Cameras, lift, project
 from ..errors import InputError
 from ..flow.flow_field import DisFlow, Flow, FlowEngine, chain, forward_backward_error, to_gray
-from ..flow.robust_flow import LongFlowOptions, long_flow
+from ..flow.robust_flow import RobustFlowOptions, robust_flow
 from ..geometry.geometry import Geometry
 from ..progress import OnStep, no_progress
 from .rigid_motion import RigidOptions, follow_parts
@@ -34,7 +34,7 @@ class TrackOptions:
         correct_px: Largest correction by flow of where the camera predicts a point, in pixels.
         reach: Largest distance between views whose flow is measured directly.
         seed: Of the random subset.
-        long_flow: Options of the tracking in time.
+        robust_flow: Options of the tracking in time.
         rigid: Parts that move as rigid bodies, or None to keep every point at its depth.
     """
 
@@ -44,13 +44,16 @@ class TrackOptions:
     correct_px: float = 12.0
     reach: int = 3
     seed: int = 0
-    long_flow: LongFlowOptions = field(default_factory=LongFlowOptions)
+    robust_flow: RobustFlowOptions = field(default_factory=RobustFlowOptions)
     rigid: RigidOptions | None = field(default_factory=RigidOptions)
 
     def __post_init__(self) -> None:
         if self.max_points < 1 or self.reach < 1:
-            raise InputError(f"at most {self.max_points} points and a reach of {self.reach} views", "at least 1 each",
-                             "leave them at their defaults")
+            raise InputError(
+                f"at most {self.max_points} points and a reach of {self.reach} views",
+                "at least 1 each",
+                "leave them at their defaults",
+            )
 
 
 def sample_map(values: Tensor, pixels: Tensor) -> Tensor:
@@ -59,8 +62,9 @@ def sample_map(values: Tensor, pixels: Tensor) -> Tensor:
     image = (values[..., None] if flat else values).permute(2, 0, 1)[None]
     h, w = values.shape[:2]
     at = pixels / pixels.new_tensor([w, h]) * 2 - 1
-    out = torch.nn.functional.grid_sample(image, at[None, None].to(image.dtype), align_corners=False,
-                                          padding_mode="border")[0, :, 0].T
+    out = torch.nn.functional.grid_sample(
+        image, at[None, None].to(image.dtype), align_corners=False, padding_mode="border"
+    )[0, :, 0].T
     return out[:, 0] if flat else out
 
 
@@ -94,8 +98,9 @@ def keyframe_order(frames: int) -> list[int]:
     return order
 
 
-def choose_points(frames: Tensor, geometry: Geometry, valid: Tensor, options: TrackOptions
-                  ) -> tuple[Tensor, Tensor, Tensor]:
+def choose_points(
+    frames: Tensor, geometry: Geometry, valid: Tensor, options: TrackOptions
+) -> tuple[Tensor, Tensor, Tensor]:
     """Pixels that start a track: all of the central frame, then of every frame what no earlier keyframe showed.
 
     Returns:
@@ -152,8 +157,14 @@ class _ViewFlows:
         return forward, forward_backward_error(forward, self(j, i))
 
 
-def track_views(frames: Tensor, geometry: Geometry, valid: Tensor | None = None, options: TrackOptions | None = None,
-                engine: FlowEngine | None = None, on_step: OnStep = no_progress) -> Tracks:
+def track_views(
+    frames: Tensor,
+    geometry: Geometry,
+    valid: Tensor | None = None,
+    options: TrackOptions | None = None,
+    engine: FlowEngine | None = None,
+    on_step: OnStep = no_progress,
+) -> Tracks:
     """Follows the freeze-time clip's points through all its views.
 
     Where a view sees a point, the point is put where flow sees it, at the depth that view gives it: so inconsistency of
@@ -196,8 +207,9 @@ def track_views(frames: Tensor, geometry: Geometry, valid: Tensor | None = None,
     return Tracks(positions, visible, colors, keys, spacing, geometry.intrinsics, geometry.size, geometry.depth)
 
 
-def _follow(rigid: Tensor, pixels: Tensor, flows: _ViewFlows, pair: tuple[int, int], geometry: Geometry,
-            options: TrackOptions) -> tuple[Tensor, Tensor]:
+def _follow(
+    rigid: Tensor, pixels: Tensor, flows: _ViewFlows, pair: tuple[int, int], geometry: Geometry, options: TrackOptions
+) -> tuple[Tensor, Tensor]:
     """Positions ``(M, 3)`` in view v's space of points started at ``pixels`` of view k, and whether v sees them."""
     k, v = pair
     visible = seen_from(rigid, geometry.depth[v], geometry.intrinsics[v], options.same_surface)
@@ -216,8 +228,14 @@ def _follow(rigid: Tensor, pixels: Tensor, flows: _ViewFlows, pair: tuple[int, i
     return torch.where(follow[:, None], lifted, rigid), visible | follow
 
 
-def track_times(frames: Tensor, geometry: Geometry, valid: Tensor | None = None, options: TrackOptions | None = None,
-                engine: FlowEngine | None = None, on_step: OnStep = no_progress) -> Tracks:
+def track_times(
+    frames: Tensor,
+    geometry: Geometry,
+    valid: Tensor | None = None,
+    options: TrackOptions | None = None,
+    engine: FlowEngine | None = None,
+    on_step: OnStep = no_progress,
+) -> Tracks:
     """Follows every pixel of the fixed-view clip's first frame through time, in view 0's camera space.
 
     One camera that stands gives no parallax. Parts that move as rigid bodies show how their depth changes (see
@@ -233,19 +251,31 @@ def track_times(frames: Tensor, geometry: Geometry, valid: Tensor | None = None,
     """
     options = options or TrackOptions()
     if frames.shape[1:3] != geometry.size:
-        raise InputError(f"a fixed-view clip of {frames.shape[2]} x {frames.shape[1]} pixels",
-                         f"{geometry.size[1]} x {geometry.size[0]} as the geometry", "resize the clip first")
+        raise InputError(
+            f"a fixed-view clip of {frames.shape[2]} x {frames.shape[1]} pixels",
+            f"{geometry.size[1]} x {geometry.size[0]} as the geometry",
+            "resize the clip first",
+        )
     valid = torch.ones(geometry.size, dtype=torch.bool) if valid is None else valid
     pictures, grays, engine = frames.cpu().numpy(), to_gray(frames), engine or DisFlow()
     total = 2 * len(frames)
-    flows, errors = long_flow(pictures, grays, engine, options.long_flow,
-                              lambda done, n, preview=None: on_step(done, total))
+    flows, errors = robust_flow(
+        pictures, grays, engine, options.robust_flow, lambda done, n, preview=None: on_step(done, total)
+    )
     depths = geometry.depth[0].expand(len(frames), -1, -1)
     if options.rigid is not None:
         scene = (geometry.depth[0].cpu().numpy(), geometry.intrinsics[0].double().cpu().numpy(), valid.cpu().numpy())
-        motion = follow_parts(pictures, grays, flows, errors, scene, engine, options.rigid, options.long_flow,
-                              lambda done, n, preview=None: on_step(len(frames) + done * len(frames) // max(n, 1),
-                                                                    total))
+        motion = follow_parts(
+            pictures,
+            grays,
+            flows,
+            errors,
+            scene,
+            engine,
+            options.rigid,
+            options.robust_flow,
+            lambda done, n, preview=None: on_step(len(frames) + done * len(frames) // max(n, 1), total),
+        )
         flows, errors, depths = motion.flows, motion.errors, torch.from_numpy(motion.depth)
     on_step(total, total)
     ys, xs = (geometry.mask[0] & valid).nonzero(as_tuple=True)
@@ -255,8 +285,15 @@ def track_times(frames: Tensor, geometry: Geometry, valid: Tensor | None = None,
     intrinsics = geometry.intrinsics[0]
     positions = lift(moved, depths[:, ys, xs], intrinsics)
     visible = (torch.from_numpy(errors)[:, ys, xs] < options.return_px) & inside_image(moved, geometry.size)
-    return Tracks(positions, visible, frames[0, ys, xs].float(), torch.zeros(len(ys), dtype=torch.long),
-                  depth / intrinsics[0, 0], intrinsics.expand(len(frames), 3, 3), geometry.size)
+    return Tracks(
+        positions,
+        visible,
+        frames[0, ys, xs].float(),
+        torch.zeros(len(ys), dtype=torch.long),
+        depth / intrinsics[0, 0],
+        intrinsics.expand(len(frames), 3, 3),
+        geometry.size,
+    )
 
 
 def _random_subset(count: int, options: TrackOptions) -> Tensor:

@@ -19,8 +19,14 @@ from .tracks import Tracks
 class TrackEngine(Protocol):
     """Anything that follows points through both clips of the main job."""
 
-    def track_views(self, frames: Tensor, geometry: Geometry, valid: Tensor | None = None,
-                    options: TrackOptions | None = None, on_step: OnStep = no_progress) -> Tracks:
+    def track_views(
+        self,
+        frames: Tensor,
+        geometry: Geometry,
+        valid: Tensor | None = None,
+        options: TrackOptions | None = None,
+        on_step: OnStep = no_progress,
+    ) -> Tracks:
         """Points of the freeze-time clip ``(V, H, W, 3)`` in every view's own camera space.
 
         Args:
@@ -31,8 +37,14 @@ class TrackEngine(Protocol):
             on_step: Progress.
         """
 
-    def track_times(self, frames: Tensor, geometry: Geometry, valid: Tensor | None = None,
-                    options: TrackOptions | None = None, on_step: OnStep = no_progress) -> Tracks:
+    def track_times(
+        self,
+        frames: Tensor,
+        geometry: Geometry,
+        valid: Tensor | None = None,
+        options: TrackOptions | None = None,
+        on_step: OnStep = no_progress,
+    ) -> Tracks:
         """Points of the fixed-view clip ``(T, H, W, 3)`` in view 0's camera space, started in its first frame.
 
         Args:
@@ -54,13 +66,25 @@ class FlowTracks:
 
     flow: FlowEngine | None = None
 
-    def track_views(self, frames: Tensor, geometry: Geometry, valid: Tensor | None = None,
-                    options: TrackOptions | None = None, on_step: OnStep = no_progress) -> Tracks:
+    def track_views(
+        self,
+        frames: Tensor,
+        geometry: Geometry,
+        valid: Tensor | None = None,
+        options: TrackOptions | None = None,
+        on_step: OnStep = no_progress,
+    ) -> Tracks:
         """See TrackEngine."""
         return track_views(frames, geometry, valid, options, self.flow, on_step)
 
-    def track_times(self, frames: Tensor, geometry: Geometry, valid: Tensor | None = None,
-                    options: TrackOptions | None = None, on_step: OnStep = no_progress) -> Tracks:
+    def track_times(
+        self,
+        frames: Tensor,
+        geometry: Geometry,
+        valid: Tensor | None = None,
+        options: TrackOptions | None = None,
+        on_step: OnStep = no_progress,
+    ) -> Tracks:
         """See TrackEngine."""
         return track_times(frames, geometry, valid, options, self.flow, on_step)
 

@@ -35,14 +35,19 @@ class Tracks:
 
     def __post_init__(self) -> None:
         f, n = self.positions.shape[:2]
-        got = [tuple(x.shape) for x in (self.positions, self.visible, self.colors, self.keyframe, self.spacing,
-                                        self.intrinsics)]
+        got = [
+            tuple(x.shape)
+            for x in (self.positions, self.visible, self.colors, self.keyframe, self.spacing, self.intrinsics)
+        ]
         expected = [(f, n, 3), (f, n), (n, 3), (n,), (n,), (f, 3, 3)]
         if got != expected:
             raise InputError(f"tracks of shapes {got}", str(expected), "follow every point through every frame")
         if self.depth is not None and self.depth.shape != (f, *self.size):
-            raise InputError(f"tracks with depth of shape {tuple(self.depth.shape)}", str((f, *self.size)),
-                             "give the depth of the tracked frames, or none")
+            raise InputError(
+                f"tracks with depth of shape {tuple(self.depth.shape)}",
+                str((f, *self.size)),
+                "give the depth of the tracked frames, or none",
+            )
 
     def __len__(self) -> int:
         return self.positions.shape[1]
@@ -54,5 +59,13 @@ class Tracks:
 
     def select(self, keep: Tensor) -> Tracks:
         """The points picked by a bool mask or an index tensor."""
-        return Tracks(self.positions[:, keep], self.visible[:, keep], self.colors[keep], self.keyframe[keep],
-                      self.spacing[keep], self.intrinsics, self.size, self.depth)
+        return Tracks(
+            self.positions[:, keep],
+            self.visible[:, keep],
+            self.colors[keep],
+            self.keyframe[keep],
+            self.spacing[keep],
+            self.intrinsics,
+            self.size,
+            self.depth,
+        )

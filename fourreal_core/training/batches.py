@@ -91,8 +91,12 @@ def make_batch(config: TrainingConfig, source: GridSource, step: int, places: ra
     if train.proposal != "none" and min(shape) > 1:
         propose = PROPOSERS[config.model.dit.proposals]
         made = [w.proposals for w in windows] if measured else [propose(grid[:, 0], grid[0]) for grid in videos]
-        planes = torch.stack([as_given(p, grid, cells).movedim(0, 2).movedim(-1, -3)
-                              for p, grid, cells in zip(made, videos, mask, strict=True)])
+        planes = torch.stack(
+            [
+                as_given(p, grid, cells).movedim(0, 2).movedim(-1, -3)
+                for p, grid, cells in zip(made, videos, mask, strict=True)
+            ]
+        )
         proposals = planes.movedim(-3, -1)  # planes in memory, as the codec wants them
         shown = torch.stack([_shown(config, proposals.shape[3], seed) for seed in seeds])
     told_flows = torch.stack(flows) if told else None
@@ -109,10 +113,16 @@ def is_measured(config: TrainingConfig, source: GridSource) -> bool:
     train = config.train
     cached = isinstance(source, CachedGrids) and config.stage == "finetune4d"
     if train.subject_weight and not cached:
-        raise InputError(f"train.subject_weight = {train.subject_weight} for data without the subject's outline",
-                         "a cache alone, in the stage finetune4d", "set it to 0, or name no other data")
-    kept = cached and train.proposal != "none" and any(
-        proposal_path(path, config.model.dit.proposals).exists() for path, _ in source.shards)
+        raise InputError(
+            f"train.subject_weight = {train.subject_weight} for data without the subject's outline",
+            "a cache alone, in the stage finetune4d",
+            "set it to 0, or name no other data",
+        )
+    kept = (
+        cached
+        and train.proposal != "none"
+        and any(proposal_path(path, config.model.dit.proposals).exists() for path, _ in source.shards)
+    )
     return bool(cached and (kept or train.subject_weight))
 
 

@@ -9,11 +9,11 @@ from ..model.codec import SpaceToDepth
 from ..model.model4d import Model4D
 from ..progress import OnStep, no_progress
 from ..proposals.for_model import shown_proposals
-from ..sampling.complete import Condition4D, complete_grid
+from ..sampling.complete import Condition4D, sample_grid
 from ..sampling.known_cells import KnownCells
-from ..sampling.rectified_flow import FlowOptions
+from ..sampling.rectified_flow import SamplingOptions
 
-FIRST_GUESS = FlowOptions(steps=1)
+FIRST_GUESS = SamplingOptions(steps=1)
 """One step from noise level 1: the mean of what a model holds for possible. It scores best in PSNR; more steps draw one
 possibility, sharper and more often wrong."""
 
@@ -25,9 +25,15 @@ def first_row_and_column(views: int, times: int) -> Tensor:
     return known
 
 
-def complete_frames(model: Model4D, frames: Tensor, generator: torch.Generator, options: FlowOptions = FIRST_GUESS,
-                    known: Tensor | None = None, proposal: Tensor | None = None, on_step: OnStep = no_progress
-                    ) -> Tensor:
+def complete_frames(
+    model: Model4D,
+    frames: Tensor,
+    generator: torch.Generator,
+    options: SamplingOptions = FIRST_GUESS,
+    known: Tensor | None = None,
+    proposal: Tensor | None = None,
+    on_step: OnStep = no_progress,
+) -> Tensor:
     """Completes a grid of frames.
 
     Args:
@@ -52,5 +58,5 @@ def complete_frames(model: Model4D, frames: Tensor, generator: torch.Generator, 
     if shown is not None:
         condition = Condition4D(proposal=codec.encode(shown).movedim(0, 2).flatten(2, 3)[None])
     cells = KnownCells(known[None], codec.encode(frames)[None])
-    made = codec.decode(complete_grid(model, cells, options, generator, condition, on_step=on_step)[0]).clamp(0, 1)
+    made = codec.decode(sample_grid(model, cells, options, generator, condition, on_step=on_step)[0]).clamp(0, 1)
     return torch.where(known[..., None, None, None], frames, made)

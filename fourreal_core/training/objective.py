@@ -44,8 +44,9 @@ LEAST_ERROR = 1e-5
 """Squared error below which decibels no longer count: 50 dB."""
 
 
-def grid_loss(drawn: Tensor, clean: Tensor, noise: Tensor, known: Tensor, prediction: str,
-              subject: Tensor | None = None) -> Tensor:
+def grid_loss(
+    drawn: Tensor, clean: Tensor, noise: Tensor, known: Tensor, prediction: str, subject: Tensor | None = None
+) -> Tensor:
     """Mean squared error ``(B,)`` of each grid over its unknown cells, or over the subject in them.
 
     Args:
@@ -66,8 +67,9 @@ def grid_loss(drawn: Tensor, clean: Tensor, noise: Tensor, known: Tensor, predic
     return (error * wanted).flatten(1).sum(1) / wanted.flatten(1).sum(1).clamp_min(1e-6)
 
 
-def training_loss(drawn: Tensor, clean: Tensor, noise: Tensor, batch: Batch, prediction: str, train: TrainOptions
-                  ) -> Tensor:
+def training_loss(
+    drawn: Tensor, clean: Tensor, noise: Tensor, batch: Batch, prediction: str, train: TrainOptions
+) -> Tensor:
     """The loss ``(B,)`` of each grid: its error, or that in decibels, on all of the picture and on the subject.
 
     Args:

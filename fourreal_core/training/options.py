@@ -153,8 +153,15 @@ class TrainOptions:
             )
         if not self.windows or any(len(w) != 2 or min(w) < 1 for w in self.windows):
             raise InputError(f"windows {self.windows}", "[[V, T], ...] with positive sizes", "change train.windows")
-        shares = (self.image_share, self.chunk_share, self.full_noise, self.no_proposal, self.last_rate, self.ema,
-                  self.subject_weight)
+        shares = (
+            self.image_share,
+            self.chunk_share,
+            self.full_noise,
+            self.no_proposal,
+            self.last_rate,
+            self.ema,
+            self.subject_weight,
+        )
         if not all(0 <= share <= 1 for share in shares) or self.ema >= 1 or self.learning_rate <= 0 or self.clip <= 0:
             raise InputError(
                 f"shares {shares}, learning rate {self.learning_rate}, clip {self.clip}",
@@ -269,11 +276,17 @@ class TrainingConfig:
             )
         got = self.stage, self.train.no_proposal, self.model.dit.prediction
         if self.train.trains == "chooser" and got != ("finetune4d", 0, "clean"):
-            raise InputError("train.trains = 'chooser' in the stage {}, no_proposal {}, prediction {!r}".format(*got),
-                             "the stage finetune4d, candidates in every cell, and clean pictures", "change them")
+            raise InputError(
+                "train.trains = 'chooser' in the stage {}, no_proposal {}, prediction {!r}".format(*got),
+                "the stage finetune4d, candidates in every cell, and clean pictures",
+                "change them",
+            )
         if self.stage == "base" and self.train.trains not in ("base", "all"):
-            raise InputError(f"train.trains = {self.train.trains!r} in the stage base", "base",
-                             "the base is trained before its sync layers: change it under [train.base]")
+            raise InputError(
+                f"train.trains = {self.train.trains!r} in the stage base",
+                "base",
+                "the base is trained before its sync layers: change it under [train.base]",
+            )
 
     @property
     def folder(self) -> Path:

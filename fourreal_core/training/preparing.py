@@ -171,8 +171,11 @@ def compile_parts(model: Trainee, device: torch.device) -> None:
         torch.compile(torch.neg)(torch.zeros(1, device=device))
     except Exception as err:  # whatever the compiler and its tools raise
         why = (str(err).strip().splitlines() or [type(err).__name__])[0]
-        raise InputError(f"train.compile where nothing can be compiled ({why})", "a C++ compiler",
-                         "install one, or set train.compile to false") from err
+        raise InputError(
+            f"train.compile where nothing can be compiled ({why})",
+            "a C++ compiler",
+            "install one, or set train.compile to false",
+        ) from err
     dit = model.dit
     for part in (dit.stem, dit.head_out, *dit.blocks, dit.chooser):
         if part is not None:

@@ -218,8 +218,9 @@ class _Run:
             offsets_of(self.model) if part.flows is not None else contextlib.nullcontext([]) as offsets,
         ):
             drawn = self.wrapped(inputs)
-        loss = training_loss(drawn, clean.to(device), noise.to(device), part, prediction_of(self.model),
-                             self.config.train).mean()
+        loss = training_loss(
+            drawn, clean.to(device), noise.to(device), part, prediction_of(self.model), self.config.train
+        ).mean()
         if part.flows is None:
             return loss, 0.0
         flows = part.flows.to(device)

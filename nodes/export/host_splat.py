@@ -51,7 +51,8 @@ def splat_fields(scene: Scene4D, times: list[int], on_step: OnStep = no_progress
         "sh": ((scene.splats.colors - 0.5) / SH_BAND_0)[:, None],
     }
     return {"positions": torch.stack(positions)} | {
-        name: x.detach().expand(batch, *x.shape).contiguous() for name, x in same.items()}
+        name: x.detach().expand(batch, *x.shape).contiguous() for name, x in same.items()
+    }
 
 
 def camera_info(cameras: Cameras, target_depth: float) -> dict[str, Any]:
@@ -70,9 +71,12 @@ def camera_info(cameras: Cameras, target_depth: float) -> dict[str, Any]:
     w, x, y, z = quats_wxyz_from_rotations(turned[None])[0].tolist()
     focal = float(cameras.intrinsics[0, 0, 0] + cameras.intrinsics[0, 1, 1]) / 2
     return {
-        "position": _xyz(position), "target": _xyz(position - target_depth * turned[:, 2]),
+        "position": _xyz(position),
+        "target": _xyz(position - target_depth * turned[:, 2]),
         "quaternion": {"x": x, "y": y, "z": z, "w": w},
-        "fov": math.degrees(2 * math.atan(min(cameras.size) / 2 / focal)), "cameraType": "perspective", "zoom": 1.0,
+        "fov": math.degrees(2 * math.atan(min(cameras.size) / 2 / focal)),
+        "cameraType": "perspective",
+        "zoom": 1.0,
     }
 
 
@@ -90,8 +94,11 @@ def cameras_from_info(info: dict[str, Any], like: Cameras) -> Cameras:
     turned = _world_rotation(info)
     place = torch.tensor([float(info.get("position", {}).get(k, math.nan)) for k in "xyz"])
     if not bool(torch.isfinite(turned).all() & torch.isfinite(place).all()):
-        raise InputError(f"a camera without place or direction, {info}", "position, and quaternion or target",
-                         "connect the camera of a 3D node")
+        raise InputError(
+            f"a camera without place or direction, {info}",
+            "position, and quaternion or target",
+            "connect the camera of a 3D node",
+        )
     rotation = half_turn @ turned.T @ half_turn
     pose = torch.eye(4)
     pose[:3, :3], pose[:3, 3] = rotation, -rotation @ (half_turn @ place)
@@ -109,8 +116,9 @@ def _world_rotation(info: dict[str, Any]) -> Tensor:
     if info.get("quaternion"):
         q = torch.tensor([float(info["quaternion"].get(k, 0.0)) for k in "wxyz"])
         return rotations_from_quats_wxyz((q / q.norm())[None])[0]
-    place, target = (torch.tensor([float(info.get(name, {}).get(k, 0.0)) for k in "xyz"])
-                     for name in ("position", "target"))
+    place, target = (
+        torch.tensor([float(info.get(name, {}).get(k, 0.0)) for k in "xyz"]) for name in ("position", "target")
+    )
     back = torch.nn.functional.normalize(place - target, dim=0)
     up = torch.tensor([0.0, 0.0, 1.0]) if abs(float(back[1])) > 0.999 else torch.tensor([0.0, 1.0, 0.0])
     right = torch.nn.functional.normalize(torch.linalg.cross(up, back), dim=0)

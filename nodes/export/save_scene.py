@@ -6,8 +6,8 @@ from comfy_api.latest import io
 
 from ...fourreal_core.scene.scene4d import Scene4D
 from ..compat import schema
+from ..devices import plain_tensors
 from ..output_files import SCENE_SUFFIX, next_output
-from ..placement import plain_tensors
 from ..wires import SceneWire
 
 
@@ -18,13 +18,17 @@ class SaveScene(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         """See ComfyNode."""
         return schema(
-            node_id="FourRealSaveScene", display_name="Save 4D Scene",
+            node_id="FourRealSaveScene",
+            display_name="Save 4D Scene",
             search_aliases=["4real", "export scene", "save splats"],
             description="Saves a 4D scene to the output folder, under the next free number.",
             inputs=[
                 SceneWire.Input("scene", tooltip="The scene to save."),
-                io.String.Input("filename_prefix", default="4Real/scene", tooltip="Start of the file name within the "
-                                "output folder; may have subfolders."),
+                io.String.Input(
+                    "filename_prefix",
+                    default="4Real/scene",
+                    tooltip="Start of the file name within the output folder; may have subfolders.",
+                ),
             ],
             outputs=[io.String.Output(display_name="file", tooltip="Name of the file, as 'Load 4D Scene' takes it.")],
             is_output_node=True,

@@ -7,7 +7,7 @@ from comfy_api.latest import io
 from ...fourreal_core.errors import InputError
 from ...fourreal_core.scene.scene4d import Scene4D
 from ..compat import Splat, schema, splat_class
-from ..placement import plain_tensors
+from ..devices import plain_tensors
 from ..progress import HostProgress
 from ..wires import SceneWire
 from .host_splat import camera_info, splat_fields
@@ -20,16 +20,27 @@ class SceneToSplat(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         """See ComfyNode."""
         return schema(
-            node_id="FourRealSceneToSplat", display_name="4D Scene to Splat",
+            node_id="FourRealSceneToSplat",
+            display_name="4D Scene to Splat",
             search_aliases=["4real", "splat", "gaussian", "ply", "export splats"],
             description="Gives the scene to ComfyUI's own splat nodes: a batch with one item a time step, or one time "
-                        "step. Needs a ComfyUI that has the SPLAT type.",
+            "step. Needs a ComfyUI that has the SPLAT type.",
             inputs=[
                 SceneWire.Input("scene", tooltip="The scene."),
-                io.Int.Input("time", default=-1, min=-1, max=4095, tooltip="Time step, from 0; -1 gives all of them, "
-                             "one item each."),
-                io.Int.Input("view", default=0, min=0, max=255, tooltip="View of the freeze-time clip, from 0, whose "
-                             "camera is given out."),
+                io.Int.Input(
+                    "time",
+                    default=-1,
+                    min=-1,
+                    max=4095,
+                    tooltip="Time step, from 0; -1 gives all of them, one item each.",
+                ),
+                io.Int.Input(
+                    "view",
+                    default=0,
+                    min=0,
+                    max=255,
+                    tooltip="View of the freeze-time clip, from 0, whose camera is given out.",
+                ),
             ],
             outputs=[Splat.Output(display_name="splat"), io.Load3DCamera.Output(display_name="camera_info")],
         )
@@ -40,8 +51,11 @@ class SceneToSplat(io.ComfyNode):
         host_splat = splat_class()
         for axis, index, count in (("time", time, scene.times), ("view", view, scene.views)):
             if index >= count:
-                raise InputError(f"{axis} {index}", f"0 to {count - 1}, since the scene has {count} {axis}s",
-                                 f"choose a smaller {axis}")
+                raise InputError(
+                    f"{axis} {index}",
+                    f"0 to {count - 1}, since the scene has {count} {axis}s",
+                    f"choose a smaller {axis}",
+                )
         with plain_tensors():
             steps = list(range(scene.times)) if time < 0 else [time]
             splat = host_splat(**splat_fields(scene, steps, HostProgress().part()))

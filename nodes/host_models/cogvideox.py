@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from .host_model import HostModel, KnownCells, checked
+from .host_model import HostModel, KnownCellLatents, checked
 
 
 class CogVideoX(HostModel):
@@ -36,6 +36,6 @@ class CogVideoX(HostModel):
         """See HostModel."""
         return tokens, output[1]
 
-    def told(self, known: KnownCells, channels: int) -> dict[str, Any]:
+    def known_cell_conditioning(self, known: KnownCellLatents, channels: int) -> dict[str, Any]:
         """Image-to-video models take the known latents as channels, zero elsewhere."""
         return {"concat_latent_image": known.with_unknown(0.0)} if self.model.in_channels != channels else {}

@@ -10,7 +10,7 @@ from torch import nn
 from ...fourreal_core.model.spec import PARALLEL
 from ...fourreal_core.model.sync import Sync
 from .grid_net import PROPOSALS, GridNet
-from .host_model import HostModel, KnownCells
+from .host_model import HostModel, KnownCellLatents
 
 
 class FourReal(HostModel):
@@ -48,6 +48,6 @@ class FourReal(HostModel):
         """Without the sync layers."""
         return self.model.dit.parameters()
 
-    def told(self, known: KnownCells, channels: int) -> dict[str, Any]:
+    def known_cell_conditioning(self, known: KnownCellLatents, channels: int) -> dict[str, Any]:
         """Refiners are shown proposals; the noise mask says the rest."""
         return {} if known.proposals is None else {PROPOSALS: known.proposals}

@@ -50,9 +50,16 @@ class GridNet(nn.Module):
         """Type of the weights."""
         return self.grid_model.dit.final.weight.dtype
 
-    def forward(self, x: Tensor, level: Tensor, context: Tensor | None = None, control: Any = None,
-                transformer_options: Mapping[str, Any] | None = None, denoise_mask: Tensor | None = None,
-                **inputs: Any) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        level: Tensor,
+        context: Tensor | None = None,
+        control: Any = None,
+        transformer_options: Mapping[str, Any] | None = None,
+        denoise_mask: Tensor | None = None,
+        **inputs: Any,
+    ) -> Tensor:
         """Velocities ``(g V, C, T, h, w)``.
 
         Args:
@@ -72,8 +79,11 @@ class GridNet(nn.Module):
         if control is not None:
             raise InputError("a 4Real model with a ControlNet", "the model alone", "remove 'Apply ControlNet'")
         if denoise_mask is None:
-            raise InputError("a latent without a noise mask for a 4Real model", "one that says which cells are known",
-                             "connect the latent of 'Freeze-Time Conditioning'")
+            raise InputError(
+                "a latent without a noise mask for a 4Real model",
+                "one that says which cells are known",
+                "connect the latent of 'Freeze-Time Conditioning'",
+            )
         cells = (shape.chunks, shape.views)
         known = (denoise_mask.amax((1, 3, 4)) < 0.5).unflatten(0, cells)
         levels = level.float().unflatten(0, cells)[..., None].expand(known.shape)
@@ -81,8 +91,13 @@ class GridNet(nn.Module):
         if context is not None and self.grid_model.spec.dit.text_width:
             text = context.unflatten(0, cells)[:, 0]
         proposals = inputs.get(PROPOSALS)
-        given = GridInputs(_per_cell(x, cells), torch.where(known, 0.0, levels), known,
-                           None if proposals is None else _per_cell(proposals, cells), text)
+        given = GridInputs(
+            _per_cell(x, cells),
+            torch.where(known, 0.0, levels),
+            known,
+            None if proposals is None else _per_cell(proposals, cells),
+            text,
+        )
         with self._running(x.device, options.get(SYNC_RULE)) as model:
             velocity = model.predict(given).velocity
         return velocity.transpose(2, 3).flatten(0, 1).to(x.dtype)

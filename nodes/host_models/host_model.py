@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ...fourreal_core.errors import InputError
 from ...fourreal_core.model.sync import Sync
-from .layout import GridShape
+from .batch_layout import GridShape
 
 PER_CELL = {"c_concat": 2, "denoise_mask": 2}
 """Model inputs that have a frame axis, and where it lies."""
@@ -35,7 +35,7 @@ NEVER = {
 
 
 @dataclass(frozen=True)
-class KnownCells:
+class KnownCellLatents:
     """Known cells as a family's conditioning is made of them.
 
     Attributes:
@@ -120,7 +120,7 @@ class HostModel(ABC):
         """What the block returned with its image tokens exchanged."""
         return tokens
 
-    def told(self, known: KnownCells, channels: int) -> dict[str, Any]:
+    def known_cell_conditioning(self, known: KnownCellLatents, channels: int) -> dict[str, Any]:
         """Conditioning values that tell the model of the known cells, beyond the latent's noise mask.
 
         Args:
@@ -142,8 +142,11 @@ class HostModel(ABC):
         """Raises InputError for inputs that bring tokens or frames from outside the grid."""
         for name in NEVER.keys() & inputs.keys():
             if inputs[name] is not None:
-                raise InputError(f"{self.name} with {NEVER[name].split(';')[0]}", "tokens of the grid alone",
-                                 NEVER[name].split("; ")[1])
+                raise InputError(
+                    f"{self.name} with {NEVER[name].split(';')[0]}",
+                    "tokens of the grid alone",
+                    NEVER[name].split("; ")[1],
+                )
 
     def _for_columns(self, name: str, value: Any, shape: GridShape) -> Any:
         if name == "latent_shapes":  # the shape of the whole latent, for models that pack several into one
@@ -155,9 +158,11 @@ class HostModel(ABC):
         known = name in self.per_video
         if value.shape[0] == shape.rows and (known or value.ndim <= 3) and (known or shape.same_in_all_views(value)):
             return shape.once_a_column(value)
-        raise InputError(f"{self.name} with the input {name!r} of shape {tuple(value.shape)}, which parallel sync does "
-                         "not know", "inputs that are the same for all views or made by 'Freeze-Time Conditioning'",
-                         "remove the node that adds it to the conditioning")
+        raise InputError(
+            f"{self.name} with the input {name!r} of shape {tuple(value.shape)}, which parallel sync does not know",
+            "inputs that are the same for all views or made by 'Freeze-Time Conditioning'",
+            "remove the node that adds it to the conditioning",
+        )
 
 
 def checked(tokens: Tensor, count: int, name: str) -> Tensor:
@@ -168,14 +173,16 @@ def checked(tokens: Tensor, count: int, name: str) -> Tensor:
     """
     if tokens.ndim != 3 or tokens.shape[1] != count:
         got = tokens.shape[1] if tokens.ndim == 3 else tuple(tokens.shape)
-        raise InputError(f"{name} with {got} tokens a video", f"{count}, those of the grid",
-                         "remove nodes that add guides or reference images, and use a size that the model takes")
+        raise InputError(
+            f"{name} with {got} tokens a video",
+            f"{count}, those of the grid",
+            "remove nodes that add guides or reference images, and use a size that the model takes",
+        )
     return tokens
 
 
 def _column_shape(value: Any, shape: GridShape) -> list[int]:
     if len(value) != 1:
-        raise InputError("a latent of video and audio together", "video alone",
-                         "sample without 'LTXVConcatAVLatent'")
+        raise InputError("a latent of video and audio together", "video alone", "sample without 'LTXVConcatAVLatent'")
     _, channels, _, *size = value[0]
     return [shape.times, channels, shape.views, *size]

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from ...fourreal_core.errors import InputError
-from .host_model import PER_VIDEO, HostModel, KnownCells, checked
-from .layout import GridShape
+from .batch_layout import GridShape
+from .host_model import PER_VIDEO, HostModel, KnownCellLatents, checked
 
 
 class HunyuanVideo(HostModel):
@@ -45,9 +45,9 @@ class HunyuanVideo(HostModel):
         if isinstance(output, tuple):
             return tokens, output[1]
         part = _image_part(output, tokens.shape[1], options)
-        return torch.cat([output[:, :part.start], tokens, output[:, part.stop:]], 1)
+        return torch.cat([output[:, : part.start], tokens, output[:, part.stop :]], 1)
 
-    def told(self, known: KnownCells, channels: int) -> dict[str, Any]:
+    def known_cell_conditioning(self, known: KnownCellLatents, channels: int) -> dict[str, Any]:
         """Models with further input channels take latents and mask; without them the noise mask is all."""
         if self.model.in_channels == channels:
             return {}
@@ -56,8 +56,11 @@ class HunyuanVideo(HostModel):
     def column_inputs(self, inputs: Mapping[str, Any], shape: GridShape) -> dict[str, Any]:
         """See HostModel."""
         if inputs.get("attention_mask") is not None and shape.rows > 1:
-            raise InputError("a prompt with an attention mask, with which the host runs one video at a time",
-                             "a prompt without one", "encode the prompt with 'CLIP Text Encode'")
+            raise InputError(
+                "a prompt with an attention mask, with which the host runs one video at a time",
+                "a prompt without one",
+                "encode the prompt with 'CLIP Text Encode'",
+            )
         return super().column_inputs(inputs, shape)
 
 

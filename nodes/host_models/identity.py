@@ -21,18 +21,24 @@ def identity(model: Any) -> dict[str, Any]:
         model: The host's MODEL; weights that the host has patched in place are looked at as they were before.
     """
     network, kept = model.model.diffusion_model, getattr(model, "backup", {})
-    weights = [kept[WEIGHTS + name].weight if WEIGHTS + name in kept else weight
-               for name, weight in network.named_parameters()]
+    weights = [
+        kept[WEIGHTS + name].weight if WEIGHTS + name in kept else weight for name, weight in network.named_parameters()
+    ]
     streams, sampling = streams_of(model), model.get_model_object("model_sampling")
     return {
         "class": type(network).__qualname__,
         "weights": _print_of(weights),
-        "patches": {name: [_plain(patch) for patch in patches]
-                    for name, patches in getattr(model, "patches", {}).items()},
+        "patches": {
+            name: [_plain(patch) for patch in patches] for name, patches in getattr(model, "patches", {}).items()
+        },
         "sampling": [type(sampling).__mro__[1].__qualname__, getattr(sampling, "sigmas", None)],
-        "streams": None if streams is None else {
-            "sync": asdict(streams.sync.spec), "weights": dict(streams.sync.state_dict()),
-            "levels": [streams.lowest_level, streams.highest_level]},
+        "streams": None
+        if streams is None
+        else {
+            "sync": asdict(streams.sync.spec),
+            "weights": dict(streams.sync.state_dict()),
+            "levels": [streams.lowest_level, streams.highest_level],
+        },
     }
 
 

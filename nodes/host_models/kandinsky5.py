@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from .host_model import HostModel, KnownCells
+from .host_model import HostModel, KnownCellLatents
 
 
 class Kandinsky5(HostModel):
@@ -23,6 +23,6 @@ class Kandinsky5(HostModel):
         """See HostModel."""
         return self.model.patch_size[1], self.model.patch_size[2]
 
-    def told(self, known: KnownCells, channels: int) -> dict[str, Any]:
+    def known_cell_conditioning(self, known: KnownCellLatents, channels: int) -> dict[str, Any]:
         """The mask of one channel, which the model takes beside its video; the noise mask alone has too many."""
         return {"concat_mask": known.mask}

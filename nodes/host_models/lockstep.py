@@ -15,7 +15,7 @@ from typing import Generic, TypeVar
 from torch import Tensor
 
 from ...fourreal_core.errors import InputError
-from .surroundings import Surroundings
+from .thread_state import ThreadState
 
 Result = TypeVar("Result")
 
@@ -60,7 +60,7 @@ class LockStep(Generic[Result]):
             InputError: The two runs did not go through the same layers.
             BaseException: Whatever either run raised.
         """
-        surroundings = Surroundings.here()
+        surroundings = ThreadState.here()
 
         def in_surroundings() -> Result:
             with surroundings.entered():
@@ -70,8 +70,9 @@ class LockStep(Generic[Result]):
             self._of_thread.lane = SECOND
             self._run_lane(SECOND, in_surroundings)
 
-        worker = threading.Thread(target=contextvars.copy_context().run, args=(run_second,), name=THREAD_NAME,
-                                  daemon=True)
+        worker = threading.Thread(
+            target=contextvars.copy_context().run, args=(run_second,), name=THREAD_NAME, daemon=True
+        )
         self._of_thread.lane = FIRST
         worker.start()
         try:
@@ -153,5 +154,8 @@ class LockStep(Generic[Result]):
 
 
 def _different_layers() -> InputError:
-    return InputError("the two streams went through different layers of the model", "the same layers in both",
-                      "remove the node that skips layers or steps of this model (EasyCache, TeaCache and the like)")
+    return InputError(
+        "the two streams went through different layers of the model",
+        "the same layers in both",
+        "remove the node that skips layers or steps of this model (EasyCache, TeaCache and the like)",
+    )

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from .host_model import HostModel, KnownCells, checked
+from .host_model import HostModel, KnownCellLatents, checked
 
 
 class Ltxv(HostModel):
@@ -24,7 +24,7 @@ class Ltxv(HostModel):
         """See HostModel."""
         return 1, 1
 
-    def told(self, known: KnownCells, channels: int) -> dict[str, Any]:
+    def known_cell_conditioning(self, known: KnownCellLatents, channels: int) -> dict[str, Any]:
         """Nothing: the noise mask itself gives every token its own level."""
         return {}
 

@@ -31,7 +31,7 @@ BYTES_PER_FACTOR = 4 * 0.01 * 1024**2
 """What the host reckons for one latent pixel at a memory factor of 1 in float32."""
 
 
-class GridLatents(comfy.latent_formats.LatentFormat):
+class GridLatentFormat(comfy.latent_formats.LatentFormat):
     """Latents as they are; previews show the pixels that lie in their channels."""
 
     latent_dimensions = 3
@@ -41,8 +41,11 @@ class GridLatents(comfy.latent_formats.LatentFormat):
         self.latent_channels = dit.latent_channels
         if dit.channels == 3:
             share = 1 / dit.subpixel**2
-            self.latent_rgb_factors = [[share if colour == own else 0.0 for own in range(3)]
-                                       for colour in range(3) for _ in range(dit.subpixel**2)]
+            self.latent_rgb_factors = [
+                [share if colour == own else 0.0 for own in range(3)]
+                for colour in range(3)
+                for _ in range(dit.subpixel**2)
+            ]
             self.latent_rgb_factors_bias = [0.0, 0.0, 0.0]
 
 
@@ -59,7 +62,7 @@ class GridBase(comfy.model_base.BaseModel):
 
     def __init__(self, net: GridNet) -> None:
         config = GridConfig(GridConfig.unet_config)
-        config.latent_format = GridLatents(net.grid_model)
+        config.latent_format = GridLatentFormat(net.grid_model)
         config.memory_usage_factor = _bytes_a_pixel(net.grid_model) / BYTES_PER_FACTOR
         config.set_inference_dtype(net.dtype, None if net.dtype == torch.float32 else torch.float32)
         super().__init__(config, comfy.model_base.ModelType.FLOW)
@@ -82,8 +85,11 @@ class GridBase(comfy.model_base.BaseModel):
             InputError: A node made it another kind of model.
         """
         if not isinstance(self.model_sampling, comfy.model_sampling.CONST):
-            raise InputError("a 4Real model sampled as another kind of model", "flow matching",
-                             "remove 'ModelSamplingDiscrete', 'ModelSamplingContinuousEDM' and the like")
+            raise InputError(
+                "a 4Real model sampled as another kind of model",
+                "flow matching",
+                "remove 'ModelSamplingDiscrete', 'ModelSamplingContinuousEDM' and the like",
+            )
         return timestep / getattr(self.model_sampling, "multiplier", 1.0)
 
     def scale_latent_inpaint(self, latent_image: Tensor, **kwargs: Any) -> Tensor:
@@ -114,8 +120,9 @@ def as_host_model(model: Model4D, precision: str = "auto") -> Any:
     archive = getattr(comfy.model_management, "archive_model_dtypes", None)  # newer hosts look these types up
     if archive is not None:
         archive(net)
-    patcher = comfy.model_patcher.ModelPatcher(GridBase(net), load_device=device,
-                                               offload_device=comfy.model_management.unet_offload_device())
+    patcher = comfy.model_patcher.ModelPatcher(
+        GridBase(net), load_device=device, offload_device=comfy.model_management.unet_offload_device()
+    )
     return watched(patcher)
 
 

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from ...fourreal_core.errors import InputError
+from .grid_preview import with_wall
 from .two_streams import APPLY_MODEL, OUTER_SAMPLE, TwoStreams, no_grid
-from .wall import with_wall
 
 KEY = "fourreal_parallel_sync"
 """Under which the wrappers stand; patching again replaces them."""
@@ -61,12 +61,17 @@ def check_latent(samples: Tensor, mask: Tensor | None) -> None:
     if mask is None:
         return
     if mask.ndim != 5 or mask.shape[0] not in (1, samples.shape[0]) or mask.shape[2] not in (1, samples.shape[2]):
-        raise InputError(f"a noise mask of shape {tuple(mask.shape)} for a grid latent of {tuple(samples.shape)}",
-                         "one value a cell, (views, 1, times, height, width)",
-                         "use the latent of 'Freeze-Time Conditioning' as it is, without 'Set Latent Noise Mask'")
+        raise InputError(
+            f"a noise mask of shape {tuple(mask.shape)} for a grid latent of {tuple(samples.shape)}",
+            "one value a cell, (views, 1, times, height, width)",
+            "use the latent of 'Freeze-Time Conditioning' as it is, without 'Set Latent Noise Mask'",
+        )
     if not bool(mask.any()):
-        raise InputError("a noise mask by which all cells are known", "some cells to make",
-                         "give 'Frame Grid from Videos' more views or times than the known cells")
+        raise InputError(
+            "a noise mask by which all cells are known",
+            "some cells to make",
+            "give 'Frame Grid from Videos' more views or times than the known cells",
+        )
 
 
 def _around_sampling(executor: Any, noise: Tensor, latent_image: Tensor, *args: Any, **kwargs: Any) -> Any:
@@ -90,17 +95,25 @@ def _check_cond(cond: dict[str, Any], latent: Tensor, mask: Tensor | None) -> No
     given = [cond.get(name) for name in ("cross_attn", "pooled_output", "conditioning_byt5small")] + [vision]
     count = max((value.shape[0] for value in given if isinstance(value, Tensor)), default=1)
     if count > 1:
-        raise InputError(f"{count} prompts or image embeddings in a batch", "one for the whole grid",
-                         "connect a single 'CLIP Text Encode' or 'CLIP Vision Encode' instead of a batch")
+        raise InputError(
+            f"{count} prompts or image embeddings in a batch",
+            "one for the whole grid",
+            "connect a single 'CLIP Text Encode' or 'CLIP Vision Encode' instead of a batch",
+        )
     known = cond.get(KNOWN_CELLS)
     if known is None:
         return
     if tuple(known.shape) != (views, times):
-        raise InputError(f"conditioning for a grid of {known.shape[0]} views and {known.shape[1]} times, and a latent "
-                         f"of {views} and {times}", "both from one 'Freeze-Time Conditioning'",
-                         "connect its latent, and no node that splits or repeats a batch behind it")
+        raise InputError(
+            f"conditioning for a grid of {known.shape[0]} views and {known.shape[1]} times, and a latent "
+            f"of {views} and {times}",
+            "both from one 'Freeze-Time Conditioning'",
+            "connect its latent, and no node that splits or repeats a batch behind it",
+        )
     held = torch.ones(views, times) if mask is None else mask.float().mean((1, 3, 4)).cpu().expand(views, times)
     if not torch.equal(held < 0.5, known.cpu()):
-        raise InputError("a latent whose noise mask does not hold the grid's known cells",
-                         "the latent of the same 'Freeze-Time Conditioning', with its mask",
-                         "connect it directly, without nodes that drop or replace its mask")
+        raise InputError(
+            "a latent whose noise mask does not hold the grid's known cells",
+            "the latent of the same 'Freeze-Time Conditioning', with its mask",
+            "connect it directly, without nodes that drop or replace its mask",
+        )

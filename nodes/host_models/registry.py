@@ -47,9 +47,14 @@ def host_model(model: Any) -> HostModel:
             found = family(module)
             reason = found.refusal()
             if reason is not None:
-                raise InputError(f"{found.name} of a kind that can't be patched ({reason})", f"one of {possible}",
-                                 "load another model")
+                raise InputError(
+                    f"{found.name} of a kind that can't be patched ({reason})",
+                    f"one of {possible}",
+                    "load another model",
+                )
             return found
-    raise InputError(f"a model of class {kind.__name__} ({type(model.model).__name__})", f"one of {possible}",
-                     "load another model, or leave out the node that patches this one (compiled models can't be "
-                     "patched)")
+    raise InputError(
+        f"a model of class {kind.__name__} ({type(model.model).__name__})",
+        f"one of {possible}",
+        "load another model, or leave out the node that patches this one (compiled models can't be patched)",
+    )

@@ -15,8 +15,8 @@ from torch import Tensor
 from ...fourreal_core.errors import InputError
 from ...fourreal_core.model.streams import SyncRule
 from ...fourreal_core.model.sync import Sync
+from .batch_layout import GridShape
 from .host_model import HostModel
-from .layout import GridShape
 from .lockstep import FIRST, LockStep
 
 APPLY_MODEL, DIFFUSION_MODEL, OUTER_SAMPLE = "apply_model", "diffusion_model", "outer_sample"
@@ -59,13 +59,23 @@ class TwoStreams:
 
     def __post_init__(self) -> None:
         if not 0 <= self.lowest_level <= self.highest_level <= 1:
-            raise InputError(f"noise levels from {self.lowest_level:g} to {self.highest_level:g}",
-                             "0 <= lowest <= highest <= 1",
-                             "exchange highest_noise and lowest_noise in 'Apply Parallel Sync'")
+            raise InputError(
+                f"noise levels from {self.lowest_level:g} to {self.highest_level:g}",
+                "0 <= lowest <= highest <= 1",
+                "exchange highest_noise and lowest_noise in 'Apply Parallel Sync'",
+            )
 
-    def __call__(self, executor: Any, x: Tensor, t: Tensor, c_concat: Tensor | None = None,
-                 c_crossattn: Tensor | None = None, control: Any = None,
-                 transformer_options: Mapping[str, Any] | None = None, **inputs: Any) -> Tensor:
+    def __call__(
+        self,
+        executor: Any,
+        x: Tensor,
+        t: Tensor,
+        c_concat: Tensor | None = None,
+        c_crossattn: Tensor | None = None,
+        control: Any = None,
+        transformer_options: Mapping[str, Any] | None = None,
+        **inputs: Any,
+    ) -> Tensor:
         """The host's wrapper protocol; ``x`` is ``(g V, C, T, h, w)`` and so is what it returns."""
         options = transformer_options or {}
         _check_options(options)
@@ -85,8 +95,9 @@ class TwoStreams:
 
         meeting = _Meeting(self, family, shape, levels, _tokens_of_frame(family, x))
         with self._listening(meeting) as steps:
-            time, view = steps.run(lambda: call(x, t, rows),
-                                   lambda: call(shape.to_columns(x), shape.once_a_column(t), columns))
+            time, view = steps.run(
+                lambda: call(x, t, rows), lambda: call(shape.to_columns(x), shape.once_a_column(t), columns)
+            )
         return self.joined(shape.to_rows(view), time)
 
     def _mixes_at(self, levels: Tensor) -> bool:
@@ -149,8 +160,7 @@ class _AfterLayer:
     meeting: _Meeting
     meets: bool
 
-    def __call__(self, module: torch.nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any],
-                 output: Any) -> Any:
+    def __call__(self, module: torch.nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any], output: Any) -> Any:
         lane = self.steps.lane()
         if lane is None:  # some other call of the same model
             return output
@@ -193,10 +203,12 @@ def grid_shape(x: Tensor, options: Mapping[str, Any]) -> GridShape:
 
 def no_grid(shape: tuple[int, ...]) -> InputError:
     """The error for a latent of ``shape`` that is no grid."""
-    return InputError(f"a latent of shape {shape}",
-                      "a grid (views, channels, times, height, width) of at least 2 views and 2 times",
-                      "connect the latent of 'Freeze-Time Conditioning', and no node that splits a batch ('Rebatch "
-                      "Latents', 'Latent From Batch') behind it")
+    return InputError(
+        f"a latent of shape {shape}",
+        "a grid (views, channels, times, height, width) of at least 2 views and 2 times",
+        "connect the latent of 'Freeze-Time Conditioning', and no node that splits a batch ('Rebatch "
+        "Latents', 'Latent From Batch') behind it",
+    )
 
 
 def noise_levels(sampling: Any, sigma: Tensor, mask: Tensor | None, shape: GridShape) -> Tensor:
@@ -248,8 +260,11 @@ def _fetch_nothing_ahead(executor: Any, *args: Any, **kwargs: Any) -> Any:
 
 def _check_options(options: Mapping[str, Any]) -> None:
     if options.get("patches_replace", {}).get("dit"):
-        raise InputError("a model in which another node replaces blocks", "the model's own blocks",
-                         "remove 'SkipLayerGuidanceDiT' and other nodes that skip or replace blocks")
+        raise InputError(
+            "a model in which another node replaces blocks",
+            "the model's own blocks",
+            "remove 'SkipLayerGuidanceDiT' and other nodes that skip or replace blocks",
+        )
     wrappers = options.get("wrappers", {}).get(APPLY_MODEL, {})
     if wrappers.get("torch.compile"):
         raise InputError("a compiled model", "one that is not", "remove 'TorchCompileModel'")

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from .host_model import PER_CELL, HostModel, KnownCells
+from .host_model import PER_CELL, HostModel, KnownCellLatents
 
 MASK_CHANNELS = 4
 """What image-to-video models take beside the known latents."""
@@ -30,7 +30,7 @@ class Wan(HostModel):
         """See HostModel."""
         return self.model.patch_size[1], self.model.patch_size[2]
 
-    def told(self, known: KnownCells, channels: int) -> dict[str, Any]:
+    def known_cell_conditioning(self, known: KnownCellLatents, channels: int) -> dict[str, Any]:
         """Image-to-video and inpainting models take latents and mask as channels; unknown cells are grey, as in the
         videos that they were trained on."""
         with_mask, without = 2 * channels + MASK_CHANNELS, 2 * channels
@@ -47,7 +47,7 @@ class WanVace(Wan):
     classes = ("comfy.ldm.wan.model.VaceWanModel",)
     per_cell = PER_CELL | {"vace_context": 3}
 
-    def told(self, known: KnownCells, channels: int) -> dict[str, Any]:
+    def known_cell_conditioning(self, known: KnownCellLatents, channels: int) -> dict[str, Any]:
         """Per cell, where the host's own node packs four pixel frames into a latent frame."""
         kept, changed = known.with_unknown(known.grey), known.grey.expand_as(known.latents)
         mask = known.mask.expand(-1, VACE_MASK_CHANNELS, -1, -1, -1)

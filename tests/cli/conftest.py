@@ -27,10 +27,18 @@ def tiny_scene(grid: FrameGrid) -> Scene4D:
     intrinsics = intrinsics_from_focal(40.0, grid.size).repeat(v, 1, 1)
     cameras = Cameras(torch.eye(4).repeat(v, 1, 1), intrinsics, grid.size)
     splats = Splats(means, torch.full((n,), -3.0), torch.zeros(n), torch.full((n, 3), 0.5))
-    return Scene4D(splats=splats, cameras=cameras, view_offsets=torch.zeros(v, n, 3),
-                   visible=torch.ones(v, n, dtype=torch.bool), motion_weight=torch.zeros(n),
-                   view_depth=torch.ones(v, *grid.size), view_motion=torch.zeros(v, *grid.size), times=grid.times,
-                   deformation=None, background=torch.zeros(3))
+    return Scene4D(
+        splats=splats,
+        cameras=cameras,
+        view_offsets=torch.zeros(v, n, 3),
+        visible=torch.ones(v, n, dtype=torch.bool),
+        motion_weight=torch.zeros(n),
+        view_depth=torch.ones(v, *grid.size),
+        view_motion=torch.zeros(v, *grid.size),
+        times=grid.times,
+        deformation=None,
+        background=torch.zeros(3),
+    )
 
 
 class StandIn:
@@ -49,8 +57,12 @@ class StandIn:
             raise self.fails_with
         on_step(2, 2)
         scene = tiny_scene(grid)
-        geometry = Geometry(torch.ones(grid.views, *grid.size), scene.cameras.intrinsics,
-                            torch.ones(grid.views, *grid.size, dtype=torch.bool), scene.cameras.world_to_cam)
+        geometry = Geometry(
+            torch.ones(grid.views, *grid.size),
+            scene.cameras.intrinsics,
+            torch.ones(grid.views, *grid.size, dtype=torch.bool),
+            scene.cameras.world_to_cam,
+        )
         filled = grid.filled(grid.freeze_time[:, None].expand_as(grid.frames))
         return PipelineResult(filled, scene, geometry, {"stand-in": 0.25})
 

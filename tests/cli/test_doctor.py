@@ -26,7 +26,6 @@ def test_it_says_why_a_back_end_does_not_work(monkeypatch, capsys):
 
     monkeypatch.setattr(rasterizer, "available_backends", lambda: {"torch": "ok", "gsplat": "no CUDA device"})
     monkeypatch.setattr(rasterizer, "rasterize", broken)
-    assert doctor.rasterizers() == {"torch": "fails: RuntimeError: no such instruction",
-                                    "gsplat": "no CUDA device"}
+    assert doctor.rasterizers() == {"torch": "fails: RuntimeError: no such instruction", "gsplat": "no CUDA device"}
     assert main(["doctor"]) == 0
     assert "fails: RuntimeError: no such instruction" in capsys.readouterr().out

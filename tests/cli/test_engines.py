@@ -38,11 +38,19 @@ def test_a_network_is_only_looked_for_on_disk(tmp_path, two_clips, pipeline):
     assert pipeline.options.geometry_source == HuggingFaceDepth("some/depth", local_files_only=True)
 
 
-@pytest.mark.parametrize(("option", "said", "says"), [
-    ("geometry", "nowhere", "expected parallax, hf:NAME or a folder"), ("geometry", "hf:", "name a depth network"),
-    ("flow", "best", "one of dis, raft"), ("flow", "raft:none.pth", "expected"), ("tracks", "best", "one of flow"),
-    ("tracks", "delta", "delta:CHECKPOINT"), ("focal", "0", "a focal length of 0"),
-    ("focal", "-3", "a positive number")])
+@pytest.mark.parametrize(
+    ("option", "said", "says"),
+    [
+        ("geometry", "nowhere", "expected parallax, hf:NAME or a folder"),
+        ("geometry", "hf:", "name a depth network"),
+        ("flow", "best", "one of dis, raft"),
+        ("flow", "raft:none.pth", "expected"),
+        ("tracks", "best", "one of flow"),
+        ("tracks", "delta", "delta:CHECKPOINT"),
+        ("focal", "0", "a focal length of 0"),
+        ("focal", "-3", "a positive number"),
+    ],
+)
 def test_what_is_not_here_is_refused(tmp_path, two_clips, pipeline, capfd, option, said, says):
     assert main([*two_clips, "-o", str(tmp_path / "out"), f"--{option}={said}", "--quiet"]) == 2
     err = capfd.readouterr().err

@@ -56,9 +56,23 @@ def test_options_reach_the_pipeline(tmp_path, clip_folder, pipeline):
     mask = torch.ones(32, 48, 3)
     mask[:5] = 0
     save_image(mask, tmp_path / "mask.png")
-    args = ["run", "--freeze-time", str(clip_folder("a", 12)), "--fixed-view", str(clip_folder("b", 5)), "-o",
-            str(tmp_path / "out"), "--views", "4", "--mask", str(tmp_path / "mask.png"), "--seed", "7",
-            "--device", "cpu"]
+    args = [
+        "run",
+        "--freeze-time",
+        str(clip_folder("a", 12)),
+        "--fixed-view",
+        str(clip_folder("b", 5)),
+        "-o",
+        str(tmp_path / "out"),
+        "--views",
+        "4",
+        "--mask",
+        str(tmp_path / "mask.png"),
+        "--seed",
+        "7",
+        "--device",
+        "cpu",
+    ]
     assert main([*args, "--quiet"]) == 0
     assert (pipeline.grid.views, pipeline.grid.times) == (4, 5)
     assert torch.equal(pipeline.grid.freeze_time[3], read_clip(tmp_path / "a")[11])
@@ -94,8 +108,15 @@ def test_quiet_is_silent_and_loud_names_stages(tmp_path, two_clips, pipeline, ca
 
 
 def test_warnings_are_said_once_and_hidden_by_quiet(tmp_path, clip_folder, pipeline, capfd):
-    args = ["run", "--freeze-time", str(clip_folder("a", 3)), "--fixed-view", str(clip_folder("b", 3, 64, 96)), "-o",
-            str(tmp_path / "out")]
+    args = [
+        "run",
+        "--freeze-time",
+        str(clip_folder("a", 3)),
+        "--fixed-view",
+        str(clip_folder("b", 3, 64, 96)),
+        "-o",
+        str(tmp_path / "out"),
+    ]
     assert main(args) == 0
     assert capfd.readouterr().err.count("the fixed-view clip is resized") == 1
     assert main([*args, "--quiet"]) == 0
@@ -105,8 +126,12 @@ def test_warnings_are_said_once_and_hidden_by_quiet(tmp_path, clip_folder, pipel
 def test_first_frames_that_differ_are_a_warning_with_the_difference(tmp_path, clip_folder, pipeline, capfd):
     other = clip_folder("b", 3)
     (other / "0.png").unlink()
-    assert main(["run", "--freeze-time", str(clip_folder("a", 3)), "--fixed-view", str(other), "-o",
-                 str(tmp_path / "out")]) == 0
+    assert (
+        main(
+            ["run", "--freeze-time", str(clip_folder("a", 3)), "--fixed-view", str(other), "-o", str(tmp_path / "out")]
+        )
+        == 0
+    )
     assert "the first frames of the two clips differ (PSNR " in capfd.readouterr().err
 
 

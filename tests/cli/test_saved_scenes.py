@@ -30,8 +30,10 @@ def saved(tmp_path) -> Path:
     cameras = replace(scene.cameras, world_to_cam=scene.cameras.world_to_cam.clone())
     cameras.world_to_cam[:, 0, 3] = torch.tensor([0.1, 0.0, -0.1])
     (tmp_path / "run").mkdir()
-    save_scene(replace(scene, splats=replace(scene.splats, colors=colors), cameras=cameras),
-               tmp_path / "run" / "scene.safetensors")
+    save_scene(
+        replace(scene, splats=replace(scene.splats, colors=colors), cameras=cameras),
+        tmp_path / "run" / "scene.safetensors",
+    )
     return tmp_path / "run"
 
 
@@ -50,15 +52,31 @@ def refused(saved, tmp_path, capfd) -> Callable[..., str]:
 
 @pytest.mark.parametrize("mode", ["bullet-time", "freeze-time", "fixed-view", "orbit"])
 def test_every_mode_makes_a_video(saved, tmp_path, mode):
-    assert main(["render", str(saved), "-o", str(tmp_path / "new" / "a.mp4"), "--mode", mode, "--frames", "3",
-                 "--quiet"]) == 0
+    assert (
+        main(["render", str(saved), "-o", str(tmp_path / "new" / "a.mp4"), "--mode", mode, "--frames", "3", "--quiet"])
+        == 0
+    )
     assert read_clip(tmp_path / "new" / "a.mp4").shape == (3, 32, 48, 3)
     assert [p.name for p in (tmp_path / "new").iterdir()] == ["a.mp4"]
 
 
 def test_frames_are_the_scenes_own_renders(saved, tmp_path, capsys):
-    assert main(["render", str(saved / "scene.safetensors"), "-o", str(tmp_path / "f"), "--mode", "freeze-time",
-                 "--frames", "3", "--json"]) == 0
+    assert (
+        main(
+            [
+                "render",
+                str(saved / "scene.safetensors"),
+                "-o",
+                str(tmp_path / "f"),
+                "--mode",
+                "freeze-time",
+                "--frames",
+                "3",
+                "--json",
+            ]
+        )
+        == 0
+    )
     report = json.loads(capsys.readouterr().out)
     scene = load_scene(saved / "scene.safetensors")
     assert [Path(p).name for p in report["files"]] == ["frame_0000.png", "frame_0001.png", "frame_0002.png"]
@@ -82,8 +100,10 @@ def test_written_cameras_render_again(saved, tmp_path):
     cameras = str(tmp_path / "cameras.json")
     assert main(["export", str(saved), "-o", cameras, "--quiet"]) == 0
     assert main(["render", str(saved), "-o", str(tmp_path / "p"), "--mode", "path", "--path", cameras, "--quiet"]) == 0
-    assert main(["render", str(saved), "-o", str(tmp_path / "f"), "--mode", "freeze-time", "--frames", "3",
-                 "--quiet"]) == 0
+    assert (
+        main(["render", str(saved), "-o", str(tmp_path / "f"), "--mode", "freeze-time", "--frames", "3", "--quiet"])
+        == 0
+    )
     for k in range(3):
         a, b = (read_image(tmp_path / name / f"frame_{k:04}.png") for name in ("p", "f"))
         assert float((a - b).abs().max()) < 1.5 / 255  # rounded to seven digits in the file
@@ -103,19 +123,24 @@ def test_a_moving_file(saved, tmp_path):
     assert package.read(str(tmp_path / "a.4dgs")).gaussians.count == 20
 
 
-@pytest.mark.parametrize(("command", "args", "says"), [
-    ("render", ["--mode", "path"], "--mode path without --path"),
-    ("render", ["--path", "x.json"], "--mode bullet-time with --path"),
-    ("render", ["--mode", "path", "--path", "none.json"], "none.json can't be read"),
-    ("render", ["--frames", "0"], "0 frames"), ("render", ["--fps", "0"], "0 frames a second"),
-    ("render", ["--mode", "orbit", "--degrees", "91"], "an orbit of 91 degrees"),
-    ("render", ["--mode", "orbit", "--time", "3.5"], "time 3.5; expected 0 to 3"),
-    ("render", ["--mode", "fixed-view", "--view", "nan"], "view nan"),
-    ("export", ["--times", "0,x"], "the times '0,x'"), ("export", ["--times", "4"], "expected numbers from 0 to 3"),
-    ("export", ["--view", "3"], "view 3; expected 0 to 2"),
-    ("export", ["--format", "4dgs", "--view", "1"], "--times or --view for 4dgs"),
-    ("export", ["--format", "4dgs", "--fps", "0"], "0.0 time steps a second"),
-])
+@pytest.mark.parametrize(
+    ("command", "args", "says"),
+    [
+        ("render", ["--mode", "path"], "--mode path without --path"),
+        ("render", ["--path", "x.json"], "--mode bullet-time with --path"),
+        ("render", ["--mode", "path", "--path", "none.json"], "none.json can't be read"),
+        ("render", ["--frames", "0"], "0 frames"),
+        ("render", ["--fps", "0"], "0 frames a second"),
+        ("render", ["--mode", "orbit", "--degrees", "91"], "an orbit of 91 degrees"),
+        ("render", ["--mode", "orbit", "--time", "3.5"], "time 3.5; expected 0 to 3"),
+        ("render", ["--mode", "fixed-view", "--view", "nan"], "view nan"),
+        ("export", ["--times", "0,x"], "the times '0,x'"),
+        ("export", ["--times", "4"], "expected numbers from 0 to 3"),
+        ("export", ["--view", "3"], "view 3; expected 0 to 2"),
+        ("export", ["--format", "4dgs", "--view", "1"], "--times or --view for 4dgs"),
+        ("export", ["--format", "4dgs", "--fps", "0"], "0.0 time steps a second"),
+    ],
+)
 def test_options_that_cannot_be(refused, tmp_path, command, args, says):
     if "4dgs" in args:
         pytest.importorskip("fourdgs", reason="fourdgs is not installed")

@@ -28,8 +28,10 @@ def laplacian(weights: np.ndarray) -> np.ndarray:
 
 
 def dense_rows(values: np.ndarray, weights: np.ndarray, strength: float) -> np.ndarray:
-    rows = [np.linalg.solve(np.eye(len(w)) + strength * laplacian(w.astype(np.float64)), v.astype(np.float64))
-            for v, w in zip(values, weights, strict=True)]
+    rows = [
+        np.linalg.solve(np.eye(len(w)) + strength * laplacian(w.astype(np.float64)), v.astype(np.float64))
+        for v, w in zip(values, weights, strict=True)
+    ]
     return np.stack(rows)
 
 

@@ -51,6 +51,7 @@ def torchvision(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         def make(*, weights: None) -> Slide:
             asked.append(name)
             return Slide(channels)
+
         return make
 
     flows.raft_small, flows.raft_large = maker("small", 32), maker("large", 64)  # type: ignore[attr-defined]
@@ -62,8 +63,9 @@ def torchvision(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 @pytest.mark.parametrize(("channels", "asked_for"), [(32, "small"), (64, "large")])
-def test_raft_gets_what_it_takes_and_gives_flow(tmp_path: Path, torchvision: list[str], channels: int, asked_for: str
-                                                ) -> None:
+def test_raft_gets_what_it_takes_and_gives_flow(
+    tmp_path: Path, torchvision: list[str], channels: int, asked_for: str
+) -> None:
     torch.save(Slide(channels).state_dict(), tmp_path / "raft.pth")
     engine = flow_engine(f"raft:{tmp_path / 'raft.pth'}")
     assert torchvision == [asked_for]
@@ -74,8 +76,9 @@ def test_raft_gets_what_it_takes_and_gives_flow(tmp_path: Path, torchvision: lis
     np.testing.assert_allclose(flow, 0.4, atol=1e-6)
 
 
-def test_raft_finds_weights_that_torchvision_keeps(tmp_path: Path, torchvision: list[str],
-                                                   monkeypatch: pytest.MonkeyPatch) -> None:
+def test_raft_finds_weights_that_torchvision_keeps(
+    tmp_path: Path, torchvision: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     with pytest.raises(InputError, match="no RAFT weights in"):
         RaftFlow()
@@ -147,10 +150,14 @@ def test_what_an_engine_gives_may_be_written_to(moving: World) -> None:
     assert engine(grays[0], grays[1])[0, 0, 0] == 1 and flow[0, 0, 0] == 1
 
 
-@pytest.mark.parametrize(("flows", "says"), [
-    ({(0, 4): np.zeros((*SIZE, 2), np.float32)}, "from frame 0 to frame 4; expected frames 0 to 3"),
-    ({(0, 1): np.zeros((8, 8, 2), np.float32)}, "flow 0 to 1 of shape"),
-    ({(0, 1): np.full((*SIZE, 2), np.nan, np.float32)}, "finite")])
+@pytest.mark.parametrize(
+    ("flows", "says"),
+    [
+        ({(0, 4): np.zeros((*SIZE, 2), np.float32)}, "from frame 0 to frame 4; expected frames 0 to 3"),
+        ({(0, 1): np.zeros((8, 8, 2), np.float32)}, "flow 0 to 1 of shape"),
+        ({(0, 1): np.full((*SIZE, 2), np.nan, np.float32)}, "finite"),
+    ],
+)
 def test_wrong_flows_are_refused(moving: World, flows: dict, says: str) -> None:
     with pytest.raises(InputError, match=says):
         GivenFlow(moving.frames, flows)
@@ -158,8 +165,9 @@ def test_wrong_flows_are_refused(moving: World, flows: dict, says: str) -> None:
         neighbour_flows(torch.zeros(3, 4, 4, 2), torch.zeros(2, 4, 4, 2))
 
 
-@pytest.mark.parametrize(("release", "reads"), [("2.4.1", False), ("2.5.0", False), ("2.6.0", True),
-                                               ("2.13.0+cpu", True)])
+@pytest.mark.parametrize(
+    ("release", "reads"), [("2.4.1", False), ("2.5.0", False), ("2.6.0", True), ("2.13.0+cpu", True)]
+)
 def test_pytorchs_format_is_read_only_where_that_is_safe(tmp_path: Path, release: str, reads: bool) -> None:
     torch.save({"a": torch.ones(2)}, tmp_path / "w.pth")
     if reads:

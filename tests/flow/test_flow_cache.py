@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from fourreal_core.errors import InputError
-from fourreal_core.flow.flow_cache import CellFlows
+from fourreal_core.flow.flow_cache import FlowCache
 
 SIZE = (24, 32)
 
@@ -30,7 +30,7 @@ class Moving:
 def sliding_grid(known: list[tuple[int, int]], views: int = 2, times: int = 5) -> tuple[torch.Tensor, torch.Tensor]:
     """All cells of a texture that slides 2 pixels a time step; the last pixel's grey counts the steps."""
     wide = torch.rand(SIZE[0], SIZE[1] + 2 * times, 3, generator=torch.Generator().manual_seed(0))
-    row = torch.stack([wide[:, 2 * (times - t):][:, : SIZE[1]] for t in range(times)])
+    row = torch.stack([wide[:, 2 * (times - t) :][:, : SIZE[1]] for t in range(times)])
     row[:, -1, -1] = (torch.arange(times) * 10 / 255)[:, None]
     mask = torch.zeros(views, times, dtype=torch.bool)
     for cell in known:
@@ -40,7 +40,7 @@ def sliding_grid(known: list[tuple[int, int]], views: int = 2, times: int = 5) -
 
 def test_neighbours_are_measured_once_and_both_ways() -> None:
     engine = Moving()
-    flows = CellFlows(*sliding_grid([(0, 0), (0, 1)]), engine)
+    flows = FlowCache(*sliding_grid([(0, 0), (0, 1)]), engine)
     forth, back = flows((0, 0), (0, 1)), flows((0, 1), (0, 0))
     assert engine.asked == 2
     assert (forth.best == [2, 0]).all() and (back.best == [-2, 0]).all()
@@ -49,7 +49,7 @@ def test_neighbours_are_measured_once_and_both_ways() -> None:
 
 
 def test_far_cells_go_by_the_chain_where_direct_flow_loses_them() -> None:
-    flows = CellFlows(*sliding_grid([(0, t) for t in range(5)]), Moving())
+    flows = FlowCache(*sliding_grid([(0, t) for t in range(5)]), Moving())
     far = flows((0, 4), (0, 0))
     direct, started, chained = far.measured
     inner = (slice(4, -4), slice(16, -4))  # away from what comes in and from the windows' reach
@@ -57,11 +57,18 @@ def test_far_cells_go_by_the_chain_where_direct_flow_loses_them() -> None:
     assert (far.best[inner] == [-8, 0]).all()
 
 
-@pytest.mark.parametrize(("known", "ends", "between"), [
-    ([0, 1, 2, 3, 4], (4, 0), 3), ([0, 1, 2, 3, 4], (1, 4), 3), ([0, 4], (4, 0), None), ([0, 2, 4], (0, 4), 2),
-    ([0, 1], (1, 0), None)])
+@pytest.mark.parametrize(
+    ("known", "ends", "between"),
+    [
+        ([0, 1, 2, 3, 4], (4, 0), 3),
+        ([0, 1, 2, 3, 4], (1, 4), 3),
+        ([0, 4], (4, 0), None),
+        ([0, 2, 4], (0, 4), 2),
+        ([0, 1], (1, 0), None),
+    ],
+)
 def test_the_chain_goes_over_known_cells_alone(known: list[int], ends: tuple[int, int], between: int | None) -> None:
-    flows = CellFlows(*sliding_grid([(0, t) for t in known]), Moving())
+    flows = FlowCache(*sliding_grid([(0, t) for t in known]), Moving())
     start, end = (0, ends[0]), (0, ends[1])
     assert flows._between(start, end) == (None if between is None else (0, between))
     assert flows._between(end, start) == flows._between(start, end)
@@ -69,7 +76,7 @@ def test_the_chain_goes_over_known_cells_alone(known: list[int], ends: tuple[int
 
 def test_the_order_of_asking_does_not_matter() -> None:
     grid = sliding_grid([(0, t) for t in range(5)])
-    one, other = CellFlows(*grid), CellFlows(*grid)
+    one, other = FlowCache(*grid), FlowCache(*grid)
     forth = one((0, 4), (0, 0))
     other((0, 1), (0, 3))
     other((0, 0), (0, 4))
@@ -78,11 +85,11 @@ def test_the_order_of_asking_does_not_matter() -> None:
 
 @pytest.mark.parametrize("ends", [((0, 0), (1, 1)), ((0, 0), (0, 3)), ((0, 0), (0, 0))])
 def test_cells_without_flow_are_refused(ends: tuple) -> None:
-    flows = CellFlows(*sliding_grid([(0, 0), (0, 1), (1, 1)]), Moving())
+    flows = FlowCache(*sliding_grid([(0, 0), (0, 1), (1, 1)]), Moving())
     with pytest.raises(InputError, match="two known cells"):
         flows(*ends)
 
 
 def test_frames_and_mask_of_different_grids_are_refused() -> None:
     with pytest.raises(InputError, match="one grid"):
-        CellFlows(torch.zeros(2, 3, 8, 8, 3), torch.ones(3, 2, dtype=torch.bool))
+        FlowCache(torch.zeros(2, 3, 8, 8, 3), torch.ones(3, 2, dtype=torch.bool))

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from fourreal_core.flow.flow_field import DisFlow, to_gray
-from fourreal_core.flow.robust_flow import LongFlowOptions, choose_flow, long_flow, smooth_flow, still_explains
+from fourreal_core.flow.robust_flow import RobustFlowOptions, choose_flow, robust_flow, smooth_flow, still_explains
 from fourreal_core.progress import Cancelled
 
 from ..geometry.worlds import SIZE, World
@@ -20,7 +20,7 @@ def slide(world: World, shifts: list[int]) -> torch.Tensor:
 
 def test_a_slide_is_measured_at_every_time(walk: World) -> None:
     frames = slide(walk, [0, 3, 6, 9])
-    flows, errors = long_flow(frames.numpy(), to_gray(frames), DisFlow())
+    flows, errors = robust_flow(frames.numpy(), to_gray(frames), DisFlow())
     assert flows.shape == (4, *SIZE, 2) and errors.shape == (4, *SIZE)
     assert not flows[0].any() and not errors[0].any()
     for t in range(1, 4):
@@ -33,14 +33,14 @@ def test_a_slide_is_measured_at_every_time(walk: World) -> None:
 def test_what_stands_has_exactly_no_flow(walk: World) -> None:
     noise = torch.rand(3, *SIZE, 3, generator=torch.Generator().manual_seed(0)) * 0.004  # half a grey level of 255
     frames = (walk.frames[:1] + noise).clamp(0, 1)
-    flows, errors = long_flow(frames.numpy(), to_gray(frames), DisFlow())
+    flows, errors = robust_flow(frames.numpy(), to_gray(frames), DisFlow())
     assert not flows.any() and not errors.any()
 
 
 def test_the_candidate_that_explains_the_picture_wins(walk: World) -> None:
     first, now = walk.frames[0].numpy(), slide(walk, [5])[0].numpy()
     right, wrong = (np.tile(np.float32([x, 0]), (*SIZE, 1)) for x in (5.0, -4.0))
-    flow, error, picked = choose_flow(first, now, [(wrong, -wrong), (right, -right)], LongFlowOptions())
+    flow, error, picked = choose_flow(first, now, [(wrong, -wrong), (right, -right)], RobustFlowOptions())
     inner = (slice(10, -10), slice(10, -15))
     assert picked == 1
     assert (flow[inner] == [5.0, 0.0]).mean() > 0.98  # flat spots may take the other
@@ -50,7 +50,7 @@ def test_the_candidate_that_explains_the_picture_wins(walk: World) -> None:
 def test_a_flow_that_does_not_return_loses_to_one_that_does(walk: World) -> None:
     first, now = walk.frames[0].numpy(), slide(walk, [5])[0].numpy()
     right = np.tile(np.float32([5.0, 0]), (*SIZE, 1))
-    flow, error, picked = choose_flow(first, now, [(right, -right + 3), (right, -right)], LongFlowOptions())
+    flow, error, picked = choose_flow(first, now, [(right, -right + 3), (right, -right)], RobustFlowOptions())
     assert picked == 1 and np.median(error) == 0 and np.median(flow[..., 0]) == 5
 
 
@@ -58,7 +58,7 @@ def test_a_flow_that_does_not_return_loses_to_one_that_does(walk: World) -> None
 def test_standing_is_preferred_by_the_margin_given(walk: World, margin: float, stands: bool) -> None:
     first, now = walk.frames[0].numpy(), slide(walk, [2])[0].numpy()
     right = np.tile(np.float32([2.0, 0]), (*SIZE, 1))
-    still = still_explains(first, now, right, LongFlowOptions(still_margin=margin))[10:-10, 10:-12]
+    still = still_explains(first, now, right, RobustFlowOptions(still_margin=margin))[10:-10, 10:-12]
     assert still.all() if stands else still.mean() < 0.02  # flat spots may stand
 
 
@@ -66,18 +66,18 @@ def test_smoothing_keeps_even_flow_and_mends_what_does_not_return(walk: World) -
     frame = walk.frames[0].numpy()
     even = np.tile(np.float32([3.0, -1.0]), (*SIZE, 1))
     none = np.zeros(SIZE, np.float32)
-    np.testing.assert_allclose(smooth_flow(frame, even, none, LongFlowOptions()), even, atol=1e-4)  # float32 solves
+    np.testing.assert_allclose(smooth_flow(frame, even, none, RobustFlowOptions()), even, atol=1e-4)  # float32 solves
     torn, error = even.copy(), none.copy()
     torn[20:23, 30:33], error[20:23, 30:33] = 40.0, 20.0
-    mended = smooth_flow(frame, torn, error, LongFlowOptions(smooth_px=8.0, edge=10.0))
+    mended = smooth_flow(frame, torn, error, RobustFlowOptions(smooth_px=8.0, edge=10.0))
     assert np.abs(mended[21, 31] - even[21, 31]).max() < 0.1 * np.abs(torn[21, 31] - even[21, 31]).max()
-    assert smooth_flow(frame, torn, error, LongFlowOptions(smooth_px=0.0)) is torn
+    assert smooth_flow(frame, torn, error, RobustFlowOptions(smooth_px=0.0)) is torn
 
 
 def test_clips_are_not_written_to_and_answers_repeat(moving: World) -> None:
     frames, grays = moving.frames.numpy().copy(), to_gray(moving.frames)
     before = [g.copy() for g in grays]
-    first, second = (long_flow(frames, grays, DisFlow()) for _ in range(2))
+    first, second = (robust_flow(frames, grays, DisFlow()) for _ in range(2))
     assert np.array_equal(first[0], second[0]) and np.array_equal(first[1], second[1])
     assert np.array_equal(frames, moving.frames.numpy())
     assert all(np.array_equal(a, b) for a, b in zip(grays, before, strict=True))
@@ -85,7 +85,7 @@ def test_clips_are_not_written_to_and_answers_repeat(moving: World) -> None:
 
 def test_a_cut_and_black_frames_stay_finite(walk: World) -> None:
     frames = torch.stack([walk.frames[0], torch.zeros(*SIZE, 3), walk.frames[4].flip(0, 1)])
-    flows, errors = long_flow(frames.numpy(), to_gray(frames), DisFlow())
+    flows, errors = robust_flow(frames.numpy(), to_gray(frames), DisFlow())
     assert np.isfinite(flows).all() and np.isfinite(errors).all()
 
 
@@ -98,5 +98,5 @@ def test_progress_and_stopping(moving: World) -> None:
             raise Cancelled
 
     with pytest.raises(Cancelled):
-        long_flow(moving.frames.numpy(), to_gray(moving.frames), DisFlow(), on_step=note)
+        robust_flow(moving.frames.numpy(), to_gray(moving.frames), DisFlow(), on_step=note)
     assert seen == [(1, 3), (2, 3)]

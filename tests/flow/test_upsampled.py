@@ -39,7 +39,7 @@ def _bar(x: int) -> np.ndarray:
     ground = 120 * (ground - ground.min()) / (ground.max() - ground.min())
     bar = 200 + 55 * cv2.GaussianBlur(rng.random((48, 48)).astype(np.float32), (0, 0), 1.0)
     picture = ground.copy()
-    picture[8:40, x:x + 3] = bar[8:40, :3]
+    picture[8:40, x : x + 3] = bar[8:40, :3]
     return picture.round().clip(0, 255).astype(np.uint8)
 
 

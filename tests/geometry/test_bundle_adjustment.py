@@ -105,7 +105,7 @@ def test_derivatives_are_finite_differences(pair: tuple[int, int]) -> None:
     obs = observe(true_bundle(2), 3)
     state = true_bundle(0)
     _, by_camera, by_rho, index = _jacobians(state, obs, pair)
-    columns = np.r_[6 * pair[0]:6 * pair[0] + 6, 6 * pair[1]:6 * pair[1] + 6, 6 * VIEWS]
+    columns = np.r_[6 * pair[0] : 6 * pair[0] + 6, 6 * pair[1] : 6 * pair[1] + 6, 6 * VIEWS]
     step = 1e-6
 
     def residual(camera: np.ndarray, rho: np.ndarray) -> np.ndarray:

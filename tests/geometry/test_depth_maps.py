@@ -34,8 +34,12 @@ def solved(walk: World) -> Solved:
 
 def drawn(walk: World, kind: str) -> torch.Tensor:
     """What a network might draw: an affine map of its own in every frame."""
-    return {"inverse": GAIN / walk.depth + SHIFT, "near small": 3 - GAIN / walk.depth,
-            "depth": GAIN * walk.depth + SHIFT, "metric": GAIN * walk.depth}[kind]
+    return {
+        "inverse": GAIN / walk.depth + SHIFT,
+        "near small": 3 - GAIN / walk.depth,
+        "depth": GAIN * walk.depth + SHIFT,
+        "metric": GAIN * walk.depth,
+    }[kind]
 
 
 def depth_error(depth: torch.Tensor, walk: World) -> tuple[float, float]:
@@ -45,8 +49,17 @@ def depth_error(depth: torch.Tensor, walk: World) -> tuple[float, float]:
     return float(error.median()), float((factors / factors.median() - 1).abs().max())
 
 
-@pytest.mark.parametrize(("drawing", "kind"), [("inverse", "inverse"), ("inverse", "auto"), ("near small", "auto"),
-                                               ("depth", "depth"), ("depth", "auto"), ("metric", "metric")])
+@pytest.mark.parametrize(
+    ("drawing", "kind"),
+    [
+        ("inverse", "inverse"),
+        ("inverse", "auto"),
+        ("near small", "auto"),
+        ("depth", "depth"),
+        ("depth", "auto"),
+        ("metric", "metric"),
+    ],
+)
 def test_any_affine_drawing_comes_out_right(walk: World, solved: Solved, drawing: str, kind: str) -> None:
     depth = 1 / torch.from_numpy(align(drawn(walk, drawing).double().numpy(), *solved, kind))
     error, drift = depth_error(depth, walk)
@@ -90,8 +103,9 @@ def test_the_source_is_one_call(walk: World) -> None:
     """Small pictures are enlarged, and the cameras come along."""
     small = torch.nn.functional.interpolate(drawn(walk, "inverse")[:, None], scale_factor=0.5, mode="area")[:, 0]
     seen: list[tuple[int, int]] = []
-    found = DepthPictures(small, "inverse")(walk.frames, options=KNOWN, on_step=lambda done, total, preview=None:
-                                            seen.append((done, total)))
+    found = DepthPictures(small, "inverse")(
+        walk.frames, options=KNOWN, on_step=lambda done, total, preview=None: seen.append((done, total))
+    )
     assert found.size == SIZE and depth_error(found.depth, walk)[0] < 0.03
     assert found.cameras.world_to_cam.shape == (5, 4, 4) and seen == sorted(seen) and seen[-1] == (10, 10)
 

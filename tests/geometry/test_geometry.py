@@ -13,15 +13,25 @@ F, N, SIZE = 3, 5, (4, 6)
 
 
 def geometry(**other: torch.Tensor | None) -> Geometry:
-    parts = {"depth": torch.full((F, *SIZE), 2.0), "intrinsics": torch.tensor(
-        [[3.0, 0, 3], [0, 4, 2], [0, 0, 1]]).expand(F, 3, 3), "mask": torch.ones(F, *SIZE, dtype=torch.bool)}
+    parts = {
+        "depth": torch.full((F, *SIZE), 2.0),
+        "intrinsics": torch.tensor([[3.0, 0, 3], [0, 4, 2], [0, 0, 1]]).expand(F, 3, 3),
+        "mask": torch.ones(F, *SIZE, dtype=torch.bool),
+    }
     return Geometry(**(parts | other))
 
 
 def tracks(**other: torch.Tensor | None) -> Tracks:
-    parts = {"positions": torch.arange(F * N * 3.0).view(F, N, 3), "visible": torch.arange(F * N).view(F, N) % 2 == 0,
-             "colors": torch.arange(N * 3.0).view(N, 3), "keyframe": torch.arange(N), "spacing": torch.arange(N) + 1.0,
-             "intrinsics": torch.eye(3).expand(F, 3, 3), "size": SIZE, "depth": torch.ones(F, *SIZE)}
+    parts = {
+        "positions": torch.arange(F * N * 3.0).view(F, N, 3),
+        "visible": torch.arange(F * N).view(F, N) % 2 == 0,
+        "colors": torch.arange(N * 3.0).view(N, 3),
+        "keyframe": torch.arange(N),
+        "spacing": torch.arange(N) + 1.0,
+        "intrinsics": torch.eye(3).expand(F, 3, 3),
+        "size": SIZE,
+        "depth": torch.ones(F, *SIZE),
+    }
     return Tracks(**(parts | other))
 
 
@@ -39,18 +49,33 @@ def test_cameras_are_given_or_missed_aloud() -> None:
         _ = geometry().cameras
 
 
-@pytest.mark.parametrize("wrong", [
-    {"depth": torch.ones(*SIZE)}, {"depth": torch.ones(F + 1, *SIZE)}, {"intrinsics": torch.eye(3)},
-    {"mask": torch.ones(F, 4, 7, dtype=torch.bool)}, {"world_to_cam": torch.eye(4)},
-    {"world_to_cam": torch.eye(4).repeat(F + 1, 1, 1)}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"depth": torch.ones(*SIZE)},
+        {"depth": torch.ones(F + 1, *SIZE)},
+        {"intrinsics": torch.eye(3)},
+        {"mask": torch.ones(F, 4, 7, dtype=torch.bool)},
+        {"world_to_cam": torch.eye(4)},
+        {"world_to_cam": torch.eye(4).repeat(F + 1, 1, 1)},
+    ],
+)
 def test_geometry_of_wrong_shapes_is_refused(wrong: dict[str, torch.Tensor]) -> None:
     with pytest.raises(InputError, match="give every frame"):
         geometry(**wrong)
 
 
-@pytest.mark.parametrize("wrong", [
-    {"visible": torch.ones(F, N + 1, dtype=torch.bool)}, {"colors": torch.ones(N, 4)}, {"keyframe": torch.ones(N, 1)},
-    {"spacing": torch.ones(F, N)}, {"intrinsics": torch.eye(3)}, {"depth": torch.ones(F, 6, 4)}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"visible": torch.ones(F, N + 1, dtype=torch.bool)},
+        {"colors": torch.ones(N, 4)},
+        {"keyframe": torch.ones(N, 1)},
+        {"spacing": torch.ones(F, N)},
+        {"intrinsics": torch.eye(3)},
+        {"depth": torch.ones(F, 6, 4)},
+    ],
+)
 def test_tracks_of_wrong_shapes_are_refused(wrong: dict[str, torch.Tensor]) -> None:
     with pytest.raises(InputError, match="tracks"):
         tracks(**wrong)

@@ -61,15 +61,26 @@ print("done")
 
 @pytest.mark.skipif(importlib.util.find_spec("transformers") is None, reason="transformers is not installed")
 def test_a_network_on_disk_draws_what_it_draws(tmp_path: Path) -> None:
-    done = subprocess.run([sys.executable, "-c", SCRIPT, str(tmp_path / "tiny")], capture_output=True, text=True,
-                          cwd=Path(__file__).resolve().parents[2])
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, str(tmp_path / "tiny")],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).resolve().parents[2],
+    )
     assert done.returncode == 0 and done.stdout.strip() == "done", done.stderr
 
 
-@pytest.mark.parametrize(("config", "kind"), [
-    ({"depth_estimation_type": "relative", "model_type": "depth_anything"}, "inverse"),
-    ({"depth_estimation_type": "metric", "model_type": "depth_anything"}, "metric"), ({"model_type": "dpt"}, "inverse"),
-    ({"model_type": "zoedepth"}, "metric"), ({"model_type": "depth_pro"}, "metric"), ({"model_type": "new"}, "auto")])
+@pytest.mark.parametrize(
+    ("config", "kind"),
+    [
+        ({"depth_estimation_type": "relative", "model_type": "depth_anything"}, "inverse"),
+        ({"depth_estimation_type": "metric", "model_type": "depth_anything"}, "metric"),
+        ({"model_type": "dpt"}, "inverse"),
+        ({"model_type": "zoedepth"}, "metric"),
+        ({"model_type": "depth_pro"}, "metric"),
+        ({"model_type": "new"}, "auto"),
+    ],
+)
 def test_what_a_network_draws_is_in_its_configuration(config: dict[str, str], kind: str) -> None:
     assert kind_of(SimpleNamespace(**config)) == kind
 

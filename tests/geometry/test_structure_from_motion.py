@@ -29,6 +29,7 @@ from .worlds import FOCAL_PX, SIZE, World, look, path
 
 def camera_errors(got: Geometry, true: World) -> tuple[float, float]:
     """Largest turn in degrees and largest error of a camera's centre over the baseline, after the best scale."""
+
     def centres(w2c: torch.Tensor) -> torch.Tensor:
         return -(w2c[:, :3, :3].transpose(1, 2) @ w2c[:, :3, 3:])[..., 0]
 

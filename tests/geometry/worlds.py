@@ -28,8 +28,12 @@ class World:
     @property
     def geometry(self) -> Geometry:
         """The truth in the form the code takes it."""
-        return Geometry(self.depth, self.cameras.intrinsics, torch.ones_like(self.depth, dtype=torch.bool),
-                        self.cameras.world_to_cam)
+        return Geometry(
+            self.depth,
+            self.cameras.intrinsics,
+            torch.ones_like(self.depth, dtype=torch.bool),
+            self.cameras.world_to_cam,
+        )
 
 
 def _texture(seed: int, wavelength_px: float, z: float) -> tuple[Tensor, Tensor, Tensor]:

@@ -67,12 +67,26 @@ class ComfyHost:
             (base / "custom_nodes" / more_nodes.name).symlink_to(more_nodes, target_is_directory=True)
         self._port = _free_port()
         self.log = base / "log.txt"
-        command = [python, "main.py", "--cpu", "--listen", "127.0.0.1", "--port", str(self._port), "--base-directory",
-                   str(base), "--disable-auto-launch", "--preview-method", "auto", "--database-url",
-                   f"sqlite:///{(base / 'user' / 'comfyui.db').as_posix()}"]
+        command = [
+            python,
+            "main.py",
+            "--cpu",
+            "--listen",
+            "127.0.0.1",
+            "--port",
+            str(self._port),
+            "--base-directory",
+            str(base),
+            "--disable-auto-launch",
+            "--preview-method",
+            "auto",
+            "--database-url",
+            f"sqlite:///{(base / 'user' / 'comfyui.db').as_posix()}",
+        ]
         with self.log.open("wb") as out:
-            self._process = subprocess.Popen(command, cwd=checkout, stdout=out, stderr=subprocess.STDOUT,
-                                             env=os.environ | {"PYTHONUTF8": "1"})
+            self._process = subprocess.Popen(
+                command, cwd=checkout, stdout=out, stderr=subprocess.STDOUT, env=os.environ | {"PYTHONUTF8": "1"}
+            )
         self._wait_until_up()
 
     def close(self) -> None:
@@ -95,8 +109,9 @@ class ComfyHost:
 
     def post(self, path: str, body: dict[str, Any]) -> tuple[int, Any]:
         """Status and parsed body of a POST."""
-        request = urllib.request.Request(f"http://127.0.0.1:{self._port}{path}", json.dumps(body).encode(),
-                                         {"Content-Type": "application/json"})
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self._port}{path}", json.dumps(body).encode(), {"Content-Type": "application/json"}
+        )
         try:
             with urllib.request.urlopen(request, timeout=60) as reply:
                 return reply.status, _parsed(reply.read())

@@ -25,8 +25,11 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
     from .comfy_host import ComfyHost
 
-    started = ComfyHost(Path(os.environ["COMFYUI_PATH"]), os.environ.get("COMFYUI_PYTHON", "python"),
-                        tmp_path_factory.mktemp("comfy") / "base")
+    started = ComfyHost(
+        Path(os.environ["COMFYUI_PATH"]),
+        os.environ.get("COMFYUI_PYTHON", "python"),
+        tmp_path_factory.mktemp("comfy") / "base",
+    )
     try:
         freeze_time, fixed_view = sample_clips()
         folder = started.base / "input"

@@ -28,9 +28,9 @@ def sample_clips() -> tuple[torch.Tensor, torch.Tensor]:
 
 def _compose(wall: np.ndarray, box: np.ndarray, wall_x: float, box_x: float, box_y: float) -> np.ndarray:
     h, w = SIZE
-    picture = wall[:, round(2 * w - wall_x): round(2 * w - wall_x) + w].copy()
+    picture = wall[:, round(2 * w - wall_x) : round(2 * w - wall_x) + w].copy()
     x, y = round(box_x), round(box_y)
-    picture[y:y + box.shape[0], x:x + box.shape[1]] = box
+    picture[y : y + box.shape[0], x : x + box.shape[1]] = box
     return picture.astype(np.float32)
 
 
@@ -38,7 +38,12 @@ def _texture(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
     picture = np.zeros((height, width, 3))
     for cell in (4, 8, 16):
         coarse = rng.random((height // cell + 2, width // cell + 2, 3))
-        fine = torch.nn.functional.interpolate(torch.from_numpy(coarse).permute(2, 0, 1)[None], scale_factor=cell,
-                                               mode="bilinear")[0].permute(1, 2, 0).numpy()
+        fine = (
+            torch.nn.functional.interpolate(
+                torch.from_numpy(coarse).permute(2, 0, 1)[None], scale_factor=cell, mode="bilinear"
+            )[0]
+            .permute(1, 2, 0)
+            .numpy()
+        )
         picture += fine[:height, :width] / 3
     return picture

@@ -9,9 +9,25 @@ import pytest
 from .tiny_models import probe, result_of
 
 pytestmark = pytest.mark.host
-FAMILIES = ("wan_t2v", "wan_i2v", "wan_vace", "wan_camera", "wan22_camera", "wan22_5b", "ltxv", "ltx2", "hunyuan_1",
-            "hunyuan_i2v", "hunyuan_15", "cosmos_predict2", "cosmos_predict2_i2v", "cogvideox", "cogvideox_i2v",
-            "mochi", "kandinsky5")
+FAMILIES = (
+    "wan_t2v",
+    "wan_i2v",
+    "wan_vace",
+    "wan_camera",
+    "wan22_camera",
+    "wan22_5b",
+    "ltxv",
+    "ltx2",
+    "hunyuan_1",
+    "hunyuan_i2v",
+    "hunyuan_15",
+    "cosmos_predict2",
+    "cosmos_predict2_i2v",
+    "cogvideox",
+    "cogvideox_i2v",
+    "mochi",
+    "kandinsky5",
+)
 EXACT = ("ksampler time", "ksampler view", "custom_advanced time", "custom_advanced view", "prompts of two lengths")
 
 

@@ -12,12 +12,29 @@ import pytest
 pytestmark = pytest.mark.host
 REPOSITORY = Path(__file__).resolve().parents[2]
 WORKFLOWS = sorted(path.stem for path in (REPOSITORY / "workflows").glob("*.json"))
-NODES = {"FourRealGridFromVideos", "FourRealGridToImages", "FourRealGeometryFromParallax", "FourRealTracks3D",
-         "FourRealCanonicalSplats", "FourRealPruneFloaters", "FourRealFitDeformation", "FourRealRenderScene",
-         "FourRealSceneToSplat", "FourRealSaveScene", "FourRealLoadScene", "FourRealApplyParallelSync",
-         "FourRealFreezeTimeConditioning", "FourRealParallelSyncSampler", "FourRealDecode4DLatent",
-         "FourRealSyncStrength", "FourRealGeometryFromDepth", "FourRealGeometryFromDepthNetwork",
-         "FourRealExportScene", "FourRealLoadModel", "FourRealExtendGrid"}
+NODES = {
+    "FourRealGridFromVideos",
+    "FourRealGridToImages",
+    "FourRealGeometryFromParallax",
+    "FourRealTracks3D",
+    "FourRealCanonicalSplats",
+    "FourRealPruneFloaters",
+    "FourRealFitDeformation",
+    "FourRealRenderScene",
+    "FourRealSceneToSplat",
+    "FourRealSaveScene",
+    "FourRealLoadScene",
+    "FourRealApplyParallelSync",
+    "FourRealFreezeTimeConditioning",
+    "FourRealParallelSyncSampler",
+    "FourRealDecode4DLatent",
+    "FourRealSyncStrength",
+    "FourRealGeometryFromDepth",
+    "FourRealGeometryFromDepthNetwork",
+    "FourRealExportScene",
+    "FourRealLoadModel",
+    "FourRealExtendGrid",
+}
 
 
 @pytest.fixture(scope="module")

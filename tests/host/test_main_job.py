@@ -53,23 +53,39 @@ def test_a_scene_survives_saving_and_loading(host: Any, finished: Any, workflow:
     direct |= freeze_frame("100", [fit, 0], "direct")
     loaded = {"200": {"class_type": "FourRealLoadScene", "inputs": {"file": f"4Real/{name} [output]"}}}
     loaded |= freeze_frame("100", ["200", 0], "loaded")
-    pictures = [pixels(files_of(host, finish(host, prompt)), prefix)
-                for prompt, prefix in ((direct, "direct"), (loaded, "loaded"))]
+    pictures = [
+        pixels(files_of(host, finish(host, prompt)), prefix)
+        for prompt, prefix in ((direct, "direct"), (loaded, "loaded"))
+    ]
     assert np.array_equal(*pictures)
 
 
 def test_the_host_renders_the_scene_as_splats(host: Any, finished: Any) -> None:
     name = next(n for n in files_of(host, finished) if n.endswith(".safetensors"))
-    prompt = {"200": {"class_type": "FourRealLoadScene", "inputs": {"file": f"4Real/{name} [output]"}},
-              "201": {"class_type": "FourRealSceneToSplat", "inputs": {"scene": ["200", 0], "time": 0, "view": 0}}}
+    prompt = {
+        "200": {"class_type": "FourRealLoadScene", "inputs": {"file": f"4Real/{name} [output]"}},
+        "201": {"class_type": "FourRealSceneToSplat", "inputs": {"scene": ["200", 0], "time": 0, "view": 0}},
+    }
     if "RenderSplat" not in host.get_json("/object_info"):
         prompt["202"] = {"class_type": "PreviewAny", "inputs": {"source": ["201", 1]}}
         assert "expected ComfyUI 0.27 or newer" in host.run(prompt).error
         return
-    prompt["202"] = {"class_type": "RenderSplat", "inputs": {
-        "splat": ["201", 0], "camera_info": ["201", 1], "width": SIZE[1], "height": SIZE[0], "frames": 1,
-        "splat_scale": 1.0, "sharpen": 1.0, "headlight_shading": 0.0, "opacity_threshold": 0.0,
-        "render_style": "color", "background": "#000000"}}
+    prompt["202"] = {
+        "class_type": "RenderSplat",
+        "inputs": {
+            "splat": ["201", 0],
+            "camera_info": ["201", 1],
+            "width": SIZE[1],
+            "height": SIZE[0],
+            "frames": 1,
+            "splat_scale": 1.0,
+            "sharpen": 1.0,
+            "headlight_shading": 0.0,
+            "opacity_threshold": 0.0,
+            "render_style": "color",
+            "background": "#000000",
+        },
+    }
     prompt["203"] = {"class_type": "SaveImage", "inputs": {"images": ["202", 0], "filename_prefix": "host_splat"}}
     prompt |= freeze_frame("100", ["200", 0], "own_splat")
     run = finish(host, prompt)
@@ -90,12 +106,16 @@ def test_the_hosts_geometry_nodes_take_ours(host: Any, workflow: dict[str, Any])
     assert near[0][30:50, 50:70].mean() > near[0][:15].mean() + 30, "the box is not nearer than the wall"
 
 
-@pytest.mark.parametrize(("change", "sentence"), [
-    (("LoadVideo", {"file": "narrow.mp4"}), "expected aspect ratios within 2% of each other"),
-    (("FourRealGridFromVideos", {"more_cells_at": "row 3"}), "expected names such as v3_t5"),
-])
-def test_a_wrong_input_is_named(host: Any, workflow: dict[str, Any], change: tuple[str, dict[str, Any]],
-                                sentence: str) -> None:
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (("LoadVideo", {"file": "narrow.mp4"}), "expected aspect ratios within 2% of each other"),
+        (("FourRealGridFromVideos", {"more_cells_at": "row 3"}), "expected names such as v3_t5"),
+    ],
+)
+def test_a_wrong_input_is_named(
+    host: Any, workflow: dict[str, Any], change: tuple[str, dict[str, Any]], sentence: str
+) -> None:
     prompt = copy.deepcopy(workflow)
     node_of(prompt, change[0])["inputs"].update(change[1])
     assert sentence in host.run(prompt).error
@@ -103,9 +123,10 @@ def test_a_wrong_input_is_named(host: Any, workflow: dict[str, Any], change: tup
 
 def test_a_prefix_outside_the_output_folder_is_refused(host: Any, finished: Any) -> None:
     name = next(n for n in files_of(host, finished) if n.endswith(".safetensors"))
-    prompt = {"200": {"class_type": "FourRealLoadScene", "inputs": {"file": f"4Real/{name} [output]"}},
-              "201": {"class_type": "FourRealSaveScene", "inputs": {"scene": ["200", 0],
-                                                                    "filename_prefix": "../../escaped"}}}
+    prompt = {
+        "200": {"class_type": "FourRealLoadScene", "inputs": {"file": f"4Real/{name} [output]"}},
+        "201": {"class_type": "FourRealSaveScene", "inputs": {"scene": ["200", 0], "filename_prefix": "../../escaped"}},
+    }
     assert "stays in the output folder" in host.run(prompt).error
     assert not list(host.base.parent.rglob("escaped*"))
 
@@ -145,11 +166,19 @@ def finish(host: Any, prompt: dict[str, Any]) -> Any:
 
 def freeze_frame(first_id: str, scene: list[Any], prefix: str) -> dict[str, Any]:
     """Nodes that save view 0 at time 0 of a scene."""
-    inputs = {"scene": scene, "mode": "fixed view", "frames": 2, "time": 0.0, "view": 0.0, "degrees": 10.0,
-              "colors": "splats"}
-    return {first_id: {"class_type": "FourRealRenderScene", "inputs": inputs},
-            f"{first_id}1": {"class_type": "SaveImage",
-                             "inputs": {"images": [first_id, 0], "filename_prefix": prefix}}}
+    inputs = {
+        "scene": scene,
+        "mode": "fixed view",
+        "frames": 2,
+        "time": 0.0,
+        "view": 0.0,
+        "degrees": 10.0,
+        "colors": "splats",
+    }
+    return {
+        first_id: {"class_type": "FourRealRenderScene", "inputs": inputs},
+        f"{first_id}1": {"class_type": "SaveImage", "inputs": {"images": [first_id, 0], "filename_prefix": prefix}},
+    }
 
 
 def pixels(files: dict[str, bytes], prefix: str) -> np.ndarray:

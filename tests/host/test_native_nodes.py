@@ -13,9 +13,12 @@ from .tiny_models import probe, result_of
 pytestmark = pytest.mark.host
 FOLDER = Path(__file__).resolve().parent / "tiny_models"
 SCRIPTS = ("probe_nodes.py", "probe_patch.py", "probe_own_model.py", "probe_extend.py")
-CHECKS = [function.name.removeprefix("check_") for script in SCRIPTS
-          for function in ast.parse((FOLDER / script).read_text("utf-8")).body
-          if isinstance(function, ast.FunctionDef) and function.name.startswith("check_")]
+CHECKS = [
+    function.name.removeprefix("check_")
+    for script in SCRIPTS
+    for function in ast.parse((FOLDER / script).read_text("utf-8")).body
+    if isinstance(function, ast.FunctionDef) and function.name.startswith("check_")
+]
 
 
 @pytest.fixture(scope="module")

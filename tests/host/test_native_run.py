@@ -22,29 +22,56 @@ GIVEN = {
     "vae": {"class_type": "TinyVae", "inputs": {}},
     "freeze": {"class_type": "LoadVideo", "inputs": {"file": "freeze_time.mp4"}},
     "fixed": {"class_type": "LoadVideo", "inputs": {"file": "fixed_view.mp4"}},
-    "grid": {"class_type": "FourRealGridFromVideos", "inputs": {
-        "freeze_time": ["freeze", 0], "fixed_view": ["fixed", 0], "views": 3, "times": 4, "longest_side": 0,
-        "more_cells_at": ""}},
+    "grid": {
+        "class_type": "FourRealGridFromVideos",
+        "inputs": {
+            "freeze_time": ["freeze", 0],
+            "fixed_view": ["fixed", 0],
+            "views": 3,
+            "times": 4,
+            "longest_side": 0,
+            "more_cells_at": "",
+        },
+    },
 }
 SHARED = {"vae": ["vae", 0], "grid": ["grid", 0], "positive": ["positive", 0], "negative": ["negative", 0]}
-ONE_NODE = {"one": {"class_type": "FourRealParallelSyncSampler", "inputs": {
-    "model": ["model", 0], "variant": "soft", **SHARED, **SAMPLING}}}
+ONE_NODE = {
+    "one": {
+        "class_type": "FourRealParallelSyncSampler",
+        "inputs": {"model": ["model", 0], "variant": "soft", **SHARED, **SAMPLING},
+    }
+}
 WIRED = {
     "sync": {"class_type": "FourRealApplyParallelSync", "inputs": {"model": ["model", 0], "variant": "soft"}},
     "told": {"class_type": "FourRealFreezeTimeConditioning", "inputs": {"model": ["sync", 0], **SHARED}},
-    "sampler": {"class_type": "KSampler", "inputs": {
-        "model": ["sync", 0], "positive": ["told", 0], "negative": ["told", 1], "latent_image": ["told", 2],
-        **SAMPLING}},
-    "wired": {"class_type": "FourRealDecode4DLatent", "inputs": {"latent": ["sampler", 0], "vae": ["vae", 0],
-                                                                 "grid": ["grid", 0]}},
+    "sampler": {
+        "class_type": "KSampler",
+        "inputs": {
+            "model": ["sync", 0],
+            "positive": ["told", 0],
+            "negative": ["told", 1],
+            "latent_image": ["told", 2],
+            **SAMPLING,
+        },
+    },
+    "wired": {
+        "class_type": "FourRealDecode4DLatent",
+        "inputs": {"latent": ["sampler", 0], "vae": ["vae", 0], "grid": ["grid", 0]},
+    },
 }
 
 
 def saved(source: str) -> dict[str, Any]:
-    return {f"{source} images": {"class_type": "FourRealGridToImages", "inputs": {
-                "grid": [source, 0], "mode": "all cells", "view": 0, "time": 0}},
-            f"{source} file": {"class_type": "SaveImage", "inputs": {
-                "images": [f"{source} images", 0], "filename_prefix": source}}}
+    return {
+        f"{source} images": {
+            "class_type": "FourRealGridToImages",
+            "inputs": {"grid": [source, 0], "mode": "all cells", "view": 0, "time": 0},
+        },
+        f"{source} file": {
+            "class_type": "SaveImage",
+            "inputs": {"images": [f"{source} images", 0], "filename_prefix": source},
+        },
+    }
 
 
 @pytest.fixture(scope="module")
@@ -58,8 +85,12 @@ def native_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     from .comfy_host import ComfyHost
     from .sample_input import sample_clips
 
-    started = ComfyHost(Path(os.environ["COMFYUI_PATH"]), os.environ.get("COMFYUI_PYTHON", "python"),
-                        tmp_path_factory.mktemp("comfy") / "base", FOLDER)
+    started = ComfyHost(
+        Path(os.environ["COMFYUI_PATH"]),
+        os.environ.get("COMFYUI_PYTHON", "python"),
+        tmp_path_factory.mktemp("comfy") / "base",
+        FOLDER,
+    )
     try:
         for clip, name in zip(sample_clips(), ("freeze_time", "fixed_view"), strict=True):
             write_video(clip, started.base / "input" / f"{name}.mp4", crf=8)
@@ -71,8 +102,12 @@ def native_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 def pictures(host: Any, run: Any, node: str) -> np.ndarray:
     import imageio.v3 as iio
 
-    return np.stack([iio.imread(host.base / "output" / entry["subfolder"] / entry["filename"])
-                     for entry in run.outputs[node]["images"]])
+    return np.stack(
+        [
+            iio.imread(host.base / "output" / entry["subfolder"] / entry["filename"])
+            for entry in run.outputs[node]["images"]
+        ]
+    )
 
 
 def test_one_node_and_the_wired_graph_save_the_same_pictures(native_host: Any) -> None:
@@ -105,10 +140,13 @@ def test_cancelling_ends_the_step_and_both_streams(native_host: Any) -> None:
 
 
 def test_a_wrong_wire_is_named(native_host: Any) -> None:
-    split = {"part": {"class_type": "LatentFromBatch", "inputs": {"samples": ["told", 2], "batch_index": 0,
-                                                                  "length": 2}}}
-    wired = {**WIRED, "sampler": {"class_type": "KSampler", "inputs": {
-        **WIRED["sampler"]["inputs"], "latent_image": ["part", 0]}}}
+    split = {
+        "part": {"class_type": "LatentFromBatch", "inputs": {"samples": ["told", 2], "batch_index": 0, "length": 2}}
+    }
+    wired = {
+        **WIRED,
+        "sampler": {"class_type": "KSampler", "inputs": {**WIRED["sampler"]["inputs"], "latent_image": ["part", 0]}},
+    }
     run = native_host.run(GIVEN | wired | split | saved("wired"))
     assert "a grid of 3 views and 4 times, and a latent of 2 and 4" in run.error
     assert "no node that splits or repeats a batch" in run.error

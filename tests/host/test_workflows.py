@@ -15,11 +15,17 @@ import torch
 pytestmark = pytest.mark.host
 API = Path(__file__).resolve().parents[2] / "workflows" / "api"
 NODES = Path(__file__).resolve().parent / "tiny_models" / "as_nodes"
-FILES = {"UNETLoader": ("unet_name", "diffusion_models"), "CLIPLoader": ("clip_name", "text_encoders"),
-         "VAELoader": ("vae_name", "vae"), "CheckpointLoaderSimple": ("ckpt_name", "checkpoints")}
+FILES = {
+    "UNETLoader": ("unet_name", "diffusion_models"),
+    "CLIPLoader": ("clip_name", "text_encoders"),
+    "VAELoader": ("vae_name", "vae"),
+    "CheckpointLoaderSimple": ("ckpt_name", "checkpoints"),
+}
 """The host's loaders: the value that names a file, and the folder in ``models`` that it lies in."""
-NATIVE = {"wan22_proposal_sync": ("wan22_5b", {"channels": 48, "factor": 16}),
-          "ltxv_sync": ("ltxv", {"channels": 128, "factor": 32})}
+NATIVE = {
+    "wan22_proposal_sync": ("wan22_5b", {"channels": 48, "factor": 16}),
+    "ltxv_sync": ("ltxv", {"channels": 128, "factor": 32}),
+}
 SIZE = {"width": 128, "height": 96}
 LONG = 30
 
@@ -35,8 +41,12 @@ def workflow_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     from .comfy_host import ComfyHost
     from .sample_input import sample_clips
 
-    started = ComfyHost(Path(os.environ["COMFYUI_PATH"]), os.environ.get("COMFYUI_PYTHON", "python"),
-                        tmp_path_factory.mktemp("comfy") / "base", NODES)
+    started = ComfyHost(
+        Path(os.environ["COMFYUI_PATH"]),
+        os.environ.get("COMFYUI_PYTHON", "python"),
+        tmp_path_factory.mktemp("comfy") / "base",
+        NODES,
+    )
     try:
         freeze, fixed = sample_clips()
         there_and_back = torch.cat([fixed, fixed.flip(0)] * LONG)[:LONG]
@@ -82,9 +92,12 @@ def with_tiny_models(name: str) -> dict[str, Any]:
     """A workflow of a native model with a tiny random one, prompts and a VAE in the places of its files."""
     family, vae = NATIVE[name]
     prompt = workflow(name)
-    tiny = {"UNETLoader": ("TinyModel", {"family": family, "pause": 0.0}), "VAELoader": ("TinyVae", vae),
-            "CLIPTextEncode": ("TinyText", {"family": family, "seed": 1}),
-            "CheckpointLoaderSimple": ("TinyModel", {"family": family, "pause": 0.0})}
+    tiny = {
+        "UNETLoader": ("TinyModel", {"family": family, "pause": 0.0}),
+        "VAELoader": ("TinyVae", vae),
+        "CLIPTextEncode": ("TinyText", {"family": family, "seed": 1}),
+        "CheckpointLoaderSimple": ("TinyModel", {"family": family, "pause": 0.0}),
+    }
     whole = [key for key, node in prompt.items() if node["class_type"] == "CheckpointLoaderSimple"]
     for key in [key for key, node in prompt.items() if node["class_type"] == "CLIPLoader"]:
         del prompt[key]
@@ -104,8 +117,12 @@ def with_tiny_models(name: str) -> dict[str, Any]:
 
 
 def videos_of(run: Any) -> list[str]:
-    return [entry["filename"] for output in run.outputs.values() for entry in output.get("images", ())
-            if entry["filename"].endswith(".mp4")]
+    return [
+        entry["filename"]
+        for output in run.outputs.values()
+        for entry in output.get("images", ())
+        if entry["filename"].endswith(".mp4")
+    ]
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in API.glob("*.json")))
@@ -139,16 +156,23 @@ def long_grid(steps: int, seed: int) -> dict[str, Any]:
             node["inputs"] |= {"steps": steps, "seed": seed}
     grid = next(key for key, node in prompt.items() if node["class_type"] == "FourRealExtendGrid")
     return prompt | {
-        "images": {"class_type": "FourRealGridToImages", "inputs": {"grid": [grid, 0], "mode": "all cells", "view": 0,
-                                                                    "time": 0}},
-        "files": {"class_type": "SaveImage", "inputs": {"images": ["images", 0], "filename_prefix": f"long{steps}"}}}
+        "images": {
+            "class_type": "FourRealGridToImages",
+            "inputs": {"grid": [grid, 0], "mode": "all cells", "view": 0, "time": 0},
+        },
+        "files": {"class_type": "SaveImage", "inputs": {"images": ["images", 0], "filename_prefix": f"long{steps}"}},
+    }
 
 
 def pictures(host: Any, run: Any) -> np.ndarray:
     import imageio.v3 as iio
 
-    return np.stack([iio.imread(host.base / "output" / entry["subfolder"] / entry["filename"])
-                     for entry in run.outputs["files"]["images"]])
+    return np.stack(
+        [
+            iio.imread(host.base / "output" / entry["subfolder"] / entry["filename"])
+            for entry in run.outputs["files"]["images"]
+        ]
+    )
 
 
 def test_a_long_grid_is_taken_up_where_it_was_cancelled(workflow_host: Any) -> None:

@@ -23,9 +23,17 @@ def folder_of(clip: Tensor, path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize(("total", "count", "expected"), [
-    (8, None, list(range(8))), (8, 8, list(range(8))), (3, 8, [0, 1, 2]), (50, 3, [0, 24, 49]), (9, 5, [0, 2, 4, 6, 8]),
-    (100, 1, [0])])
+@pytest.mark.parametrize(
+    ("total", "count", "expected"),
+    [
+        (8, None, list(range(8))),
+        (8, 8, list(range(8))),
+        (3, 8, [0, 1, 2]),
+        (50, 3, [0, 24, 49]),
+        (9, 5, [0, 2, 4, 6, 8]),
+        (100, 1, [0]),
+    ],
+)
 def test_frames_are_picked_evenly_with_both_ends(total, count, expected):
     assert pick_evenly(total, count) == expected
 
@@ -84,11 +92,16 @@ def test_frames_of_two_sizes_are_refused_unless_a_size_is_said(tmp_path, picture
     assert read_clip(folder, (16, 24)).shape == (3, 16, 24, 3)
 
 
-@pytest.mark.parametrize(("name", "data", "words"), [
-    ("empty.mp4", b"", "has 0 bytes"), ("empty.gif", b"", "has 0 bytes"),
-    ("text.mp4", b"this is no video " * 50, "can't be read as a video"),
-    ("text.webp", b"this is no picture", "can't be read as a picture"),
-    ("text.unknown", b"\0" * 4000, "can't be read as a video")])
+@pytest.mark.parametrize(
+    ("name", "data", "words"),
+    [
+        ("empty.mp4", b"", "has 0 bytes"),
+        ("empty.gif", b"", "has 0 bytes"),
+        ("text.mp4", b"this is no video " * 50, "can't be read as a video"),
+        ("text.webp", b"this is no picture", "can't be read as a picture"),
+        ("text.unknown", b"\0" * 4000, "can't be read as a video"),
+    ],
+)
 def test_unreadable_files_are_one_sentence(tmp_path, name, data, words):
     (tmp_path / name).write_bytes(data)
     with pytest.raises(InputError, match=words) as caught:
@@ -144,8 +157,9 @@ def test_a_pair_of_two_aspect_ratios_is_refused(tmp_path, pictures):
     assert read_clip_pair(*paths, size=(32, 48))[1].shape == (4, 32, 48, 3)
 
 
-@pytest.mark.parametrize(("counts", "words"), [
-    ((1, 4), "freeze-time clip has 1 frame"), ((3, 1), "fixed-view clip has 1 frame")])
+@pytest.mark.parametrize(
+    ("counts", "words"), [((1, 4), "freeze-time clip has 1 frame"), ((3, 1), "fixed-view clip has 1 frame")]
+)
 def test_one_frame_is_no_clip(tmp_path, pictures, counts, words):
     paths = [folder_of(pictures(n), tmp_path / str(i)) for i, n in enumerate(counts)]
     with pytest.raises(InputError, match=words + ".*expected at least 2; choose a longer clip"):

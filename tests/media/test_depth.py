@@ -38,11 +38,18 @@ def test_frames_are_taken_as_a_clips_are(tmp_path: Path) -> None:
         read_depth_folder(tmp_path, 10)
 
 
-@pytest.mark.parametrize(("name", "data", "says"), [
-    ("a.png", b"no picture", "can't be read as a picture"), ("a.npy", b"no array", "can't be read"),
-    ("a.npy", np.full((2, 3), np.nan), "NaN or infinite"), ("a.npy", np.full((4, 2, 3, 3), 1.0), "height, width"),
-    ("a.npy", np.array([["a"]]), "height, width"), ("a.npy", np.array([[{}]], dtype=object), "can't be read"),
-    ("b.npy", np.ones((5, 5)), "different sizes")])
+@pytest.mark.parametrize(
+    ("name", "data", "says"),
+    [
+        ("a.png", b"no picture", "can't be read as a picture"),
+        ("a.npy", b"no array", "can't be read"),
+        ("a.npy", np.full((2, 3), np.nan), "NaN or infinite"),
+        ("a.npy", np.full((4, 2, 3, 3), 1.0), "height, width"),
+        ("a.npy", np.array([["a"]]), "height, width"),
+        ("a.npy", np.array([[{}]], dtype=object), "can't be read"),
+        ("b.npy", np.ones((5, 5)), "different sizes"),
+    ],
+)
 def test_other_files_are_refused(tmp_path: Path, name: str, data: bytes | np.ndarray, says: str) -> None:
     if isinstance(data, bytes):
         (tmp_path / name).write_bytes(data)

@@ -12,9 +12,32 @@ from fourreal_core.errors import InputError
 from fourreal_core.media.files import output_path, prepare_folder, whole_file, write_bytes
 
 
-@pytest.mark.parametrize("name", [
-    "../x.png", "a/../../x.png", "/x.png", "a//x.png", "..", ".", "", "a/", "C:/x.png", r"..\x.png", r"\\host\x.png",
-    "x\0.png", "x\n.png", "what?.png", "a*.png", "CON", "nul.txt", "a/com1.png", " x.png", "x.png ", "x."])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../x.png",
+        "a/../../x.png",
+        "/x.png",
+        "a//x.png",
+        "..",
+        ".",
+        "",
+        "a/",
+        "C:/x.png",
+        r"..\x.png",
+        r"\\host\x.png",
+        "x\0.png",
+        "x\n.png",
+        "what?.png",
+        "a*.png",
+        "CON",
+        "nul.txt",
+        "a/com1.png",
+        " x.png",
+        "x.png ",
+        "x.",
+    ],
+)
 def test_names_that_would_leave_the_folder_are_refused(tmp_path, name):
     with pytest.raises(InputError, match="a plain name that stays in the output folder"):
         output_path(tmp_path, name)

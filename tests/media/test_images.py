@@ -26,10 +26,18 @@ def test_values_between_steps_are_rounded_and_held(tmp_path):
     assert stored.tolist() == [[[1, 1, 255], [0, 255, 128]]]
 
 
-@pytest.mark.parametrize(("mode", "value", "expected"), [
-    ("L", 100, (100, 100, 100)), ("LA", (100, 255), (100, 100, 100)), ("RGBA", (200, 100, 50, 255), (200, 100, 50)),
-    ("RGBA", (200, 100, 50, 128), (100, 50, 25)), ("RGBA", (200, 100, 50, 0), (0, 0, 0)), ("1", 1, (255, 255, 255)),
-    ("I;16", 0x8000, (128, 128, 128))])
+@pytest.mark.parametrize(
+    ("mode", "value", "expected"),
+    [
+        ("L", 100, (100, 100, 100)),
+        ("LA", (100, 255), (100, 100, 100)),
+        ("RGBA", (200, 100, 50, 255), (200, 100, 50)),
+        ("RGBA", (200, 100, 50, 128), (100, 50, 25)),
+        ("RGBA", (200, 100, 50, 0), (0, 0, 0)),
+        ("1", 1, (255, 255, 255)),
+        ("I;16", 0x8000, (128, 128, 128)),
+    ],
+)
 def test_every_mode_becomes_rgb(tmp_path, mode, value, expected):
     Image.new(mode, (5, 4), value).save(tmp_path / "a.png")
     picture = read_image(tmp_path / "a.png")
@@ -79,9 +87,14 @@ def spoil(path: Path, how: str) -> Path:
     return path
 
 
-@pytest.mark.parametrize(("how", "words"), [
-    ("empty", "has 0 bytes; expected a complete file"), ("text", "can't be read as a picture"),
-    ("cut", "can't be read as a picture")])
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ("empty", "has 0 bytes; expected a complete file"),
+        ("text", "can't be read as a picture"),
+        ("cut", "can't be read as a picture"),
+    ],
+)
 def test_files_that_are_no_pictures(tmp_path, how, words):
     with pytest.raises(InputError, match=words):
         read_image(spoil(tmp_path / "a.jpg", how))
@@ -123,4 +136,10 @@ def test_masks_that_fit_nothing_are_refused(tmp_path):
 def test_natural_order():
     names = ["f10.png", "f2.png", "F1.png", "f2b.png", "a.png", "7.png"]
     assert [p.name for p in sorted(map(Path, names), key=natural_key)] == [
-        "7.png", "a.png", "F1.png", "f2.png", "f2b.png", "f10.png"]
+        "7.png",
+        "a.png",
+        "F1.png",
+        "f2.png",
+        "f2b.png",
+        "f10.png",
+    ]

@@ -23,8 +23,9 @@ def test_a_rising_curve_rises_and_each_curve_has_its_colour():
     assert min(low) > max(at_left) and max(low) - min(low) <= 6  # a level line, two pixels thick with its edges
 
 
-@pytest.mark.parametrize("curves", [{}, {"a": ([1, 2], [1.0])}, {"a": ([1], [float("nan")])},
-                                    {str(k): ([1], [1.0]) for k in range(6)}])
+@pytest.mark.parametrize(
+    "curves", [{}, {"a": ([1, 2], [1.0])}, {"a": ([1], [float("nan")])}, {str(k): ([1], [1.0]) for k in range(6)}]
+)
 def test_plots_of_nothing_are_refused(curves):
     with pytest.raises(InputError):
         line_plot(curves, "x", "y")

@@ -14,8 +14,21 @@ from fourreal_core.errors import InputError
 from fourreal_core.media import read_clip, write_video
 from fourreal_core.media.video import there_and_back
 
-SWATCHES = torch.tensor([[0, 0, 0], [255, 255, 255], [255, 0, 0], [0, 255, 0], [0, 0, 255], [128, 128, 128],
-                         [200, 150, 30], [20, 90, 160]]).float() / 255
+SWATCHES = (
+    torch.tensor(
+        [
+            [0, 0, 0],
+            [255, 255, 255],
+            [255, 0, 0],
+            [0, 255, 0],
+            [0, 0, 255],
+            [128, 128, 128],
+            [200, 150, 30],
+            [20, 90, 160],
+        ]
+    ).float()
+    / 255
+)
 
 
 def swatch_clip(height: int = 32) -> torch.Tensor:
@@ -39,7 +52,8 @@ def encode(path: Path, matrix: int, full: bool, tagged: bool = True, height: int
         if tagged:
             stream.codec_context.color_range, stream.codec_context.colorspace = int(value), matrix
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24").reformat(
-            format="yuv420p", dst_colorspace=kind, dst_color_range=value)
+            format="yuv420p", dst_colorspace=kind, dst_color_range=value
+        )
         file.mux(stream.encode(frame))
         file.mux(stream.encode(None))
     return path

@@ -62,15 +62,17 @@ def test_a_grid_is_scored_once(bench: ModuleType, tmp_path: Path, pictures, monk
     wide = pictures(1, 64, 112)[0]
     for v in range(3):
         for t in range(3):
-            save_image(wide[:, 4 * v:4 * v + 96], folder / f"v{v}_t{t}.png")
+            save_image(wide[:, 4 * v : 4 * v + 96], folder / f"v{v}_t{t}.png")
     save_image(torch.ones(64, 96, 3), folder / "valid.png")
     cells = [[v, t] for v in range(3) for t in range(3)]
-    (folder / "grid.json").write_text(json.dumps({
-        "height": 64, "width": 96, "known": cells, "targets": [[2, 2]], "held_out": [[1, 1]]}))
+    (folder / "grid.json").write_text(
+        json.dumps({"height": 64, "width": 96, "known": cells, "targets": [[2, 2]], "held_out": [[1, 1]]})
+    )
     args = argparse.Namespace(track="complete", size=size, settings=["default", "prefer 3"])
     fits = []
-    monkeypatch.setattr(bench, "fit_deformation", lambda *a, fit=bench.fit_deformation, **k: fits.append(1) or
-                        fit(*a, **k))
+    monkeypatch.setattr(
+        bench, "fit_deformation", lambda *a, fit=bench.fit_deformation, **k: fits.append(1) or fit(*a, **k)
+    )
     first = bench.score_grid(folder, tmp_path / "one.json", args)
     assert set(first) == {"default", "prefer 3"} and len(fits) == 1
     assert all(10 < first[name][figure] < 80 for name in first for figure in bench.FIGURES)

@@ -14,8 +14,10 @@ from fourreal_core.metrics import memory
 def test_the_peak_grows_by_what_is_held():
     if memory.peak_memory_mb()[0] is None:
         pytest.skip(memory.peak_memory_mb()[1])
-    code = ("from fourreal_core.metrics import peak_memory_mb as peak\n"
-            "before = peak()[0]; held = b'x' * (int(before + 64) << 20); print(peak()[0] - before, before)")
+    code = (
+        "from fourreal_core.metrics import peak_memory_mb as peak\n"
+        "before = peak()[0]; held = b'x' * (int(before + 64) << 20); print(peak()[0] - before, before)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     grown, before = (float(x) for x in done.stdout.split())
     assert grown > 32 and before > 10  # MiB

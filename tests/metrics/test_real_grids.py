@@ -40,9 +40,18 @@ def grids(tmp_path, pictures) -> Path:
     write_video(cells[:, 0], folder / "freeze_time.mp4", crf=0)
     write_video(cells[0], folder / "fixed_view.mp4", crf=0)
     inputs = [c for c in known if 0 in c]
-    (folder / "grid.json").write_text(json.dumps({
-        "height": 32, "width": 48, "known": known, "inputs": inputs, "targets": [c for c in known if 0 not in c],
-        "held_out": [[1, 2]]}))
+    (folder / "grid.json").write_text(
+        json.dumps(
+            {
+                "height": 32,
+                "width": 48,
+                "known": known,
+                "inputs": inputs,
+                "targets": [c for c in known if 0 not in c],
+                "held_out": [[1, 2]],
+            }
+        )
+    )
     return tmp_path / "grids"
 
 

@@ -61,8 +61,12 @@ def test_perfect_results_score_perfectly(bench: ModuleType) -> None:
     assert bench.depth_figures(geometry, depth[:, 0])["depth_error"] < 1e-6
     figures = bench.camera_figures(geometry, world.cameras, depth[:, 0])
     assert figures["rotation_deg"] < 1e-3 and figures["centre_error"] < 1e-5 and figures["focal_error"] == 0
-    grown = Geometry(depth[:, 0] * 1.1, world.cameras.intrinsics * torch.tensor([1.2, 1.2, 1.0])[:, None], mask,
-                     world.cameras.world_to_cam)
+    grown = Geometry(
+        depth[:, 0] * 1.1,
+        world.cameras.intrinsics * torch.tensor([1.2, 1.2, 1.0])[:, None],
+        mask,
+        world.cameras.world_to_cam,
+    )
     worse = bench.camera_figures(grown, world.cameras, depth[:, 0])
     assert worse["focal_error"] == pytest.approx(0.2) and worse["centre_error"] > 0.02
 
@@ -74,18 +78,36 @@ def test_tracks_of_the_true_points_score_well(bench: ModuleType) -> None:
     start = project(points[1], world.cameras.intrinsics[1])
     front = bench._on_surface(points[1], start, depth[1, 0])
     points = points[:, front]
-    seen = torch.stack([bench._on_surface(points[v], project(points[v], world.cameras.intrinsics[v]), depth[v, 0])
-                        for v in range(VIEWS)])
+    seen = torch.stack(
+        [
+            bench._on_surface(points[v], project(points[v], world.cameras.intrinsics[v]), depth[v, 0])
+            for v in range(VIEWS)
+        ]
+    )
     n = points.shape[1]
-    tracks = Tracks(points * 3, seen, torch.zeros(n, 3), torch.ones(n, dtype=torch.long), torch.ones(n),
-                    world.cameras.intrinsics, SIZE)
+    tracks = Tracks(
+        points * 3,
+        seen,
+        torch.zeros(n, 3),
+        torch.ones(n, dtype=torch.long),
+        torch.ones(n),
+        world.cameras.intrinsics,
+        SIZE,
+    )
     good = bench.track_figures(tracks, world, depth, "views")
     # a pixel's track is that of one of the points in it: half a pixel of these small pictures is two of the measure's
     assert good["apd"] > 0.8 and good["moving_apd"] > 0.4 and good["occlusion"] > 0.85
     still = lift(pixel_grid(SIZE), depth[1, 0], world.cameras.intrinsics[1]).reshape(-1, 3)
     n = len(still)
-    stuck = Tracks(still.expand(VIEWS, n, 3), torch.ones(VIEWS, n, dtype=torch.bool), torch.zeros(n, 3),
-                   torch.ones(n, dtype=torch.long), torch.ones(n), world.cameras.intrinsics, SIZE)
+    stuck = Tracks(
+        still.expand(VIEWS, n, 3),
+        torch.ones(VIEWS, n, dtype=torch.bool),
+        torch.zeros(n, 3),
+        torch.ones(n, dtype=torch.long),
+        torch.ones(n),
+        world.cameras.intrinsics,
+        SIZE,
+    )
     assert bench.track_figures(stuck, world, depth, "views")["apd"] < good["apd"] - 0.2
 
 

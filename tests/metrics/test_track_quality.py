@@ -50,8 +50,15 @@ def test_the_definition_written_out() -> None:
     found = truth + rng.normal(0, 0.01, truth.shape)
     truly, seen = rng.random((4, 50)) > 0.3, rng.random((4, 50)) > 0.3
     focal = rng.uniform(300, 500, 4)
-    q = track_quality(torch.from_numpy(found), torch.from_numpy(seen), torch.from_numpy(truth), torch.from_numpy(truly),
-                      torch.from_numpy(focal), (256, 400), rescale=False)
+    q = track_quality(
+        torch.from_numpy(found),
+        torch.from_numpy(seen),
+        torch.from_numpy(truth),
+        torch.from_numpy(truly),
+        torch.from_numpy(focal),
+        (256, 400),
+        rescale=False,
+    )
     jaccard, within = [], []
     for threshold in THRESHOLDS_PX:
         true_positive = false_positive = visible = near_visible = 0
@@ -70,8 +77,11 @@ def test_the_definition_written_out() -> None:
 
 def test_what_cannot_be_compared() -> None:
     truth, seen, focal = at([[0.0, 1.0]]), torch.ones(1, 2, dtype=torch.bool), torch.tensor([FOCAL])
-    for args in ((truth[:, :1], seen, truth, seen, focal), (truth, seen, truth, ~seen, focal),
-                 (truth, seen, truth, seen, focal[0])):
+    for args in (
+        (truth[:, :1], seen, truth, seen, focal),
+        (truth, seen, truth, ~seen, focal),
+        (truth, seen, truth, seen, focal[0]),
+    ):
         with pytest.raises(InputError, match="compare tracks of the same points"):
             track_quality(*args, SIZE)
     with pytest.raises(InputError, match="NaN or infinite"):

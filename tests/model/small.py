@@ -35,8 +35,16 @@ def start_mask(batch: int, views: int, times: int) -> torch.Tensor:
     return known
 
 
-def grid_inputs(batch: int = 2, views: int = 3, times: int = 4, size: int = 8, spec: DiTSpec = TINY, seed: int = 5,
-                dtype: torch.dtype = torch.float32, **more) -> GridInputs:
+def grid_inputs(
+    batch: int = 2,
+    views: int = 3,
+    times: int = 4,
+    size: int = 8,
+    spec: DiTSpec = TINY,
+    seed: int = 5,
+    dtype: torch.dtype = torch.float32,
+    **more,
+) -> GridInputs:
     side = size // spec.subpixel
     latents = torch.randn(batch, views, times, spec.latent_channels, side, side, generator=rng(seed), dtype=dtype)
     known = start_mask(batch, views, times)

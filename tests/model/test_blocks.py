@@ -53,8 +53,9 @@ def slow_block(block: Block, x: torch.Tensor, c: Condition) -> torch.Tensor:
             parts = []
             for head in range(2):
                 q = turned(qkv[i][0, head], att.q_gain, c.cos[i, 0], c.sin[i, 0])
-                keys = torch.stack([turned(qkv[j][1, head], att.k_gain, c.cos[j, 0], c.sin[j, 0])
-                                    for j in range(total)])
+                keys = torch.stack(
+                    [turned(qkv[j][1, head], att.k_gain, c.cos[j, 0], c.sin[j, 0]) for j in range(total)]
+                )
                 values = torch.stack([qkv[j][2, head] for j in range(total)])
                 parts.append((keys @ q / hd**0.5).softmax(0) @ values)
             mixed.append(att.out.weight @ torch.cat(parts) + att.out.bias)

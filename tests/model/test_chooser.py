@@ -28,7 +28,7 @@ def test_it_starts_as_the_first_proposal_with_a_little_of_every_candidate() -> N
     given = cells()
     made = Chooser(8)(given)
     whole = math.exp(LEAD) + CANDIDATES
-    expected = (math.exp(LEAD) * given[:, 0] + given[:, FIRST:FIRST + CANDIDATES].sum(1)) / whole
+    expected = (math.exp(LEAD) * given[:, 0] + given[:, FIRST : FIRST + CANDIDATES].sum(1)) / whole
     torch.testing.assert_close(made, expected, rtol=0, atol=1e-5)  # sums of 23 numbers in float32
 
 
@@ -51,8 +51,9 @@ def test_gradients_reach_everything() -> None:
 
 
 def test_gradients_of_the_blend() -> None:
-    pictures, first = (torch.rand(shape, generator=rng(4), dtype=torch.float64) for shape in ((1, 2, 3, 2, 2),
-                                                                                              (1, 3, 2, 2)))
+    pictures, first = (
+        torch.rand(shape, generator=rng(4), dtype=torch.float64) for shape in ((1, 2, 3, 2, 2), (1, 3, 2, 2))
+    )
     logits = torch.randn(1, 2, 2, 2, generator=rng(5), dtype=torch.float64).requires_grad_()
     lead = torch.tensor([0.3], dtype=torch.float64).requires_grad_()
 
@@ -69,13 +70,17 @@ def test_costs_are_read_as_they_were_written() -> None:
     for _ in range(2):
         costs = random.uniform(0, 60, (PER_CLIP, 4, 6)).astype(np.float32)
         costs[-1] = costs[:-1].min(0)
-        found.append(Candidates(np.zeros((PER_CLIP, 4, 6, 3), np.float32), costs,
-                                random.uniform(0, 15, (4, 6)).astype(np.float32)))
+        found.append(
+            Candidates(
+                np.zeros((PER_CLIP, 4, 6, 3), np.float32), costs, random.uniform(0, 15, (4, 6)).astype(np.float32)
+            )
+        )
     maps = torch.from_numpy(candidate_maps(found)).movedim(-1, 1)[None]
     costs, missed = read_costs(maps * 2 - 1)
     for k, each in enumerate(found):
-        torch.testing.assert_close(costs[0, k * PER_CLIP:(k + 1) * PER_CLIP], torch.from_numpy(each.costs) / COST_GRAYS,
-                                   rtol=0, atol=1e-6)
+        torch.testing.assert_close(
+            costs[0, k * PER_CLIP : (k + 1) * PER_CLIP], torch.from_numpy(each.costs) / COST_GRAYS, rtol=0, atol=1e-6
+        )
         torch.testing.assert_close(missed[0, k], torch.from_numpy(each.missed) / MISS_PX, rtol=0, atol=1e-6)
 
 
@@ -87,10 +92,10 @@ def test_candidates_of_one_clip_may_trade_places() -> None:
     order = torch.arange(CANDIDATES)
     order[[0, 3]] = order[[3, 0]]
     traded = given.clone()
-    traded[:, FIRST:FIRST + CANDIDATES] = given[:, FIRST:FIRST + CANDIDATES][:, order]
-    maps = given[:, FIRST + CANDIDATES + 1:].flatten(1, 2)
+    traded[:, FIRST : FIRST + CANDIDATES] = given[:, FIRST : FIRST + CANDIDATES][:, order]
+    maps = given[:, FIRST + CANDIDATES + 1 :].flatten(1, 2)
     maps = torch.cat([maps[:, :CANDIDATES][:, order], maps[:, CANDIDATES:]], 1)
-    traded[:, FIRST + CANDIDATES + 1:] = maps.unflatten(1, (-1, 3))
+    traded[:, FIRST + CANDIDATES + 1 :] = maps.unflatten(1, (-1, 3))
     with torch.no_grad():
         # the pool adds up in another order
         torch.testing.assert_close(net(traded), net(given), rtol=0, atol=1e-4)
@@ -118,13 +123,15 @@ def test_the_model_sees_the_choice_and_no_candidates(subpixel: int) -> None:
     inputs = grid_inputs(1, 2, 3, spec=spec)
     c = spec.latent_channels
     proposal = proposal_of(inputs)
-    proposal[0, 1, 2, FIRST * c:(FIRST + CANDIDATES) * c] = 0  # this cell has no candidates
+    proposal[0, 1, 2, FIRST * c : (FIRST + CANDIDATES) * c] = 0  # this cell has no candidates
     inputs = inputs._replace(proposal=proposal)
     with torch.no_grad():
         pictures, present = dit._copies(inputs)
     assert spec.shown == SHOWN and spec.copies == 2 + SHOWN and pictures.shape[1] == spec.copies
-    fine = [torch.nn.functional.pixel_shuffle(p, subpixel) if subpixel > 1 else p
-            for p in proposal[0].flatten(0, 1).split(c, 1)]
+    fine = [
+        torch.nn.functional.pixel_shuffle(p, subpixel) if subpixel > 1 else p
+        for p in proposal[0].flatten(0, 1).split(c, 1)
+    ]
     for cell in range(6):
         settled = bool(inputs.known[0].flatten()[cell]) or cell == 5
         assert torch.equal(pictures[cell, 2], fine[0][cell]) == settled  # known cells stay, others are chosen for

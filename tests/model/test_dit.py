@@ -33,8 +33,15 @@ def test_a_new_model_without_anything_known_draws_nothing() -> None:
 
 
 @pytest.mark.parametrize("prediction", ["clean", "velocity"])
-@pytest.mark.parametrize("spec", [TINY, replace(TINY, stem="linear", head="linear", sources=False),
-                                  replace(TINY, channels=1, subpixel=2, head="conv"), REFINER])
+@pytest.mark.parametrize(
+    "spec",
+    [
+        TINY,
+        replace(TINY, stem="linear", head="linear", sources=False),
+        replace(TINY, channels=1, subpixel=2, head="conv"),
+        REFINER,
+    ],
+)
 def test_shapes_and_types_of_every_kind(spec: DiTSpec, prediction: str) -> None:
     spec = replace(spec, prediction=prediction)
     inputs = grid_inputs(spec=spec)
@@ -48,19 +55,29 @@ def test_the_codec_factor_makes_no_difference() -> None:
     inputs = grid_inputs(spec=fine)
     packed = inputs._replace(latents=torch.nn.functional.pixel_unshuffle(inputs.latents, 2))
     out = tiny_model(spec=fine)(inputs)
-    torch.testing.assert_close(torch.nn.functional.pixel_shuffle(tiny_model(spec=coarse)(packed), 2), out, rtol=0,
-                               atol=1e-5)  # float32, other strides
+    torch.testing.assert_close(
+        torch.nn.functional.pixel_shuffle(tiny_model(spec=coarse)(packed), 2), out, rtol=0, atol=1e-5
+    )  # float32, other strides
 
 
 @pytest.mark.parametrize("change", ["noise_level", "known", "proposal", "text", "view_positions", "time_positions"])
 def test_every_input_counts(change: str) -> None:
     model = tiny_model(spec=REFINER)
-    inputs = grid_inputs(spec=REFINER, proposal=torch.randn(2, 3, 4, 6, 8, 8, generator=rng(1)),
-                         text=torch.randn(2, 6, 5, generator=rng(2)))
+    inputs = grid_inputs(
+        spec=REFINER,
+        proposal=torch.randn(2, 3, 4, 6, 8, 8, generator=rng(1)),
+        text=torch.randn(2, 6, 5, generator=rng(2)),
+    )
     known = inputs.known.clone()
     known[0, 2, 2] = True
-    other = {"noise_level": inputs.noise_level * 0.5, "known": known, "proposal": None, "text": None,
-             "view_positions": torch.tensor([0, 1, 5]), "time_positions": torch.tensor([0.0, 1.0, 2.5, 3.0])}[change]
+    other = {
+        "noise_level": inputs.noise_level * 0.5,
+        "known": known,
+        "proposal": None,
+        "text": None,
+        "view_positions": torch.tensor([0, 1, 5]),
+        "time_positions": torch.tensor([0.0, 1.0, 2.5, 3.0]),
+    }[change]
     assert (model(inputs) - model(inputs._replace(**{change: other}))).abs().max() > 1e-4
 
 
@@ -75,7 +92,7 @@ def test_masked_text_does_not_count() -> None:
 
 def test_a_batch_is_its_grids_one_by_one() -> None:
     model, inputs = tiny_model("hard"), grid_inputs(batch=3)
-    alone = [model(GridInputs(*(x[k:k + 1] for x in inputs[:3]))) for k in range(3)]
+    alone = [model(GridInputs(*(x[k : k + 1] for x in inputs[:3]))) for k in range(3)]
     torch.testing.assert_close(model(inputs), torch.cat(alone), rtol=0, atol=1e-5)  # float32, other batches
 
 
@@ -99,12 +116,20 @@ def test_one_seed_makes_one_model_and_leaves_torchs_own_randomness_out() -> None
     assert any(not torch.equal(one[k], other[k]) for k in one)
 
 
-@pytest.mark.parametrize(("fields", "message"), [
-    ({"width": 25}, "choose other sizes"), ({"heads": 12}, "choose fewer heads"),
-    ({"stem": "deep"}, "choose one of them"), ({"head": "flow"}, "choose one of them"),
-    ({"prediction": "noise"}, "choose one of them"),
-    ({"patch": 3}, "choose another patch"), ({"subpixel": 8}, "choose another patch"),
-    ({"sources": False}, "switch one of them on"), ({"layers": 0}, "choose other sizes")])
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"width": 25}, "choose other sizes"),
+        ({"heads": 12}, "choose fewer heads"),
+        ({"stem": "deep"}, "choose one of them"),
+        ({"head": "flow"}, "choose one of them"),
+        ({"prediction": "noise"}, "choose one of them"),
+        ({"patch": 3}, "choose another patch"),
+        ({"subpixel": 8}, "choose another patch"),
+        ({"sources": False}, "switch one of them on"),
+        ({"layers": 0}, "choose other sizes"),
+    ],
+)
 def test_impossible_specs_are_refused(fields: dict, message: str) -> None:
     with pytest.raises(InputError, match=message):
         replace(TINY, **fields)
@@ -115,17 +140,21 @@ def test_unknown_variants_are_refused() -> None:
         Model4DSpec(TINY, "diagonal")
 
 
-@pytest.mark.parametrize(("change", "message"), [
-    ({"latents": torch.zeros(2, 3, 4, 8, 8)}, "encode the grid"),
-    ({"latents": torch.zeros(2, 3, 4, 5, 8, 8)}, "encode the grid"),
-    ({"latents": torch.zeros(2, 3, 4, 3, 8, 6)}, "resize the frames"),
-    ({"known": start_mask(2, 3, 4)[0]}, "build it from the same grid"),
-    ({"known": start_mask(2, 3, 4).float()}, "build it from the same grid"),
-    ({"known": start_mask(2, 4, 3)}, "build it from the same grid"),
-    ({"noise_level": torch.zeros(2, 1, 1)}, "give every cell its level"),
-    ({"proposal": torch.zeros(2, 3, 4, 3, 8, 8)}, "load a refiner"),
-    ({"text": torch.zeros(2, 3, 5)}, "leave the prompt empty"),
-    ({"time_positions": torch.arange(5)}, "give one a frame")])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"latents": torch.zeros(2, 3, 4, 8, 8)}, "encode the grid"),
+        ({"latents": torch.zeros(2, 3, 4, 5, 8, 8)}, "encode the grid"),
+        ({"latents": torch.zeros(2, 3, 4, 3, 8, 6)}, "resize the frames"),
+        ({"known": start_mask(2, 3, 4)[0]}, "build it from the same grid"),
+        ({"known": start_mask(2, 3, 4).float()}, "build it from the same grid"),
+        ({"known": start_mask(2, 4, 3)}, "build it from the same grid"),
+        ({"noise_level": torch.zeros(2, 1, 1)}, "give every cell its level"),
+        ({"proposal": torch.zeros(2, 3, 4, 3, 8, 8)}, "load a refiner"),
+        ({"text": torch.zeros(2, 3, 5)}, "leave the prompt empty"),
+        ({"time_positions": torch.arange(5)}, "give one a frame"),
+    ],
+)
 def test_inputs_that_do_not_fit_are_refused(change: dict, message: str) -> None:
     with pytest.raises(InputError, match=message):
         tiny_model()(grid_inputs()._replace(**change))

@@ -37,8 +37,9 @@ def test_the_mask_by_hand() -> None:
 def test_every_route_is_the_slow_loop(route: str, views: int, times: int) -> None:
     inputs = qkv(views=views, times=times)
     # rounding of float64 sums of a dozen terms
-    torch.testing.assert_close(fused_attention(*inputs, views, times, route), slow(*inputs, views, times),
-                               rtol=0, atol=1e-12)
+    torch.testing.assert_close(
+        fused_attention(*inputs, views, times, route), slow(*inputs, views, times), rtol=0, atol=1e-12
+    )
 
 
 @pytest.mark.parametrize("route", ["gathered", "merged"])

@@ -34,13 +34,19 @@ def test_variants_differ() -> None:
     outs = {v: base.with_variant(v)(inputs) for v in ("sequential", "identity", "hard", "soft", "fused")}
     names = list(outs)
     for k, one in enumerate(names):
-        for other in names[k + 1:]:
+        for other in names[k + 1 :]:
             assert (outs[one] - outs[other]).abs().max() > 1e-4, (one, other)
 
 
-@pytest.mark.parametrize(("trained", "plain"), [("hard_trained", "hard"), ("soft_trained", "soft"),
-                                                ("sequential_cross_time", "sequential"),
-                                                ("sequential_temporal", "sequential")])
+@pytest.mark.parametrize(
+    ("trained", "plain"),
+    [
+        ("hard_trained", "hard"),
+        ("soft_trained", "soft"),
+        ("sequential_cross_time", "sequential"),
+        ("sequential_temporal", "sequential"),
+    ],
+)
 def test_trained_variants_start_as_their_untrained_one_bit_for_bit(trained: str, plain: str) -> None:
     base = tiny_model(plain)
     assert torch.equal(base.with_variant(trained)(grid_inputs()), base(grid_inputs()))
@@ -49,14 +55,22 @@ def test_trained_variants_start_as_their_untrained_one_bit_for_bit(trained: str,
 def test_without_sync_the_streams_are_separate_videos() -> None:
     inputs, model = grid_inputs(dtype=torch.float64), tiny_model("identity").double()
     tokens, drawing = model.dit.embed(inputs)
-    mixed = run_two_streams(model.dit, model.sync, tokens, inputs.noise_level,
-                            *(model.dit.condition(inputs, axis, drawing.size) for axis in ("view", "time")))
+    mixed = run_two_streams(
+        model.dit,
+        model.sync,
+        tokens,
+        inputs.noise_level,
+        *(model.dit.condition(inputs, axis, drawing.size) for axis in ("view", "time")),
+    )
     apart = torch.zeros_like(mixed)
     for b in range(2):
         for axis, count in (("time", 3), ("view", 4)):
             for k in range(count):
-                cells = (slice(b, b + 1), slice(k, k + 1)) if axis == "time" else (
-                    slice(b, b + 1), slice(None), slice(k, k + 1))
+                cells = (
+                    (slice(b, b + 1), slice(k, k + 1))
+                    if axis == "time"
+                    else (slice(b, b + 1), slice(None), slice(k, k + 1))
+                )
                 one = GridInputs(*(x[cells] for x in inputs[:3]))
                 x = tokens[cells].flatten(0, 2)[None]
                 for layer in range(model.dit.layers):
@@ -68,8 +82,9 @@ def test_without_sync_the_streams_are_separate_videos() -> None:
 def test_fused_equals_the_dense_masked_reference() -> None:
     inputs, model = grid_inputs(dtype=torch.float64), tiny_model("fused").double()
     tokens, drawing = model.dit.embed(inputs)
-    condition = model.dit.condition(inputs, "both", drawing.size,
-                                    lambda q, k, v: fused_attention(q, k, v, 3, 4, "dense"))
+    condition = model.dit.condition(
+        inputs, "both", drawing.size, lambda q, k, v: fused_attention(q, k, v, 3, 4, "dense")
+    )
     x = tokens.flatten(1, 2)
     for layer in range(model.dit.layers):
         x = model.dit.block(layer, x, condition)

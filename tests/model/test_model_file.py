@@ -80,10 +80,16 @@ def test_missing_and_unexpected_tensors_are_named(tmp_path: Path) -> None:
         load_model(path)
 
 
-@pytest.mark.parametrize(("spec", "message"), [
-    ({}, "no base model"), ({"dit": {"width": 24, "colour": 1}}, "spec with colour"),
-    ({"dit": {"width": "wide"}}, "doesn't fit"), ({"dit": {}, "variant": "diagonal"}, "choose one of them"),
-    ({"dit": {}, "age": 3}, "spec with age")])
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ({}, "no base model"),
+        ({"dit": {"width": 24, "colour": 1}}, "spec with colour"),
+        ({"dit": {"width": "wide"}}, "doesn't fit"),
+        ({"dit": {}, "variant": "diagonal"}, "choose one of them"),
+        ({"dit": {}, "age": 3}, "spec with age"),
+    ],
+)
 def test_specs_that_do_not_fit_are_refused(tmp_path: Path, spec: dict, message: str) -> None:
     write_checkpoint(tmp_path / "m.safetensors", KIND, spec, {"a": torch.zeros(1)})
     with pytest.raises(InputError, match=message):

@@ -31,8 +31,11 @@ def test_gates_share_by_softmax_over_what_is_there() -> None:
     gates = torch.tensor([0.5, -0.25]).view(1, 2, 1, 1)
     none = torch.zeros(1, 2, 0, 1, 1)[:, :0]
     a, b, n = math.exp(0.5), math.exp(-0.25), math.exp(NO_COPY)
-    for present, expected in (([True, True], (a + 10 * b) / (a + b + n)), ([False, True], 10 * b / (b + n)),
-                              ([False, False], 0.0)):
+    for present, expected in (
+        ([True, True], (a + 10 * b) / (a + b + n)),
+        ([False, True], 10 * b / (b + n)),
+        ([False, False], 0.0),
+    ):
         out = blend_copies(pictures, torch.tensor([present]), gates, none)
         assert out.item() == pytest.approx(expected, abs=1e-5)
 
@@ -76,8 +79,12 @@ def test_residual_blocks_are_the_identity_until_they_are_trained() -> None:
     block, picture = Residual(4), torch.randn(1, 4, 6, 6, generator=rng())
     assert torch.equal(block(picture), picture)
     stirred(block)
-    by_hand = picture + F.conv2d(F.silu(F.conv2d(F.silu(picture), block.first.weight, block.first.bias, padding=1)),
-                                 block.second.weight, block.second.bias, padding=1)
+    by_hand = picture + F.conv2d(
+        F.silu(F.conv2d(F.silu(picture), block.first.weight, block.first.bias, padding=1)),
+        block.second.weight,
+        block.second.bias,
+        padding=1,
+    )
     torch.testing.assert_close(block(picture), by_hand)
 
 
@@ -103,4 +110,4 @@ def test_convolutions_see_over_the_edge_of_a_patch(depth: int) -> None:
         drawn.append(head(planes.flatten(2).transpose(1, 2), (side // 4, side // 4), features)[0])
     changed = (drawn[0] != drawn[1]).any(1)[0]
     assert bool(changed[4, 4])
-    assert not changed[side - 2:, side - 2:].any()
+    assert not changed[side - 2 :, side - 2 :].any()

@@ -10,8 +10,9 @@ from fourreal_core.model.rope import BASE, rope_angles, rotate, split_head
 from .small import rng
 
 
-@pytest.mark.parametrize(("width", "parts"), [(64, (16, 24, 24)), (32, (8, 12, 12)), (6, (2, 2, 2)), (12, (2, 6, 4)),
-                                              (128, (32, 48, 48))])
+@pytest.mark.parametrize(
+    ("width", "parts"), [(64, (16, 24, 24)), (32, (8, 12, 12)), (6, (2, 2, 2)), (12, (2, 6, 4)), (128, (32, 48, 48))]
+)
 def test_parts_of_a_head_are_even_and_add_up(width: int, parts: tuple[int, int, int]) -> None:
     assert split_head(width) == parts
     assert sum(parts) == width and not any(part % 2 for part in parts)
@@ -29,8 +30,9 @@ def test_angles_by_hand() -> None:
 def test_rotation_by_hand() -> None:
     x = torch.tensor([[[1.0, 2.0, 0.0, 0.0]]])
     quarter = torch.tensor([[[torch.pi / 2, 0.0]]])
-    torch.testing.assert_close(rotate(x, quarter.cos(), quarter.sin()), torch.tensor([[[0.0, 2.0, 1.0, 0.0]]]),
-                               rtol=0, atol=1e-6)  # float32
+    torch.testing.assert_close(
+        rotate(x, quarter.cos(), quarter.sin()), torch.tensor([[[0.0, 2.0, 1.0, 0.0]]]), rtol=0, atol=1e-6
+    )  # float32
 
 
 def test_products_depend_on_differences() -> None:

@@ -45,12 +45,12 @@ def test_the_base_model_runs_every_row_and_column_alone() -> None:
     rows, columns = (run_video(model, tokens(), POSITION, axis) for axis in ("time", "view"))
     for b in range(B):
         for v in range(V):
-            x = tokens()[b:b + 1, v]
+            x = tokens()[b : b + 1, v]
             for layer in range(LAYERS):
                 x = model.block(layer, x, POSITION)
             torch.testing.assert_close(rows[b, v], x[0], rtol=0, atol=1e-13)  # rounding of float64 means
         for t in range(T):
-            x = tokens()[b:b + 1, :, t]
+            x = tokens()[b : b + 1, :, t]
             for layer in range(LAYERS):
                 x = model.block(layer, x, POSITION)
             torch.testing.assert_close(columns[b, :, t], x[0], rtol=0, atol=1e-13)
@@ -72,9 +72,9 @@ def test_two_streams_are_the_slow_loop(variant: str) -> None:
         y_view, y_time = torch.empty_like(x_view), torch.empty_like(x_time)
         for b in range(B):
             for t in range(T):
-                y_view[b, :, t] = model.block(layer, x_view[b:b + 1, :, t], POSITION)[0]
+                y_view[b, :, t] = model.block(layer, x_view[b : b + 1, :, t], POSITION)[0]
             for v in range(V):
-                y_time[b, v] = model.block(layer, x_time[b:b + 1, v], POSITION)[0]
+                y_time[b, v] = model.block(layer, x_time[b : b + 1, v], POSITION)[0]
         w = 0.5 if variant == "hard" else 0.1 + 0.4 * layer / LAYERS
         x_view, x_time = (1 - w) * y_view + w * y_time, (1 - w) * y_time + w * y_view
     # rounding of float64 sums through four blocks
@@ -94,9 +94,9 @@ def test_sequential_is_the_view_block_of_the_time_block() -> None:
     for layer in range(LAYERS):
         for b in range(B):
             for v in range(V):
-                x[b, v] = model.block(layer, x[b:b + 1, v].clone(), POSITION)[0]
+                x[b, v] = model.block(layer, x[b : b + 1, v].clone(), POSITION)[0]
             for t in range(T):
-                x[b, :, t] = model.block(layer, x[b:b + 1, :, t].clone(), POSITION)[0]
+                x[b, :, t] = model.block(layer, x[b : b + 1, :, t].clone(), POSITION)[0]
     torch.testing.assert_close(out, x, rtol=0, atol=1e-12)
 
 

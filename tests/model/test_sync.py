@@ -94,8 +94,13 @@ def test_trained_rules_start_as_their_untrained_rule_bit_for_bit(variant: str, d
 
 def gain_loop(gain: NoiseGain, level: float) -> torch.Tensor:
     waves = [torch.pi * 2 ** (6 * k / (gain.frequencies - 1)) * level for k in range(gain.frequencies)]
-    encoded = torch.tensor([*map(torch.sin, torch.tensor(waves, dtype=torch.float64)),
-                            *map(torch.cos, torch.tensor(waves, dtype=torch.float64))], dtype=torch.float64)
+    encoded = torch.tensor(
+        [
+            *map(torch.sin, torch.tensor(waves, dtype=torch.float64)),
+            *map(torch.cos, torch.tensor(waves, dtype=torch.float64)),
+        ],
+        dtype=torch.float64,
+    )
     return 1 + gain.linear.weight.double() @ encoded + gain.linear.bias.double()
 
 
@@ -199,12 +204,16 @@ def test_inputs_are_not_written() -> None:
         assert torch.equal(y_view, streams()[0]) and torch.equal(y_time, streams()[1])
 
 
-@pytest.mark.parametrize(("fields", "remedy"), [
-    ({"variant": "average"}, "choose one of them"),
-    ({"variant": "hard_trained"}, "take both from the base model"),
-    ({"variant": "soft", "layers": 0}, "take both from the base model"),
-    ({"variant": "soft", "first": 3, "end": 2}, "leave the range out"),
-    ({"variant": "soft", "end": 7}, "leave the range out")])
+@pytest.mark.parametrize(
+    ("fields", "remedy"),
+    [
+        ({"variant": "average"}, "choose one of them"),
+        ({"variant": "hard_trained"}, "take both from the base model"),
+        ({"variant": "soft", "layers": 0}, "take both from the base model"),
+        ({"variant": "soft", "first": 3, "end": 2}, "leave the range out"),
+        ({"variant": "soft", "end": 7}, "leave the range out"),
+    ],
+)
 def test_impossible_specs_are_refused(fields: dict, remedy: str) -> None:
     with pytest.raises(InputError, match=remedy):
         SyncSpec(**{"layers": 6, **fields})

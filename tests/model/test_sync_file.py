@@ -91,10 +91,12 @@ def test_files_of_another_kind_are_refused(tmp_path: Path) -> None:
         load_sync(path)
     save_sync(path, trained(), base())
     tensors = load_file(path)
-    for metadata, message in (({"version": "9", "spec": "{}"}, "update this extension"),
-                              ({"version": "one", "spec": "{}"}, "header that says"),
-                              ({"version": "1"}, "header that says"),
-                              ({"version": "1", "spec": '{"variant": "soft", "colour": 1}'}, "spec that doesn't fit")):
+    for metadata, message in (
+        ({"version": "9", "spec": "{}"}, "update this extension"),
+        ({"version": "one", "spec": "{}"}, "header that says"),
+        ({"version": "1"}, "header that says"),
+        ({"version": "1", "spec": '{"variant": "soft", "colour": 1}'}, "spec that doesn't fit"),
+    ):
         save_file(tensors, path, {"format": KIND, **metadata})
         with pytest.raises(InputError, match=message):
             load_sync(path)

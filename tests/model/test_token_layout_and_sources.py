@@ -29,8 +29,10 @@ def test_there_and_back(axis: str) -> None:
 def slow_nearest(known: torch.Tensor, v: int, t: int) -> tuple[int | None, int | None]:
     row = [u for u in range(known.shape[1]) if known[v, u]]
     column = [u for u in range(known.shape[0]) if known[u, t]]
-    return (min(row, key=lambda u: (abs(u - t), u)) if row else None,
-            min(column, key=lambda u: (abs(u - v), u)) if column else None)
+    return (
+        min(row, key=lambda u: (abs(u - t), u)) if row else None,
+        min(column, key=lambda u: (abs(u - v), u)) if column else None,
+    )
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.4, 1.0])

@@ -53,6 +53,7 @@ def run(extension: ModuleType) -> Callable[..., tuple[Any, ...]]:
 @pytest.fixture
 def fails(run: Callable[..., tuple[Any, ...]]) -> Callable[..., str]:
     """Runs a node that must fail on its input; returns the sentence that the user reads."""
+
     def execute(node_id: str, **inputs: Any) -> str:
         with pytest.raises(Exception) as caught:  # noqa: PT011, B017 - the cause is checked, not the runtime's wrapper
             run(node_id, **inputs)

@@ -69,8 +69,16 @@ class Base:
         self.model_sampling = comfy.model_sampling.CONST()
         self.latent_format = LatentFormat()
 
-    def direct(self, x: Tensor, t: Tensor, c_concat: Any = None, c_crossattn: Any = None, control: Any = None,
-               transformer_options: Any = None, **inputs: Any) -> Tensor:
+    def direct(
+        self,
+        x: Tensor,
+        t: Tensor,
+        c_concat: Any = None,
+        c_crossattn: Any = None,
+        control: Any = None,
+        transformer_options: Any = None,
+        **inputs: Any,
+    ) -> Tensor:
         """What stands under all wrappers."""
         return self.diffusion_model(x, c_crossattn, transformer_options)
 

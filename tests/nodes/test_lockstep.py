@@ -73,8 +73,9 @@ def test_runs_that_never_meet_run_one_after_the_other(lockstep: ModuleType) -> N
 @pytest.mark.parametrize("failing", [0, 1])
 @pytest.mark.parametrize("error", [ZeroDivisionError, KeyboardInterrupt])
 @pytest.mark.parametrize("layer", [0, 2])
-def test_an_error_in_either_ends_both_and_is_raised(lockstep: ModuleType, failing: int, error: type[BaseException],
-                                                    layer: int) -> None:
+def test_an_error_in_either_ends_both_and_is_raised(
+    lockstep: ModuleType, failing: int, error: type[BaseException], layer: int
+) -> None:
     steps, unwound = lockstep.LockStep(swap), []
 
     def run(lane: int) -> None:
@@ -134,12 +135,11 @@ def test_the_second_run_has_the_callers_surroundings(lockstep: ModuleType, infer
     assert torch.is_grad_enabled() and NAME.get() == "nobody"
 
 
-def test_surroundings_that_cannot_be_taken_over_end_both(lockstep: ModuleType,
-                                                         monkeypatch: pytest.MonkeyPatch) -> None:
+def test_surroundings_that_cannot_be_taken_over_end_both(lockstep: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     def gone(self: Any) -> Any:
         raise RuntimeError("the device is gone")
 
-    monkeypatch.setattr(lockstep.Surroundings, "entered", gone)
+    monkeypatch.setattr(lockstep.ThreadState, "entered", gone)
     steps = lockstep.LockStep(swap)
     with pytest.raises(RuntimeError, match="the device is gone"):
         steps.run(lambda: steps.meet(0, torch.zeros(1)), lambda: steps.meet(0, torch.zeros(1)))
@@ -157,7 +157,7 @@ def test_other_threads_belong_to_neither(lockstep: ModuleType) -> None:
 
 
 def test_rows_become_columns_and_back(part: Part) -> None:
-    shape = part("nodes.host_models.layout").GridShape(2, 3, 4)
+    shape = part("nodes.host_models.batch_layout").GridShape(2, 3, 4)
     video = torch.arange(2 * 3 * 5 * 4).reshape(6, 5, 4, 1, 1)
     columns = shape.to_columns(video)
     assert columns.shape == (8, 5, 3, 1, 1)
@@ -172,7 +172,7 @@ def test_rows_become_columns_and_back(part: Part) -> None:
 
 
 def test_tokens_of_both_streams_lie_side_by_side(part: Part) -> None:
-    shape = part("nodes.host_models.layout").GridShape(2, 3, 4)
+    shape = part("nodes.host_models.batch_layout").GridShape(2, 3, 4)
     cells = torch.arange(2 * 3 * 4 * 5 * 6).reshape(2, 3, 4, 5, 6)
     rows, columns = shape.rows_of_cells(cells), shape.columns_of_cells(cells)
     assert rows.shape == (6, 4 * 5, 6) and columns.shape == (8, 3 * 5, 6)

@@ -32,7 +32,7 @@ class Vae:
     def encode(self, pixels: torch.Tensor) -> torch.Tensor:
         self.seen.add(pixels.shape[0])
         small = torch.nn.functional.avg_pool2d(pixels.movedim(-1, 1), SCALE)
-        return torch.cat([small, small], 1)[:, :self.channels, None]
+        return torch.cat([small, small], 1)[:, : self.channels, None]
 
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
         self.seen.add(latents.shape[0])
@@ -79,8 +79,9 @@ def test_a_proposal_is_where_unknown_cells_start(run: Node, model: Any, grid: An
 
 def test_grids_that_do_not_fit_are_refused(fails: Node, model: Any, grid: Any) -> None:
     def sentence(**changes: Any) -> str:
-        return fails(CONDITION, **{"model": model, "vae": Vae(), "grid": grid, "positive": TEXT, "negative": TEXT}
-                     | changes)
+        return fails(
+            CONDITION, **{"model": model, "vae": Vae(), "grid": grid, "positive": TEXT, "negative": TEXT} | changes
+        )
 
     assert "every cell is known" in sentence(grid=replace(grid, known=torch.ones_like(grid.known)))
     assert "no cell is known" in sentence(grid=replace(grid, known=torch.zeros_like(grid.known)))
@@ -106,7 +107,7 @@ def test_decoding_keeps_known_cells_and_takes_each_alone(run: Node, fails: Node,
 
 def test_a_wall_shows_every_cell_once(part: Part) -> None:
     latents = torch.arange(3 * 2 * 4 * 5 * 6).reshape(3, 2, 4, 5, 6)
-    wall = part("nodes.host_models.wall").wall_of(latents)
+    wall = part("nodes.host_models.grid_preview").wall_of(latents)
     assert wall.shape == (1, 2, 1, 15, 24)
     assert torch.equal(wall[0, :, 0, 10:15, 6:12], latents[2, :, 1])
 

@@ -41,8 +41,11 @@ def inputs(channels: int = 3) -> tuple[torch.Tensor, torch.Tensor, dict[str, Any
     x = torch.randn(CHUNKS * VIEWS, channels, TIMES, 16, 16, generator=torch.Generator().manual_seed(1))
     mask = torch.ones(CHUNKS * VIEWS, 1, TIMES, 16, 16)
     mask[::VIEWS] = mask[:, :, 0] = 0
-    return x, torch.full((CHUNKS * VIEWS,), 0.7), {"denoise_mask": mask,
-                                                   "transformer_options": {"cond_or_uncond": [0, 1]}}
+    return (
+        x,
+        torch.full((CHUNKS * VIEWS,), 0.7),
+        {"denoise_mask": mask, "transformer_options": {"cond_or_uncond": [0, 1]}},
+    )
 
 
 def by_core(part: Part, model: Any, x: torch.Tensor, **more: Any) -> torch.Tensor:
@@ -51,8 +54,9 @@ def by_core(part: Part, model: Any, x: torch.Tensor, **more: Any) -> torch.Tenso
     known[:, 0] = known[:, :, 0] = True
     found = []
     for grid in x.split(VIEWS):
-        given = part("fourreal_core.model.dit").GridInputs(grid.transpose(1, 2)[None], torch.where(known, 0.0, 0.7),
-                                                           known, **more)
+        given = part("fourreal_core.model.dit").GridInputs(
+            grid.transpose(1, 2)[None], torch.where(known, 0.0, 0.7), known, **more
+        )
         found.append(model.predict(given).velocity[0].transpose(1, 2))
     return torch.cat(found)
 
@@ -189,8 +193,9 @@ def test_models_are_listed_from_everywhere(part: Part, model_folders: Path) -> N
     files, load = part("nodes.model_files"), part("nodes.load_model").LoadModel
     assert files.list_models() == ["fourreal_small.safetensors", "mine.safetensors", "theirs.safetensors"]
     assert files.model_path("fourreal_small.safetensors").parent.name == "weights"
-    (model_folders / "weights" / "fourreal_small.safetensors").rename(model_folders / "fourreal" /
-                                                                      "fourreal_small.safetensors")
+    (model_folders / "weights" / "fourreal_small.safetensors").rename(
+        model_folders / "fourreal" / "fourreal_small.safetensors"
+    )
     assert files.model_path("fourreal_small.safetensors").parent.name == "fourreal"
     assert load.validate_inputs("theirs.safetensors") is True
     for name in ("gone.safetensors", "../weights/fourreal_small.safetensors"):

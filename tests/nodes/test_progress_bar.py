@@ -19,7 +19,8 @@ def shown(part: Part) -> Iterator[list[tuple[int, int, Any]]]:
 
     calls: list[tuple[int, int, Any]] = []
     comfy.utils.set_progress_bar_global_hook(
-        lambda value, total, preview, node_id=None: calls.append((value, total, preview)))
+        lambda value, total, preview, node_id=None: calls.append((value, total, preview))
+    )
     yield calls
     comfy.utils.set_progress_bar_global_hook(None)
 

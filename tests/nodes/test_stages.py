@@ -27,8 +27,8 @@ def clip(wall: torch.Tensor, box: torch.Tensor, places: list[tuple[int, int, int
     """Frames of a wall with a box before it: where the wall begins, and where the box stands (x, y)."""
     frames = []
     for start, x, y in places:
-        frame = wall[:, start:start + SIZE[1]].clone()
-        frame[y:y + box.shape[0], x:x + box.shape[1]] = box
+        frame = wall[:, start : start + SIZE[1]].clone()
+        frame[y : y + box.shape[0], x : x + box.shape[1]] = box
         frames.append(frame)
     return torch.stack(frames)
 
@@ -51,8 +51,9 @@ def made(extension: ModuleType) -> SimpleNamespace:
         (pruned,) = run("FourRealPruneFloaters", scene=still, grid=grid)
         before = pruned.splats.colors.clone()
         (scene,) = run("FourRealFitDeformation", scene=pruned, grid=grid, steps=4, seed=1, tracks=tracks)
-    return SimpleNamespace(grid=grid, packet=packet, tracks=tracks, still=still, pruned=pruned, before=before,
-                           scene=scene)
+    return SimpleNamespace(
+        grid=grid, packet=packet, tracks=tracks, still=still, pruned=pruned, before=before, scene=scene
+    )
 
 
 def test_stages_hand_on_what_the_next_one_needs(made: SimpleNamespace) -> None:
@@ -82,13 +83,17 @@ def test_every_path_gives_a_video(made: SimpleNamespace, run: Node, mode: str) -
     assert float(images.min()) >= 0 and float(images.max()) <= 1 and float(images.std()) > 0.02
 
 
-@pytest.mark.parametrize(("changes", "sentence"), [
-    ({}, "no grid to complete; expected a frame grid"),
-    ({"mode": "freeze time", "time": 2.5}, "time 2.5; expected 0 to 2, since the scene has 3 times"),
-    ({"mode": "fixed view", "view": 4.0}, "view 4; expected 0 to 3, since the scene has 4 views"),
-])
-def test_a_path_outside_the_scene_is_named(made: SimpleNamespace, fails: Node, changes: dict[str, Any],
-                                           sentence: str) -> None:
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({}, "no grid to complete; expected a frame grid"),
+        ({"mode": "freeze time", "time": 2.5}, "time 2.5; expected 0 to 2, since the scene has 3 times"),
+        ({"mode": "fixed view", "view": 4.0}, "view 4; expected 0 to 3, since the scene has 4 views"),
+    ],
+)
+def test_a_path_outside_the_scene_is_named(
+    made: SimpleNamespace, fails: Node, changes: dict[str, Any], sentence: str
+) -> None:
     assert sentence in fails("FourRealRenderScene", scene=made.scene, **RENDER | changes)
 
 
@@ -104,8 +109,9 @@ def test_cancelling_passes_through_a_stage(made: SimpleNamespace, run: Node) -> 
         management.interrupt_current_processing(False)
 
 
-def test_a_scene_is_saved_under_the_next_number_and_loaded(made: SimpleNamespace, run: Node,
-                                                           host_folders: Path) -> None:
+def test_a_scene_is_saved_under_the_next_number_and_loaded(
+    made: SimpleNamespace, run: Node, host_folders: Path
+) -> None:
     names = [run("FourRealSaveScene", scene=made.scene, filename_prefix="4Real/a scene")[0] for _ in range(2)]
     assert names == ["4Real/a scene_00001_.safetensors [output]", "4Real/a scene_00002_.safetensors [output]"]
     (loaded,) = run("FourRealLoadScene", file=names[1])
@@ -114,8 +120,9 @@ def test_a_scene_is_saved_under_the_next_number_and_loaded(made: SimpleNamespace
 
 
 @pytest.mark.parametrize("prefix", ["../out", "/absolute", "a/../../b", ""])
-def test_a_prefix_that_leaves_the_output_folder_is_refused(made: SimpleNamespace, fails: Node, host_folders: Path,
-                                                           prefix: str) -> None:
+def test_a_prefix_that_leaves_the_output_folder_is_refused(
+    made: SimpleNamespace, fails: Node, host_folders: Path, prefix: str
+) -> None:
     sentence = fails("FourRealSaveScene", scene=made.scene, filename_prefix=prefix)
     assert "expected a plain name that stays in the output folder" in sentence
     assert not [p for p in host_folders.rglob("*") if p.is_file()]
@@ -128,12 +135,15 @@ def test_the_list_of_scenes_shows_both_folders(part: Part, host_folders: Path) -
     assert set(part("nodes.output_files").list_scenes()) == {"4Real/b.safetensors [output]", "a.safetensors [input]"}
 
 
-@pytest.mark.parametrize(("file", "sentence"), [
-    ("absent.safetensors [output]", "no scene file"),
-    ("../secret.safetensors [input]", "the output name"),
-    ("a.ckpt [input]", "a .safetensors file"),
-    ("a.safetensors [temp]", "a file of the input or the output folder"),
-])
+@pytest.mark.parametrize(
+    ("file", "sentence"),
+    [
+        ("absent.safetensors [output]", "no scene file"),
+        ("../secret.safetensors [input]", "the output name"),
+        ("a.ckpt [input]", "a .safetensors file"),
+        ("a.safetensors [temp]", "a file of the input or the output folder"),
+    ],
+)
 def test_a_file_that_is_no_scene_is_refused(part: Part, host_folders: Path, file: str, sentence: str) -> None:
     (host_folders / "secret.safetensors").write_bytes(b"0")
     (host_folders / "input" / "a.ckpt").write_bytes(b"0")
@@ -160,8 +170,12 @@ def test_splats_carry_the_scene_at_every_time(made: SimpleNamespace, part: Part)
     fields = part("nodes.export.host_splat").splat_fields(made.scene, [0, 2])
     n = len(made.scene.splats)
     assert {k: tuple(v.shape) for k, v in fields.items()} == {
-        "positions": (2, n, 3), "scales": (2, n, 3), "rotations": (2, n, 4), "opacities": (2, n, 1),
-        "sh": (2, n, 1, 3)}
+        "positions": (2, n, 3),
+        "scales": (2, n, 3),
+        "rotations": (2, n, 4),
+        "opacities": (2, n, 1),
+        "sh": (2, n, 1, 3),
+    }
     assert torch.equal(fields["positions"][1], made.scene.deformed(2).detach())
     assert torch.allclose(fields["sh"][0, :, 0] * 0.28209479177387814 + 0.5, made.scene.splats.colors, atol=1e-6)
     assert not any(v.requires_grad for v in fields.values())
@@ -170,7 +184,8 @@ def test_splats_carry_the_scene_at_every_time(made: SimpleNamespace, part: Part)
 def test_the_hosts_camera_sees_what_ours_sees(part: Part) -> None:
     cameras = part("fourreal_core.cameras")
     turn = torch.tensor([[0.8, 0, 0.6], [0, 1, 0], [-0.6, 0, 0.8]]) @ torch.tensor(
-        [[1, 0, 0], [0, 0.96, -0.28], [0, 0.28, 0.96]])
+        [[1, 0, 0], [0, 0.96, -0.28], [0, 0.28, 0.96]]
+    )
     pose = torch.eye(4)[None].clone()
     pose[0, :3, :3], pose[0, :3, 3] = turn, torch.tensor([0.3, -0.2, 0.5])
     camera = cameras.Cameras(pose, cameras.intrinsics_from_focal(70.0, SIZE)[None], SIZE)

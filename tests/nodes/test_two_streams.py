@@ -70,18 +70,24 @@ def only(kept: int, rule: Callable[..., Any]) -> Callable[..., Any]:
     return lambda layer, y_view, y_time: (rule if layer == kept else none)(layer, y_view, y_time)
 
 
-@pytest.mark.parametrize(("settings", "rule"), [
-    ({"variant": "soft"}, soft), ({"variant": "hard"}, hard),
-    ({"variant": "soft", "first_layer": 1, "last_layer": 1}, only(1, soft)),
-    ({"variant": "hard", "highest_noise": 0.5}, none), ({"variant": "hard", "lowest_noise": 0.7}, none),
-])
+@pytest.mark.parametrize(
+    ("settings", "rule"),
+    [
+        ({"variant": "soft"}, soft),
+        ({"variant": "hard"}, hard),
+        ({"variant": "soft", "first_layer": 1, "last_layer": 1}, only(1, soft)),
+        ({"variant": "hard", "highest_noise": 0.5}, none),
+        ({"variant": "hard", "lowest_noise": 0.7}, none),
+    ],
+)
 @torch.no_grad()
-def test_a_call_is_the_two_streams_of_the_supplement(model: Any, synchronized: Any, settings: dict[str, Any],
-                                                     rule: Callable[..., Any]) -> None:
+def test_a_call_is_the_two_streams_of_the_supplement(
+    model: Any, synchronized: Any, settings: dict[str, Any], rule: Callable[..., Any]
+) -> None:
     x, sigma, prompts = inputs()
     before = x.clone()
     out = synchronized(model, **settings).apply_model(x, sigma, prompts, chunks=CHUNKS)
-    expected = torch.cat([by_hand(model, x[n:n + VIEWS], prompts[n:n + 1], rule) for n in (0, VIEWS)])
+    expected = torch.cat([by_hand(model, x[n : n + VIEWS], prompts[n : n + 1], rule) for n in (0, VIEWS)])
     torch.testing.assert_close(out, expected, rtol=0, atol=1e-12)  # the same sums in float64, in another batch
     assert torch.equal(x, before)
 
@@ -95,20 +101,24 @@ def test_the_given_model_stays_as_it_was(model: Any, synchronized: Any) -> None:
     assert not any(block._forward_hooks for block in model.model.diffusion_model.blocks)
 
 
-@pytest.mark.parametrize(("change", "sentence"), [
-    ({"x": torch.zeros(2, 4, 4, 2, 3)}, "at least 2 views and 2 times"),
-    ({"x": torch.zeros(6, 4, 1, 2, 3)}, "at least 2 views and 2 times"),
-    ({"x": torch.zeros(6, 4, 2, 3)}, "at least 2 views and 2 times"),
-    ({"reference_latent": torch.zeros(6, 4)}, "remove 'ReferenceLatent'"),
-    ({"keyframe_idxs": torch.zeros(6, 3, 8)}, "remove 'LTXVAddGuide'"),
-    ({"something": torch.zeros(6, 4, 4, 2, 3)}, "the input 'something'"),
-    ({"something": torch.arange(6.0)}, "the input 'something'"),
-    ({"options": {"patches_replace": {"dit": {("double_block", 0): print}}}}, "remove 'SkipLayerGuidanceDiT'"),
-    ({"options": {"wrappers": {"apply_model": {"torch.compile": [print]}}}}, "remove 'TorchCompileModel'"),
-])
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"x": torch.zeros(2, 4, 4, 2, 3)}, "at least 2 views and 2 times"),
+        ({"x": torch.zeros(6, 4, 1, 2, 3)}, "at least 2 views and 2 times"),
+        ({"x": torch.zeros(6, 4, 2, 3)}, "at least 2 views and 2 times"),
+        ({"reference_latent": torch.zeros(6, 4)}, "remove 'ReferenceLatent'"),
+        ({"keyframe_idxs": torch.zeros(6, 3, 8)}, "remove 'LTXVAddGuide'"),
+        ({"something": torch.zeros(6, 4, 4, 2, 3)}, "the input 'something'"),
+        ({"something": torch.arange(6.0)}, "the input 'something'"),
+        ({"options": {"patches_replace": {"dit": {("double_block", 0): print}}}}, "remove 'SkipLayerGuidanceDiT'"),
+        ({"options": {"wrappers": {"apply_model": {"torch.compile": [print]}}}}, "remove 'TorchCompileModel'"),
+    ],
+)
 @torch.no_grad()
-def test_what_does_not_fit_a_grid_is_refused(model: Any, synchronized: Any, change: dict[str, Any],
-                                             sentence: str) -> None:
+def test_what_does_not_fit_a_grid_is_refused(
+    model: Any, synchronized: Any, change: dict[str, Any], sentence: str
+) -> None:
     x, sigma, prompts = inputs()
     change = dict(change)
     with pytest.raises(ValueError, match=".*") as caught:
@@ -123,8 +133,16 @@ def test_inputs_of_the_grid_reach_both_streams_in_their_shape(model: Any, synchr
     direct = model.model.direct
     model.model.direct = lambda *args, **kwargs: seen.append(kwargs | {"options": args[5]}) or direct(*args, **kwargs)
     mask = torch.rand(CHUNKS * VIEWS, 1, TIMES, 2, 3)
-    synchronized(model).apply_model(x, sigma, prompts, chunks=CHUNKS, denoise_mask=mask, guidance=torch.ones(6),
-                                    frame_rate=25, latent_shapes=[[VIEWS, 4, TIMES, 2, 3]])
+    synchronized(model).apply_model(
+        x,
+        sigma,
+        prompts,
+        chunks=CHUNKS,
+        denoise_mask=mask,
+        guidance=torch.ones(6),
+        frame_rate=25,
+        latent_shapes=[[VIEWS, 4, TIMES, 2, 3]],
+    )
     rows, columns = sorted(seen, key=lambda kwargs: kwargs["denoise_mask"].shape[0])
     assert torch.equal(rows["denoise_mask"], mask) and rows["latent_shapes"] == [[VIEWS, 4, TIMES, 2, 3]]
     assert torch.equal(columns["denoise_mask"][TIMES + 1, :, 2], mask[VIEWS + 2, :, 1])
@@ -137,7 +155,7 @@ def test_inputs_of_the_grid_reach_both_streams_in_their_shape(model: Any, synchr
 def test_a_cells_level_is_what_the_model_is_told(part: Part) -> None:
     import comfy.model_sampling
 
-    streams, layout = part("nodes.host_models.two_streams"), part("nodes.host_models.layout")
+    streams, layout = part("nodes.host_models.two_streams"), part("nodes.host_models.batch_layout")
     shape, sigma = layout.GridShape(1, 2, 3), torch.full((2,), 0.8)
     mask = torch.ones(2, 1, 3, 4, 4)
     mask[0] = 0
@@ -150,19 +168,28 @@ def test_a_cells_level_is_what_the_model_is_told(part: Part) -> None:
 
 def test_only_models_of_known_classes_are_patched(model: Any, synchronized: Any) -> None:
     model.object_patches["diffusion_model"] = torch.nn.Linear(1, 1)
-    with pytest.raises(ValueError, match=r"a model of class Linear.*one of Wan 2.1 / 2.2, Wan VACE, LTXV, LTX-2, "
-                                         r"HunyuanVideo 1.0 / 1.5, Cosmos Predict2, CogVideoX, Mochi, Kandinsky 5"):
+    with pytest.raises(
+        ValueError,
+        match=r"a model of class Linear.*one of Wan 2.1 / 2.2, Wan VACE, LTXV, LTX-2, "
+        r"HunyuanVideo 1.0 / 1.5, Cosmos Predict2, CogVideoX, Mochi, Kandinsky 5",
+    ):
         synchronized(model)
 
 
-@pytest.mark.parametrize(("settings", "sentence"), [
-    ({"first_layer": 3}, "layers of 0 to 2"), ({"first_layer": 2, "last_layer": 1}, "layers of 0 to 2"),
-    ({"last_layer": 7}, "layers of 0 to 2"), ({"last_layer": -4}, "layers of 0 to 2"),
-    ({"lowest_noise": 0.8, "highest_noise": 0.2}, "0 <= lowest <= highest <= 1"),
-    ({"weights": "gone.safetensors"}, "no file 'gone.safetensors' in models/fourreal"),
-])
-def test_settings_that_make_no_sense_are_refused(model: Any, synchronized: Any, settings: dict[str, Any],
-                                                 sentence: str) -> None:
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"first_layer": 3}, "layers of 0 to 2"),
+        ({"first_layer": 2, "last_layer": 1}, "layers of 0 to 2"),
+        ({"last_layer": 7}, "layers of 0 to 2"),
+        ({"last_layer": -4}, "layers of 0 to 2"),
+        ({"lowest_noise": 0.8, "highest_noise": 0.2}, "0 <= lowest <= highest <= 1"),
+        ({"weights": "gone.safetensors"}, "no file 'gone.safetensors' in models/fourreal"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(
+    model: Any, synchronized: Any, settings: dict[str, Any], sentence: str
+) -> None:
     with pytest.raises(ValueError, match=".*") as caught:
         synchronized(model, **settings)
     assert sentence in str(caught.value)

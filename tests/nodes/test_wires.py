@@ -50,8 +50,12 @@ def test_a_packet_of_the_hosts_own_node_is_taken(part: Part) -> None:
     with torch.inference_mode():
         depth = torch.full((F, H, W), 2.0, dtype=torch.float16)
         depth[:, 0] = float("inf")
-        packet = {"depth": depth, "intrinsics": torch.tensor([[1.0, 0, 0.5], [0, 1.5, 0.5], [0, 0, 1]]).expand(F, 3, 3),
-                  "mask": torch.isfinite(depth), "image": torch.rand(F, H, W, 3)}
+        packet = {
+            "depth": depth,
+            "intrinsics": torch.tensor([[1.0, 0, 0.5], [0, 1.5, 0.5], [0, 0, 1]]).expand(F, 3, 3),
+            "mask": torch.isfinite(depth),
+            "image": torch.rand(F, H, W, 3),
+        }
     before = {k: v.clone() for k, v in packet.items()}
     got = part("nodes.wires").from_packet(packet)
     assert got.world_to_cam is None and got.confidence is None
@@ -61,13 +65,17 @@ def test_a_packet_of_the_hosts_own_node_is_taken(part: Part) -> None:
     assert all(torch.equal(packet[k], before[k]) for k in packet)
 
 
-@pytest.mark.parametrize(("changes", "sentence"), [
-    ({"depth": None, "points": None}, "geometry without depth"),
-    ({"intrinsics": None}, "geometry without intrinsics"),
-    ({"mask": torch.zeros(F, H, W)}, "geometry with a frame in which no depth is known"),
-])
-def test_geometry_that_cannot_be_used_is_named(part: Part, geometry: Any, changes: dict[str, Any],
-                                               sentence: str) -> None:
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"depth": None, "points": None}, "geometry without depth"),
+        ({"intrinsics": None}, "geometry without intrinsics"),
+        ({"mask": torch.zeros(F, H, W)}, "geometry with a frame in which no depth is known"),
+    ],
+)
+def test_geometry_that_cannot_be_used_is_named(
+    part: Part, geometry: Any, changes: dict[str, Any], sentence: str
+) -> None:
     wires = part("nodes.wires")
     packet = wires.to_packet(geometry, torch.rand(F, H, W, 3)) | changes
     with pytest.raises(ValueError, match=sentence):

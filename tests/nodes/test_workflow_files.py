@@ -13,8 +13,13 @@ FRONT_END_ONLY = {"MarkdownNote"}
 
 
 NAMES = sorted(path.stem for path in WORKFLOWS.glob("*.json"))
-LOADED = {"UNETLoader": "unet_name", "CLIPLoader": "clip_name", "VAELoader": "vae_name",
-          "CheckpointLoaderSimple": "ckpt_name", "FourRealLoadModel": "model_name"}
+LOADED = {
+    "UNETLoader": "unet_name",
+    "CLIPLoader": "clip_name",
+    "VAELoader": "vae_name",
+    "CheckpointLoaderSimple": "ckpt_name",
+    "FourRealLoadModel": "model_name",
+}
 """Nodes that read a model file, and the value that names it."""
 
 
@@ -63,10 +68,16 @@ def test_the_front_end_can_fetch_what_is_missing(queued: dict[str, Any], drawn: 
 def test_both_formats_are_the_same_graph(queued: dict[str, Any], drawn: dict[str, Any]) -> None:
     nodes = {str(node["id"]): node for node in drawn["nodes"] if node["type"] not in FRONT_END_ONLY}
     assert {i: node["type"] for i, node in nodes.items()} == {i: node["class_type"] for i, node in queued.items()}
-    drawn_links = {(str(to), nodes[str(to)]["inputs"][slot]["name"]): [str(source), output]
-                   for _, source, output, to, slot, _ in drawn["links"]}
-    queued_links = {(i, name): value for i, node in queued.items() for name, value in node["inputs"].items()
-                    if isinstance(value, list)}
+    drawn_links = {
+        (str(to), nodes[str(to)]["inputs"][slot]["name"]): [str(source), output]
+        for _, source, output, to, slot, _ in drawn["links"]
+    }
+    queued_links = {
+        (i, name): value
+        for i, node in queued.items()
+        for name, value in node["inputs"].items()
+        if isinstance(value, list)
+    }
     assert drawn_links == queued_links
 
 
@@ -87,8 +98,10 @@ def test_links_name_the_types_of_both_ends(drawn: dict[str, Any]) -> None:
 
 
 def test_nodes_lie_apart_and_inside_groups(drawn: dict[str, Any]) -> None:
-    boxes = {node["id"]: (*node["pos"], node["pos"][0] + node["size"][0], node["pos"][1] + node["size"][1])
-             for node in drawn["nodes"]}
+    boxes = {
+        node["id"]: (*node["pos"], node["pos"][0] + node["size"][0], node["pos"][1] + node["size"][1])
+        for node in drawn["nodes"]
+    }
     groups = [(x, y, x + w, y + h) for x, y, w, h in (group["bounding"] for group in drawn["groups"])]
     for node, (left, top, right, bottom) in boxes.items():
         for other, (l2, t2, r2, b2) in boxes.items():

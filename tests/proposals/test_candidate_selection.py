@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from fourreal_core.errors import InputError
-from fourreal_core.flow.flow_cache import CellFlow, CellFlows
+from fourreal_core.flow.flow_cache import FlowCache, MeasuredFlow
 from fourreal_core.proposals.candidate_selection import Evidence, EvidenceOptions
 from fourreal_core.proposals.scene_proposal import ProposalOptions, complete_grid
 
@@ -20,24 +20,26 @@ INNER = (slice(6, -6), slice(6, -6))
 NONE = ProposalOptions(evidence=None)
 
 
-class TrueFlows(CellFlows):
+class TrueFlows(FlowCache):
     """The wall's own flows: views lie one pixel apart, and it slides by whole pixels."""
 
     def __init__(self, frames: torch.Tensor, known: torch.Tensor, step: tuple[float, float]) -> None:
         super().__init__(frames, known, engine=lambda a, b, init=None: np.zeros((*a.shape, 2), np.float32))
         self.step = np.asarray(step, np.float32)
 
-    def __call__(self, start: tuple[int, int], end: tuple[int, int]) -> CellFlow:
+    def __call__(self, start: tuple[int, int], end: tuple[int, int]) -> MeasuredFlow:
         shift = self.step * (end[1] - start[1]) - np.asarray([end[0] - start[0], 0], np.float32)
         flow = np.broadcast_to(shift, (*SIZE, 2)).astype(np.float32)
-        return CellFlow(flow, np.zeros(SIZE, np.float32), (flow,))
+        return MeasuredFlow(flow, np.zeros(SIZE, np.float32), (flow,))
 
 
 @pytest.fixture(scope="module")
 def truth() -> torch.Tensor:
     """A wall that slides by (2, 1) pixels a step, each view in a light of its own."""
-    return rendered_grid(wall_scene(VIEWS, TIMES, sliding(TIMES, (4.0, 2.0)))) * torch.tensor(
-        [1.0, 0.8])[:, None, None, None, None]
+    return (
+        rendered_grid(wall_scene(VIEWS, TIMES, sliding(TIMES, (4.0, 2.0))))
+        * torch.tensor([1.0, 0.8])[:, None, None, None, None]
+    )
 
 
 def flows_of(frames: torch.Tensor, known: torch.Tensor) -> TrueFlows:
@@ -71,8 +73,9 @@ def test_what_nothing_explains_is_taken_over_in_the_views_tone(truth: torch.Tens
     frames[0, 2][patch] = torch.tensor([1.0, 0.0, 1.0])
     grid = known_cross(frames)
     options = ProposalOptions(evidence=EvidenceOptions(new_gray=size, window_px=8.0))
-    made = complete_grid(wall_scene(VIEWS, TIMES, sliding(TIMES, (4.0, 2.0))), grid, options,
-                         flows=flows_of(grid.frames, grid.known))
+    made = complete_grid(
+        wall_scene(VIEWS, TIMES, sliding(TIMES, (4.0, 2.0))), grid, options, flows=flows_of(grid.frames, grid.known)
+    )
     there = made.frames[1, 2, 10:14, 13:19]  # one pixel farther left in view 1
     away = (there - torch.tensor([1.0, 0.0, 1.0])).abs().mean()
     # the view is darker by a fifth, and so is what it takes over
@@ -96,15 +99,16 @@ def test_the_nearest_whole_rows_are_asked() -> None:
     known = grid.known.clone()
     known[3] = known[4] = True
     grid = replace(grid, known=known)
-    evidence = Evidence(scene, grid, CellFlows(grid.frames, known))
+    evidence = Evidence(scene, grid, FlowCache(grid.frames, known))
     assert evidence.witnesses(2, 1, 0) == [3, 0]
     assert Evidence(scene, grid, evidence.flows, EvidenceOptions(rows=3)).witnesses(2, 1, 0) == [3, 0, 4]
 
 
 def test_the_cost_is_the_rows_own_change_by_hand(truth: torch.Tensor) -> None:
     grid = known_cross(truth)
-    evidence = Evidence(wall_scene(VIEWS, TIMES), grid, flows_of(grid.frames, grid.known),
-                        EvidenceOptions(window_px=1e-3))
+    evidence = Evidence(
+        wall_scene(VIEWS, TIMES), grid, flows_of(grid.frames, grid.known), EvidenceOptions(window_px=1e-3)
+    )
     flow = np.zeros((*SIZE, 2), np.float32)
     flow[..., 0] = 3
     cost = evidence._cost(flow, [0], (1, 2), 0)
@@ -127,8 +131,9 @@ def test_options_that_make_no_sense_are_refused() -> None:
 
 @pytest.mark.parametrize("several", [False, True])
 @pytest.mark.parametrize("explained", [True, False])
-def test_what_a_row_explains_itself_hides_the_point_and_is_not_new(truth: torch.Tensor, explained: bool, several: bool
-                                                                   ) -> None:
+def test_what_a_row_explains_itself_hides_the_point_and_is_not_new(
+    truth: torch.Tensor, explained: bool, several: bool
+) -> None:
     frames = truth.clone()
     patch = (slice(8, 16), slice(12, 22))
     frames[0, 2][patch] = torch.tensor([1.0, 0.0, 1.0])  # something near, say, that view 1 sees elsewhere

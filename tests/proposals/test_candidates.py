@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fourreal_core.flow.flow_cache import CellFlow
+from fourreal_core.flow.flow_cache import MeasuredFlow
 from fourreal_core.proposals.candidates import (
     COST_GRAYS,
     COST_MAPS,
@@ -29,10 +29,10 @@ def shift(dx: float) -> np.ndarray:
     return np.broadcast_to(np.asarray([dx, 0], np.float32), (*SIZE, 2)).copy()
 
 
-def flow(*shifts: float, error: float = 0.0) -> CellFlow:
+def flow(*shifts: float, error: float = 0.0) -> MeasuredFlow:
     """The first is the best, the others are the ways of measuring."""
     ways = tuple(shift(dx) for dx in shifts)
-    return CellFlow(ways[0], np.full(SIZE, error, np.float32), ways[1:] or ways[:1])
+    return MeasuredFlow(ways[0], np.full(SIZE, error, np.float32), ways[1:] or ways[:1])
 
 
 def test_flows_by_hand() -> None:
@@ -75,9 +75,9 @@ def test_a_choice_is_given_flows_as_measured_then_layers_then_what_is_new() -> N
     assert given.pictures.shape == (PER_CLIP, *SIZE, 3) and given.costs.shape == (PER_CLIP, *SIZE)
     kept, end = list(KEPT), len(KEPT) + LAYERS
     for before, after in ((found.pictures, given.pictures), (found.costs, given.costs)):
-        assert np.array_equal(after[:len(KEPT)], before[kept]) and np.array_equal(after[end:], before[-1:])
+        assert np.array_equal(after[: len(KEPT)], before[kept]) and np.array_equal(after[end:], before[-1:])
     for k in range(LAYERS):
-        assert np.array_equal(given.pictures[len(KEPT) + k, :, :-3], source[:, k:SIZE[1] - 3 + k])
+        assert np.array_equal(given.pictures[len(KEPT) + k, :, :-3], source[:, k : SIZE[1] - 3 + k])
     # where nothing is moved the witness says how much it has changed, over a window
     alone = 255 * np.abs(now - source).mean(-1)
     assert given.costs[len(KEPT)].mean() == pytest.approx(alone.mean(), rel=0.02)  # the window repeats the border
@@ -86,8 +86,11 @@ def test_a_choice_is_given_flows_as_measured_then_layers_then_what_is_new() -> N
 
 def test_maps_by_hand() -> None:
     def one(cost: float, missed: float) -> Candidates:
-        return Candidates(np.zeros((PER_CLIP, 1, 1, 3), np.float32), np.full((PER_CLIP, 1, 1), cost, np.float32),
-                          np.full((1, 1), missed, np.float32))
+        return Candidates(
+            np.zeros((PER_CLIP, 1, 1, 3), np.float32),
+            np.full((PER_CLIP, 1, 1), cost, np.float32),
+            np.full((1, 1), missed, np.float32),
+        )
 
     maps = candidate_maps([one(COST_GRAYS / 2, MISS_PX / 4), one(2 * COST_GRAYS, 2 * MISS_PX)])
     assert maps.shape == (COST_MAPS, 1, 1, 3)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from fourreal_core.errors import InputError
-from fourreal_core.flow.flow_field import identity_map, turned_around, warp
+from fourreal_core.flow.flow_field import identity_map, invert_flow, warp
 from fourreal_core.proposals.flow_proposal import (
     PICTURES,
     PROPOSERS,
@@ -36,7 +36,7 @@ class KnownFlow:
 def test_turning_a_flow_around_leads_back() -> None:
     at = identity_map((24, 32))
     flow = np.stack([3 + 2 * np.sin(at[..., 1] / 5), np.cos(at[..., 0] / 6)], -1).astype(np.float32)
-    back = turned_around(flow)
+    back = invert_flow(flow)
     away = back + warp(flow, back)
     # the flow's slope is at most 0.4, so six steps leave 0.4**6 of at most 5 pixels; borders repeat and don't count
     assert np.abs(away[6:-6, 8:-8]).max() < 5 * 0.4**6 + 1e-3
@@ -55,6 +55,7 @@ def test_a_shift_is_carried_over_by_hand() -> None:
         return engines[2 if any(np.array_equal(x, y) for x in (a, b) for y in grays[1:2]) else 3](a, b, init)
 
     from fourreal_core.flow.flow_field import to_gray
+
     grays = to_gray(freeze)
     made = flow_proposals(freeze, fixed, engine)
     truth = wide[0, :, 15:35]
@@ -70,7 +71,7 @@ def test_given_cells_are_as_given(count: int) -> None:
     made = PROPOSERS[count](freeze, fixed)
     assert made.shape == (count, 3, 2, 24, 32, 3)
     assert made.isfinite().all() and made.min() >= 0 and made.max() <= 1
-    for proposal in made[:PICTURES[count]]:
+    for proposal in made[: PICTURES[count]]:
         assert torch.equal(proposal[:, 0], freeze) and torch.equal(proposal[0], fixed)
 
 
@@ -82,6 +83,7 @@ def test_enlarged_flow_is_in_the_pixels_of_the_clip() -> None:
     wide = (wide - wide.min()) / (wide.max() - wide.min())
     clip = torch.from_numpy(np.stack([wide[:, 20:60], wide[:, 18:58]]))
     from fourreal_core.flow.flow_field import DisFlow
+
     for enlarge in (1, 2):
         forth, back = flows_of_first(clip, DisFlow(), enlarge)
         assert forth.shape == back.shape == (2, 40, 40, 2) and not forth[0].any()
@@ -109,7 +111,7 @@ def _walk(dx: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     def cell(view: int, time: int) -> torch.Tensor:
         mask = ((xs - 24 - dx * time) ** 2 + (ys - 16) ** 2 < 49)[..., None]
         picture = np.where(mask, 1 - np.roll(disc, dx * time, 1), 0.4 * ground)
-        return torch.from_numpy(picture[:, 2 * view:2 * view + 48].astype(np.float32))
+        return torch.from_numpy(picture[:, 2 * view : 2 * view + 48].astype(np.float32))
 
     return torch.stack([cell(0, 0), cell(1, 0)]), torch.stack([cell(0, 0), cell(0, 1)]), cell(1, 1)
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from fourreal_core.flow.flow_cache import CellFlow
+from fourreal_core.flow.flow_cache import MeasuredFlow
 from fourreal_core.proposals.motion_layers import (
     LAYERS,
     MISS_PX,
@@ -15,10 +15,10 @@ from fourreal_core.proposals.motion_layers import (
     NEAR_PX,
     SIZE_PX,
     affine_flow,
-    carried_on,
     flows_by_layers,
     layered_flow,
     moving_share,
+    normalized_convolution,
 )
 
 SIZE = (24, 32)
@@ -34,8 +34,8 @@ def box(value: float = 1.0, outside: float = 0.0) -> np.ndarray:
     return share
 
 
-def measured(flow: np.ndarray, error: float = 0.0) -> CellFlow:
-    return CellFlow(flow, np.full(SIZE, error, np.float32), (flow,))
+def measured(flow: np.ndarray, error: float = 0.0) -> MeasuredFlow:
+    return MeasuredFlow(flow, np.full(SIZE, error, np.float32), (flow,))
 
 
 def test_what_moves_at_any_time_moves() -> None:
@@ -50,7 +50,7 @@ def test_what_moves_at_any_time_moves() -> None:
 def test_a_flow_that_is_the_same_wherever_it_counts_is_carried_everywhere() -> None:
     flow = np.where(box()[..., None] > 0, still(3, -2), still(50, 50))
     for sigma in (3.0, 8.0):
-        assert np.abs(carried_on(flow, box(), sigma) - still(3, -2)).max() < 1e-4  # float32
+        assert np.abs(normalized_convolution(flow, box(), sigma) - still(3, -2)).max() < 1e-4  # float32
     assert np.abs(affine_flow(flow, box()) - still(3, -2)).max() < 0.03  # steadied a little towards no slope
 
 
@@ -58,7 +58,7 @@ def test_carrying_on_is_the_slow_loop() -> None:
     random = np.random.default_rng(0)
     flow, weight = random.normal(size=(*SIZE, 2)).astype(np.float32), random.random(SIZE).astype(np.float32)
     sigma = 2.0
-    got = carried_on(flow, weight, sigma)
+    got = normalized_convolution(flow, weight, sigma)
     reach = round(sigma * 4) | 1  # what OpenCV takes for float pictures: 8 sigma + 1 wide, odd
     mean = (flow.astype(np.float64) * weight[..., None]).sum((0, 1)) / weight.sum()
     for y, x in ((0, 0), (10, 12), (23, 31), (5, 30)):
@@ -72,7 +72,7 @@ def test_carrying_on_is_the_slow_loop() -> None:
 
 
 def test_an_affine_motion_is_found_beside_outliers() -> None:
-    y, x = np.mgrid[:SIZE[0], :SIZE[1]].astype(np.float32)
+    y, x = np.mgrid[: SIZE[0], : SIZE[1]].astype(np.float32)
     truth = np.stack([0.1 * (x - 16) - 0.05 * (y - 12) + 2, 0.08 * (y - 12) - 1], -1).astype(np.float32)
     torn = truth.copy()
     torn[::3, ::4] += np.float32([15, -9])  # one pixel in twelve
@@ -85,10 +85,10 @@ def test_an_affine_motion_is_found_beside_outliers() -> None:
 def test_a_flow_that_misses_its_start_counts_little() -> None:
     share = np.where(np.arange(SIZE[1]) < 16, 1.0, 0.25).astype(np.float32) * np.ones(SIZE, np.float32)
     flow = np.where(box()[..., None] > 0, still(5), still(1))
-    missing = CellFlow(flow, MISS_PX * box(), (flow,))
+    missing = MeasuredFlow(flow, MISS_PX * box(), (flow,))
     found, sure = layered_flow(missing, share), np.where(box() > 0, 1 / math.e, 1.0).astype(np.float32)
     sigma = NEAR_PX * SIZE[1] / SIZE_PX
-    assert found.near == pytest.approx(carried_on(flow, share * sure, sigma), abs=1e-5)  # float32
+    assert found.near == pytest.approx(normalized_convolution(flow, share * sure, sigma), abs=1e-5)  # float32
     assert found.affine == pytest.approx(affine_flow(flow, share * sure), abs=1e-4)
 
 
@@ -104,7 +104,7 @@ def test_each_layer_goes_its_own_way() -> None:
 
 
 def test_a_layers_flow_is_looked_up_where_the_witness_shows_it() -> None:
-    y, x = np.mgrid[:SIZE[0], :SIZE[1]].astype(np.float32)
+    y, x = np.mgrid[: SIZE[0], : SIZE[1]].astype(np.float32)
     slope = np.stack([0.1 * x, np.zeros_like(x)], -1).astype(np.float32)
     whole = np.ones(SIZE, np.float32)
     back = layered_flow(measured(slope), whole)
@@ -118,5 +118,5 @@ def test_inputs_stay_as_they_are() -> None:
     flow, weight = still(1), box()
     before = flow.copy(), weight.copy()
     affine_flow(flow, weight)
-    carried_on(flow, weight, 2.0)
+    normalized_convolution(flow, weight, 2.0)
     assert np.array_equal(flow, before[0]) and np.array_equal(weight, before[1])

@@ -9,8 +9,8 @@ from fourreal_core.proposals.photometric_check import (
     Witness,
     best_candidate,
     blurred,
+    disocclusion_probability,
     on_picture,
-    share_of_new,
     whole_regions,
     without_specks,
 )
@@ -63,7 +63,7 @@ def test_tone_is_the_views_own_by_hand() -> None:
 
 
 def test_new_is_half_at_the_threshold_and_monotone() -> None:
-    shares = share_of_new(np.asarray([0.0, 27.0, 30.0, 33.0, 1e9], np.float32), 30.0, 3.0)
+    shares = disocclusion_probability(np.asarray([0.0, 27.0, 30.0, 33.0, 1e9], np.float32), 30.0, 3.0)
     assert shares[2] == 0.5 and (np.diff(shares) > 0).all() and shares[0] < 1e-4 and shares[-1] > 0.9999
     assert shares[1] + shares[3] == pytest.approx(1, abs=1e-6)
 

@@ -90,9 +90,17 @@ def test_two_sources_are_blended_by_nearness(made: tuple[Scene4D, torch.Tensor])
     torch.testing.assert_close(both, (first + 0.5) / 2, rtol=0, atol=1e-4)  # half way between: one half each
 
 
-@pytest.mark.parametrize(("known", "time", "count", "expected"), [
-    ([0], 3, 2, {0: 1.0}), ([0, 4], 1, 2, {0: 0.75, 4: 0.25}), ([0, 4], 3, 1, {4: 1.0}), ([0, 2, 6, 7], 3, 2,
-     {2: 0.75, 6: 0.25}), ([5], 1, 2, {5: 1.0}), ([0, 3], 2, 5, {0: 1 / 3, 3: 2 / 3})])
+@pytest.mark.parametrize(
+    ("known", "time", "count", "expected"),
+    [
+        ([0], 3, 2, {0: 1.0}),
+        ([0, 4], 1, 2, {0: 0.75, 4: 0.25}),
+        ([0, 4], 3, 1, {4: 1.0}),
+        ([0, 2, 6, 7], 3, 2, {2: 0.75, 6: 0.25}),
+        ([5], 1, 2, {5: 1.0}),
+        ([0, 3], 2, 5, {0: 1 / 3, 3: 2 / 3}),
+    ],
+)
 def test_nearest_times_by_hand(known: list[int], time: int, count: int, expected: dict[int, float]) -> None:
     assert dict(_nearest_times(known, time, count)) == pytest.approx(expected)
 

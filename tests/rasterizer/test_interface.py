@@ -179,9 +179,7 @@ def test_a_path_is_its_frames(backend: str) -> None:
         assert preview is not None and preview.shape == (*SIZE, 3)
         steps.append((done, total))
 
-    frames = list(
-        render_path(means, scales, opacities, colors, poses, CAMERA, SIZE, options=options, on_step=on_step)
-    )
+    frames = list(render_path(means, scales, opacities, colors, poses, CAMERA, SIZE, options=options, on_step=on_step))
     assert steps == [(1, 3), (2, 3), (3, 3)]
     for frame, pose in zip(frames, poses, strict=True):
         alone = rasterize(means + pose[:3, 3], scales, opacities, colors, CAMERA, SIZE, options=options)

@@ -41,8 +41,9 @@ def test_it_has_the_moments_of_the_gaussian(turn: float) -> None:
 @pytest.mark.parametrize("opacity", [0.05, 0.5, 0.95])
 def test_without_an_axis_it_is_the_round_splat(opacity: float) -> None:
     point = torch.tensor([[0.0, 0.0, DEPTH]])
-    one = rasterize(point, torch.tensor([0.3]), torch.tensor([opacity]), None, intrinsics_from_focal(FOCAL, SIZE), SIZE,
-                    None, EXACT).alpha
+    one = rasterize(
+        point, torch.tensor([0.3]), torch.tensor([opacity]), None, intrinsics_from_focal(FOCAL, SIZE), SIZE, None, EXACT
+    ).alpha
     centre = drawn((0.0, 0.0, 0.0), opacity)[20, 30]
     # exact at its very middle; half a pixel beside it three fall off a little less than one
     assert float(centre) == pytest.approx(float(one[20, 30]), abs=0.02)

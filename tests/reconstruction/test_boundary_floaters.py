@@ -45,8 +45,18 @@ def ball_before_a_wall() -> Scene4D:
     cameras = Cameras(poses, intrinsics_from_focal(FOCAL, SIZE).repeat(VIEWS, 1, 1), SIZE)
     n, maps = len(points), torch.ones(VIEWS, *SIZE)
     splats = Splats(points, (points[:, 2] / FOCAL * 0.5).log(), torch.full((n,), 2.2), colors)
-    return Scene4D(splats, cameras, torch.zeros(VIEWS, n, 3), torch.ones(VIEWS, n, dtype=torch.bool), torch.zeros(n),
-                   WALL * maps, 0 * maps, 1, None, torch.zeros(3))
+    return Scene4D(
+        splats,
+        cameras,
+        torch.zeros(VIEWS, n, 3),
+        torch.ones(VIEWS, n, dtype=torch.bool),
+        torch.zeros(n),
+        WALL * maps,
+        0 * maps,
+        1,
+        None,
+        torch.zeros(3),
+    )
 
 
 def on_the_surface(scene: Scene4D, depth: Tensor) -> Tensor:

@@ -78,9 +78,16 @@ def make_tracks(generator: torch.Generator, views: int = 3, jitter: float = 0.0)
     positions = cameras.to_camera(points)
     positions = positions + jitter * torch.randn(positions.shape, generator=generator)
     n = len(points)
-    tracks = Tracks(positions, torch.ones(views, n, dtype=torch.bool), torch.rand(n, 3, generator=generator),
-                    torch.zeros(n, dtype=torch.long), torch.full((n,), 0.08), cameras.intrinsics, SIZE,
-                    torch.full((views, *SIZE), 2.0))
+    tracks = Tracks(
+        positions,
+        torch.ones(views, n, dtype=torch.bool),
+        torch.rand(n, 3, generator=generator),
+        torch.zeros(n, dtype=torch.long),
+        torch.full((n,), 0.08),
+        cameras.intrinsics,
+        SIZE,
+        torch.full((views, *SIZE), 2.0),
+    )
     return tracks, cameras
 
 

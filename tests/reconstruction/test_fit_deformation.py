@@ -60,8 +60,10 @@ def test_time_zero_stays_where_it_was(fitted: Scene4D) -> None:
 
 def test_seeds_decide(truth: tuple[Scene4D, torch.Tensor], fitted: Scene4D) -> None:
     scene, frames = truth
-    again, other = (fit_deformation(wall_scene(VIEWS, TIMES), known_cross(frames), true_time_tracks(scene), o)
-                    for o in (QUICK, replace(QUICK, seed=1)))
+    again, other = (
+        fit_deformation(wall_scene(VIEWS, TIMES), known_cross(frames), true_time_tracks(scene), o)
+        for o in (QUICK, replace(QUICK, seed=1))
+    )
     assert torch.equal(again.deformation.out, fitted.deformation.out)
     assert torch.equal(again.splats.colors, fitted.splats.colors)
     assert not torch.equal(other.deformation.waves, fitted.deformation.waves)
@@ -70,11 +72,26 @@ def test_seeds_decide(truth: tuple[Scene4D, torch.Tensor], fitted: Scene4D) -> N
 def test_inputs_stay_as_they_were(truth: tuple[Scene4D, torch.Tensor]) -> None:
     scene, frames = truth
     start, grid, tracks = wall_scene(VIEWS, TIMES), known_cross(frames), true_time_tracks(scene)
-    before = [x.clone() for x in (start.splats.colors, start.splats.log_scales, start.motion_weight, start.view_motion,
-                                  grid.frames, tracks.positions)]
+    before = [
+        x.clone()
+        for x in (
+            start.splats.colors,
+            start.splats.log_scales,
+            start.motion_weight,
+            start.view_motion,
+            grid.frames,
+            tracks.positions,
+        )
+    ]
     fit_deformation(start, grid, tracks, QUICK)
-    after = [start.splats.colors, start.splats.log_scales, start.motion_weight, start.view_motion, grid.frames,
-             tracks.positions]
+    after = [
+        start.splats.colors,
+        start.splats.log_scales,
+        start.motion_weight,
+        start.view_motion,
+        grid.frames,
+        tracks.positions,
+    ]
     assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True)) and start.deformation is None
 
 
@@ -94,8 +111,10 @@ def test_more_known_cells_are_all_looked_at(truth: tuple[Scene4D, torch.Tensor])
     _, frames = truth
     grid = known_cross(frames)
     more = grid.with_known({(1, 3): 1 - frames[1, 3]})
-    few, many = (fit_deformation(wall_scene(VIEWS, TIMES), g, None, replace(QUICK, steps=int(g.known.sum())))
-                 for g in (grid, more))
+    few, many = (
+        fit_deformation(wall_scene(VIEWS, TIMES), g, None, replace(QUICK, steps=int(g.known.sum())))
+        for g in (grid, more)
+    )
     assert not torch.equal(few.splats.colors, many.splats.colors)
 
 
@@ -166,7 +185,9 @@ def test_progress_and_stopping(truth: tuple[Scene4D, torch.Tensor]) -> None:
     # a step a view for what moves, one for the field, a step a view for what it leaves; then a step a render
     total, start = 2 * VIEWS + 1 + QUICK.steps, 2 * VIEWS + 1
     assert list(dict.fromkeys(seen)) == [(k, total, None) for k in range(1, start + 1)] + [
-        (start + 1, total, (*SIZE, 3)), (start + 2, total, (*SIZE, 3))]
+        (start + 1, total, (*SIZE, 3)),
+        (start + 2, total, (*SIZE, 3)),
+    ]
 
 
 def test_another_grid_is_refused() -> None:

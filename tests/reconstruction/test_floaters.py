@@ -110,8 +110,10 @@ def test_another_clip_is_refused() -> None:
         prune_floaters(wall_scene(3), torch.zeros(2, *SIZE, 3))
 
 
-@pytest.mark.parametrize("wrong", [{"rounds": 0}, {"prune_below": 0.0}, {"prune_below": 1.0},
-                                   {"prune_seen_below": 0.0}, {"learning_rate": 0.0}])
+@pytest.mark.parametrize(
+    "wrong",
+    [{"rounds": 0}, {"prune_below": 0.0}, {"prune_below": 1.0}, {"prune_seen_below": 0.0}, {"learning_rate": 0.0}],
+)
 def test_options_are_checked(wrong: dict[str, float]) -> None:
     with pytest.raises(InputError, match="at least one round"):
         FloaterOptions(**wrong)

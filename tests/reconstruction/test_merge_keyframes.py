@@ -23,8 +23,15 @@ def tracks_of(*clouds: tuple[int, torch.Tensor]) -> Tracks:
     keys = torch.cat([torch.full((len(cloud),), key, dtype=torch.long) for key, cloud in clouds])
     n = len(points)
     positions = cameras.to_camera(points)
-    return Tracks(positions, torch.ones(VIEWS, n, dtype=torch.bool), torch.rand(n, 3), keys, torch.full((n,), 0.06),
-                  cameras.intrinsics, SIZE)
+    return Tracks(
+        positions,
+        torch.ones(VIEWS, n, dtype=torch.bool),
+        torch.rand(n, 3),
+        keys,
+        torch.full((n,), 0.06),
+        cameras.intrinsics,
+        SIZE,
+    )
 
 
 def wall(distance: float, columns: slice = slice(None)) -> torch.Tensor:

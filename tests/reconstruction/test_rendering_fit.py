@@ -28,13 +28,13 @@ def truth() -> tuple[Scene4D, FrameGrid]:
     scene = wall_scene(VIEWS, TIMES, sliding(TIMES, (2.0, 1.0)))
     frames = rendered_grid(scene)
     frames[2] *= 0.8
-    return scene, known_cross(frames).with_known({(v, t): frames[v, t] for v in range(1, VIEWS)
-                                                  for t in range(1, TIMES)})
+    return scene, known_cross(frames).with_known(
+        {(v, t): frames[v, t] for v in range(1, VIEWS) for t in range(1, TIMES)}
+    )
 
 
 def spoilt(scene: Scene4D, **changes: torch.Tensor) -> Scene4D:
-    return replace(scene, splats=replace(scene.splats, **changes),
-                   view_colors=torch.zeros(VIEWS, len(scene.splats), 3))
+    return replace(scene, splats=replace(scene.splats, **changes), view_colors=torch.zeros(VIEWS, len(scene.splats), 3))
 
 
 def error(scene: Scene4D, grid: FrameGrid) -> float:
@@ -55,9 +55,15 @@ def test_view_colours_explain_what_views_disagree_in(truth: tuple[Scene4D, Frame
         assert float(own.colors_in(v).min()) > -1e-6 and float(own.colors_in(v).max()) < 1 + 1e-6
 
 
-@pytest.mark.parametrize(("part", "options"), [
-    ("colors", {"color_rate": 0.02}), ("log_scales", {"scale_rate": 0.05}), ("opacity_logits", {"opacity_rate": 0.1}),
-    ("means", {"mean_rate": 0.1})])
+@pytest.mark.parametrize(
+    ("part", "options"),
+    [
+        ("colors", {"color_rate": 0.02}),
+        ("log_scales", {"scale_rate": 0.05}),
+        ("opacity_logits", {"opacity_rate": 0.1}),
+        ("means", {"mean_rate": 0.1}),
+    ],
+)
 def test_each_part_is_fitted_alone(truth: tuple[Scene4D, FrameGrid], part: str, options: dict[str, float]) -> None:
     scene, grid = truth
     generator = torch.Generator().manual_seed(5)
@@ -184,8 +190,10 @@ def test_behind_a_caption_splats_take_the_colours_around_it(truth: tuple[Scene4D
     grid = replace(grid, frames=dark, valid=~caption)
     start = spoilt(scene, colors=torch.ones_like(scene.splats.colors))
     rates = replace(NOTHING, color_rate=0.05)
-    found, blind = (rendered_grid(fit_rendering(start, grid, 80, replace(rates, under_captions=weight)))[:, :, caption]
-                    for weight in (0.05, 0.0))
+    found, blind = (
+        rendered_grid(fit_rendering(start, grid, 80, replace(rates, under_captions=weight)))[:, :, caption]
+        for weight in (0.05, 0.0)
+    )
     assert float(found.mean()) == pytest.approx(0.2, abs=0.05) and float(blind.mean()) > 0.4
 
 
@@ -205,8 +213,17 @@ def test_progress_counts_renders_and_seeds_decide(truth: tuple[Scene4D, FrameGri
     assert torch.equal(a.splats.colors, b.splats.colors) and not torch.equal(a.splats.colors, c.splats.colors)
 
 
-@pytest.mark.parametrize("wrong", [{"cells": 0}, {"motion_every": 0}, {"color_rate": -1.0}, {"ssim_weight": 1.5},
-                                   {"decay": -0.1}, {"under_captions": 1.1}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"cells": 0},
+        {"motion_every": 0},
+        {"color_rate": -1.0},
+        {"ssim_weight": 1.5},
+        {"decay": -0.1},
+        {"under_captions": 1.1},
+    ],
+)
 def test_options_are_checked(wrong: dict[str, float]) -> None:
     with pytest.raises(InputError):
         RenderingFitOptions(**wrong)

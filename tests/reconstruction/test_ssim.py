@@ -22,12 +22,13 @@ def test_by_definition(generator: torch.Generator) -> None:
     for y, x, c in ((0, 0, 0), (6, 7, 1), (12, 3, 0), (4, 14, 1)):
         rows, columns = np.clip([y - 5, y + 6], 0, 13), np.clip([x - 5, x + 6], 0, 15)
         part = (slice(*rows), slice(*columns))
-        weight = window[rows[0] - y + 5:rows[1] - y + 5, columns[0] - x + 5:columns[1] - x + 5]
+        weight = window[rows[0] - y + 5 : rows[1] - y + 5, columns[0] - x + 5 : columns[1] - x + 5]
         weight = weight / weight.sum()
         p, q = a.numpy()[part][..., c], b.numpy()[part][..., c]
         mp, mq = (weight * p).sum(), (weight * q).sum()
-        vp, vq, cov = ((weight * (u - m) * (v - n)).sum() for u, m, v, n in (
-            (p, mp, p, mp), (q, mq, q, mq), (p, mp, q, mq)))
+        vp, vq, cov = (
+            (weight * (u - m) * (v - n)).sum() for u, m, v, n in ((p, mp, p, mp), (q, mq, q, mq), (p, mp, q, mq))
+        )
         expected = (2 * mp * mq + 1e-4) * (2 * cov + 9e-4) / ((mp**2 + mq**2 + 1e-4) * (vp + vq + 9e-4))
         assert found[y, x, c] == pytest.approx(expected, rel=1e-9)
 

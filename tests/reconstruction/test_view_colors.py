@@ -48,7 +48,7 @@ def test_colours_are_those_of_the_central_light(lit: tuple[Scene4D, torch.Tensor
 
 
 def test_every_view_renders_in_its_own_light_and_new_cameras_in_the_common_one(
-    lit: tuple[Scene4D, torch.Tensor]
+    lit: tuple[Scene4D, torch.Tensor],
 ) -> None:
     scene, frames = lit
     found, plain = gather_colors(scene, frames), gather_colors(scene, frames, options=AppearanceOptions(False))
@@ -97,8 +97,11 @@ def test_masked_pixels_and_views_without_points_say_nothing(lit: tuple[Scene4D, 
 def test_splitting_anew_changes_no_view(lit: tuple[Scene4D, torch.Tensor]) -> None:
     scene, frames = lit
     found = gather_colors(scene, frames)
-    drifted = replace(found, splats=replace(found.splats, colors=found.splats.colors * 0.8),
-                      view_colors=found.view_colors + 0.2 * found.splats.colors)
+    drifted = replace(
+        found,
+        splats=replace(found.splats, colors=found.splats.colors * 0.8),
+        view_colors=found.view_colors + 0.2 * found.splats.colors,
+    )
     split = common_colors(drifted)
     for v in range(VIEWS):
         torch.testing.assert_close(split.colors_in(v), drifted.colors_in(v), rtol=0, atol=1e-6)

@@ -8,15 +8,15 @@ import torch
 
 from fourreal_core.cameras import pixel_grid
 from fourreal_core.errors import InputError
-from fourreal_core.flow.flow_cache import CellFlow
+from fourreal_core.flow.flow_cache import MeasuredFlow
 from fourreal_core.reconstruction.view_correspondence import MatchOptions, match_by_flow, match_by_geometry
 
 from ..scene.scenes import SIZE, wall_scene
 
 
-def flow_by(shift: tuple[float, float], error: float) -> CellFlow:
+def flow_by(shift: tuple[float, float], error: float) -> MeasuredFlow:
     flow = np.broadcast_to(np.asarray(shift, np.float32), (*SIZE, 2)).copy()
-    return CellFlow(flow, np.full(SIZE, error, np.float32), (flow,))
+    return MeasuredFlow(flow, np.full(SIZE, error, np.float32), (flow,))
 
 
 def at(match) -> torch.Tensor:
@@ -55,8 +55,9 @@ def test_flow_that_is_lost_leaves_it_to_geometry_where_pictures_look_alike(alike
 
 
 def test_what_leaves_view_0_has_no_match_by_flow() -> None:
-    match = match_by_flow(wall_scene(), 1, flow_by((100, 0), 0.0), torch.full((3, *SIZE, 3), 0.5),
-                          MatchOptions(by_geometry=0.0))
+    match = match_by_flow(
+        wall_scene(), 1, flow_by((100, 0), 0.0), torch.full((3, *SIZE, 3), 0.5), MatchOptions(by_geometry=0.0)
+    )
     assert not match.trust.any() and int(match.column.max()) < SIZE[1]
 
 

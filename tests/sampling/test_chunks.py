@@ -30,8 +30,16 @@ def test_a_grid_of_one_window_is_one_chunk() -> None:
     assert plan.chunks[0].window.views == (0, 1, 2)
 
 
-@pytest.mark.parametrize("options", [ChunkOptions(), ChunkOptions(keep=1, far="none"), SMALL,
-                                     ChunkOptions(far="overlap", far_count=2), ChunkOptions(4, 4, 3, "none")])
+@pytest.mark.parametrize(
+    "options",
+    [
+        ChunkOptions(),
+        ChunkOptions(keep=1, far="none"),
+        SMALL,
+        ChunkOptions(far="overlap", far_count=2),
+        ChunkOptions(4, 4, 3, "none"),
+    ],
+)
 @pytest.mark.parametrize(("views", "times"), [(2, 2), (8, 8), (8, 120), (13, 9), (20, 31)])
 def test_every_cell_is_finished_once_and_after_what_it_needs(options: ChunkOptions, views: int, times: int) -> None:
     likeness = [torch.rand(n, n, generator=torch.Generator().manual_seed(n)) for n in (views, times)]
@@ -82,8 +90,17 @@ def test_a_plan_has_a_name_of_its_own() -> None:
     assert plan_chunks(9, 20, ChunkOptions()).digest() in names
 
 
-@pytest.mark.parametrize("fields", [{"keep": 0}, {"keep": 5}, {"times": 5}, {"far": "overlap", "far_count": 0},
-                                    {"far": "overlap", "far_count": 4}, {"far": "last"}])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"keep": 0},
+        {"keep": 5},
+        {"times": 5},
+        {"far": "overlap", "far_count": 0},
+        {"far": "overlap", "far_count": 4},
+        {"far": "last"},
+    ],
+)
 def test_impossible_plans_are_refused(fields: dict) -> None:
     with pytest.raises(InputError, match="choose"):
         ChunkOptions(**fields)

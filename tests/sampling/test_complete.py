@@ -10,38 +10,39 @@ import torch
 from fourreal_core.errors import InputError
 from fourreal_core.model.codec import SpaceToDepth
 from fourreal_core.model.spec import CHOOSING
-from fourreal_core.sampling.complete import Condition4D, complete_grid, model_velocity, wall_picture
+from fourreal_core.sampling.complete import Condition4D, model_velocity, sample_grid, wall_picture
 from fourreal_core.sampling.known_cells import KnownCells
-from fourreal_core.sampling.rectified_flow import FlowOptions
+from fourreal_core.sampling.rectified_flow import SamplingOptions
 from fourreal_core.sampling.windows import Window, WindowOptions, plan_windows, spans, windowed
 
 from .tiny import rng, start, tiny_model
 
-FAST = FlowOptions(steps=3)
+FAST = SamplingOptions(steps=3)
 
 
 @pytest.mark.parametrize(("views", "times", "batch"), [(3, 4, 1), (4, 2, 2), (2, 2, 1)])
 def test_known_cells_stay_and_a_seed_repeats(views: int, times: int, batch: int) -> None:
     model, known = tiny_model(), start(views, times, batch)
-    out = complete_grid(model, known, FAST, rng(7))
+    out = sample_grid(model, known, FAST, rng(7))
     assert out.shape == known.latents.shape
     assert torch.equal(out[known.mask], known.latents[known.mask])
-    assert torch.equal(complete_grid(model, known, FAST, rng(7)), out)
-    assert not torch.equal(complete_grid(model, known, FAST, rng(8)), out)
+    assert torch.equal(sample_grid(model, known, FAST, rng(7)), out)
+    assert not torch.equal(sample_grid(model, known, FAST, rng(8)), out)
 
 
 def test_what_unknown_cells_hold_does_not_count() -> None:
     model, known = tiny_model(), start(3, 4)
     filled = torch.where(known.mask[..., None, None, None], known.latents, float("nan"))
-    assert torch.equal(complete_grid(model, KnownCells(known.mask, filled), FAST, rng(7)),
-                       complete_grid(model, known, FAST, rng(7)))
+    assert torch.equal(
+        sample_grid(model, KnownCells(known.mask, filled), FAST, rng(7)), sample_grid(model, known, FAST, rng(7))
+    )
 
 
 def test_a_clean_model_ends_at_what_it_draws() -> None:
     # the last Euler step goes to x - s v, which is the clean prediction itself
     model, known, seen = tiny_model(), start(3, 4), []
     model.register_forward_hook(lambda _m, _i, out: seen.append(out))
-    out = complete_grid(model, known, FAST, rng(7))
+    out = sample_grid(model, known, FAST, rng(7))
     torch.testing.assert_close(out[~known.mask], seen[-1][~known.mask], rtol=0, atol=1e-5)  # float32
 
 
@@ -50,50 +51,59 @@ def test_guidance_leads_away_from_no_text() -> None:
     condition = Condition4D(text=torch.randn(1, 4, 5, generator=rng()))
     with_text, without = (model_velocity(model, known.mask, c) for c in (condition, Condition4D()))
     x, s = torch.randn(known.latents.shape, generator=rng(1)), known.levels(1.0)
-    one_step = FlowOptions(steps=1, guidance=3.0)
+    one_step = SamplingOptions(steps=1, guidance=3.0)
     with torch.no_grad():
         begin = known.hold(torch.randn(known.latents.shape, generator=rng(7)))
         slope = without(begin, s) + 3 * (with_text(begin, s) - without(begin, s))
-    torch.testing.assert_close(complete_grid(model, known, one_step, rng(7), condition), known.hold(begin - slope),
-                               rtol=0, atol=1e-5)  # float32
+    torch.testing.assert_close(
+        sample_grid(model, known, one_step, rng(7), condition), known.hold(begin - slope), rtol=0, atol=1e-5
+    )  # float32
     assert (with_text(x, s) - without(x, s)).abs().max() > 1e-3
 
 
 def test_a_start_near_zero_stays_at_the_proposal() -> None:
     known, proposal = start(3, 4), torch.rand(1, 3, 4, 3, 8, 8, generator=rng(2))
-    options = FlowOptions(steps=1, start=1e-3)
+    options = SamplingOptions(steps=1, start=1e-3)
     model = tiny_model(prediction="velocity")
-    out = complete_grid(model, known, options, rng(7), Condition4D(proposal=proposal))
+    out = sample_grid(model, known, options, rng(7), Condition4D(proposal=proposal))
     # one step of a thousandth along a velocity of a few units
     torch.testing.assert_close(out[~known.mask], proposal[~known.mask], rtol=0, atol=2e-2)
     with pytest.raises(InputError, match="give a proposal"):
-        complete_grid(model, known, options, rng(7))
+        sample_grid(model, known, options, rng(7))
 
 
 def test_a_refiner_sees_its_proposal_at_any_start() -> None:
     model, known = tiny_model(proposals=1), start(3, 4)
-    outs = [complete_grid(model, known, FAST, rng(7), Condition4D(proposal=torch.full_like(known.latents, value)))
-            for value in (0.0, 0.5)]
+    outs = [
+        sample_grid(model, known, FAST, rng(7), Condition4D(proposal=torch.full_like(known.latents, value)))
+        for value in (0.0, 0.5)
+    ]
     assert (outs[0] - outs[1]).abs().max() > 1e-2
 
 
 def test_grids_with_nothing_to_complete_are_refused() -> None:
     known = start(3, 4)
     with pytest.raises(InputError, match="every cell is known"):
-        complete_grid(tiny_model(), replace(known, mask=torch.ones_like(known.mask)), FAST, rng())
+        sample_grid(tiny_model(), replace(known, mask=torch.ones_like(known.mask)), FAST, rng())
 
 
 def test_nothing_of_the_input_is_written() -> None:
     known = start(3, 4)
     before = known.latents.clone()
-    complete_grid(tiny_model(), known, FAST, rng(7))
+    sample_grid(tiny_model(), known, FAST, rng(7))
     assert torch.equal(known.latents, before)
 
 
 def test_previews_are_a_wall_of_frames() -> None:
     known, seen = start(2, 3), []
-    complete_grid(tiny_model(), known, FAST, rng(7), picture=wall_picture(SpaceToDepth().decode),
-                  on_step=lambda done, total, preview=None: seen.append(preview))
+    sample_grid(
+        tiny_model(),
+        known,
+        FAST,
+        rng(7),
+        picture=wall_picture(SpaceToDepth().decode),
+        on_step=lambda done, total, preview=None: seen.append(preview),
+    )
     assert [tuple(p.shape) for p in seen] == [(16, 24, 3)] * 3
     corner = SpaceToDepth().decode(known.latents[0, 0, 0])
     assert torch.equal(seen[0][:8, :8], corner)
@@ -138,15 +148,15 @@ def test_where_windows_disagree_weights_fall_to_their_edges() -> None:
 
 def test_one_window_over_all_is_the_model_itself() -> None:
     model, known = tiny_model(), start(3, 4)
-    plain = complete_grid(model, known, FAST, rng(7))
-    windows = complete_grid(model, known, FAST, rng(7), windows=WindowOptions(4, 4, 1))
+    plain = sample_grid(model, known, FAST, rng(7))
+    windows = sample_grid(model, known, FAST, rng(7), windows=WindowOptions(4, 4, 1))
     torch.testing.assert_close(windows, plain, rtol=0, atol=1e-5)  # float32, weighted and divided
 
 
 def test_a_large_grid_is_completed_in_windows() -> None:
     known = start(5, 9)
     condition = Condition4D(proposal=torch.zeros_like(known.latents), time_positions=torch.arange(9))
-    out = complete_grid(tiny_model(proposals=1), known, FAST, rng(7), condition, WindowOptions(4, 4, 2))
+    out = sample_grid(tiny_model(proposals=1), known, FAST, rng(7), condition, WindowOptions(4, 4, 2))
     assert bool(torch.isfinite(out).all())
     assert torch.equal(out[known.mask], known.latents[known.mask])
 
@@ -163,10 +173,10 @@ def test_a_chooser_chooses_once_for_all_steps_and_windows() -> None:
     proposal = torch.rand(shape, generator=rng(3)) * 2 - 1
     seen: list[int] = []
     model.dit.chooser.register_forward_hook(lambda _m, cells, _out: seen.append(len(cells[0])))
-    out = complete_grid(model, known, FAST, rng(7), Condition4D(proposal=proposal), WindowOptions(2, 3, 0))
+    out = sample_grid(model, known, FAST, rng(7), Condition4D(proposal=proposal), WindowOptions(2, 3, 0))
     assert seen == [int((~known.mask).sum())]
     with torch.no_grad():
         settled = model.dit.settled(proposal, known.mask)
-    again = complete_grid(model, known, FAST, rng(7), Condition4D(proposal=settled), WindowOptions(2, 3, 0))
+    again = sample_grid(model, known, FAST, rng(7), Condition4D(proposal=settled), WindowOptions(2, 3, 0))
     assert torch.equal(out, again) and len(seen) == 2  # what is settled stays
-    assert (complete_grid(model, known, FAST, rng(7)) - out).abs().max() > 1e-3  # and it counts
+    assert (sample_grid(model, known, FAST, rng(7)) - out).abs().max() > 1e-3  # and it counts

@@ -11,7 +11,7 @@ from fourreal_core.errors import InputError
 from fourreal_core.sampling.chunks import Chunk, ChunkOptions, ChunkPlan, plan_chunks
 from fourreal_core.sampling.extend import StartClips, extend, gather_chunk, model_completer
 from fourreal_core.sampling.known_cells import KnownCells
-from fourreal_core.sampling.rectified_flow import FlowOptions
+from fourreal_core.sampling.rectified_flow import SamplingOptions
 from fourreal_core.sampling.stores import FolderStore, MemoryStore
 
 from .tiny import clips, tiny_model
@@ -28,7 +28,7 @@ def counting(known: KnownCells, chunk: Chunk, generator: torch.Generator) -> tor
 
 
 def by_model() -> object:
-    return model_completer(tiny_model(), FlowOptions(steps=2))
+    return model_completer(tiny_model(), SamplingOptions(steps=2))
 
 
 def numbered() -> StartClips:
@@ -39,8 +39,9 @@ def test_chunks_see_what_came_before_them() -> None:
     store = MemoryStore(PLAN)
     extend(PLAN, numbered(), counting, store)
     grid = store.read(CELLS).view(V, T)
-    expected = torch.tensor([[0, 0, 0, 0, 0, 0, 0, 0, 0], *[[0, 1, 1, 1, 1, 2, 2, 3, 3]] * 3,
-                             [0, 2, 2, 2, 2, 3, 3, 4, 4]])
+    expected = torch.tensor(
+        [[0, 0, 0, 0, 0, 0, 0, 0, 0], *[[0, 1, 1, 1, 1, 2, 2, 3, 3]] * 3, [0, 2, 2, 2, 2, 3, 3, 4, 4]]
+    )
     assert grid.tolist() == expected.float().tolist()
 
 
@@ -112,8 +113,13 @@ def test_a_finished_run_draws_nothing(tmp_path: Path) -> None:
         raise AssertionError
 
     steps = []
-    extend(PLAN, numbered(), never, FolderStore(tmp_path, PLAN), on_step=lambda done, total, preview=None:
-           steps.append((done, total)))
+    extend(
+        PLAN,
+        numbered(),
+        never,
+        FolderStore(tmp_path, PLAN),
+        on_step=lambda done, total, preview=None: steps.append((done, total)),
+    )
     assert steps == [(k, 6) for k in range(1, 7)]
 
 
@@ -170,7 +176,7 @@ def test_a_proposal_is_asked_for_each_chunk() -> None:
         asked.append(chunk)
         return torch.zeros(1, len(chunk.window.views), len(chunk.window.times), 3, 8, 8)
 
-    complete = model_completer(tiny_model(proposals=1), FlowOptions(steps=1), proposal=proposal)
+    complete = model_completer(tiny_model(proposals=1), SamplingOptions(steps=1), proposal=proposal)
     extend(PLAN, clips(V, T), complete, MemoryStore(PLAN))
     assert asked == list(PLAN.chunks)
 

@@ -20,9 +20,17 @@ def test_a_key_tells_every_input_apart() -> None:
     parts = {"seed": 1, "x": [x, {"a": None, "b": "text"}]}
     key = run_key(**parts)
     assert key == run_key(**parts) and len(key) == 32
-    others = [parts | {"seed": 2}, parts | {"seed": "1"}, parts | {"seed": True}, parts | {"x": [x, {"a": None}]},
-              parts | {"x": [x.view(3, 2), parts["x"][1]]}, parts | {"x": [x.double(), parts["x"][1]]},
-              parts | {"x": [x + 1e-6, parts["x"][1]]}, parts | {"x": [x]}, parts | {"y": 1}]
+    others = [
+        parts | {"seed": 2},
+        parts | {"seed": "1"},
+        parts | {"seed": True},
+        parts | {"x": [x, {"a": None}]},
+        parts | {"x": [x.view(3, 2), parts["x"][1]]},
+        parts | {"x": [x.double(), parts["x"][1]]},
+        parts | {"x": [x + 1e-6, parts["x"][1]]},
+        parts | {"x": [x]},
+        parts | {"y": 1},
+    ]
     assert len({key, *(run_key(**other) for other in others)}) == 1 + len(others)
     assert run_key(x=x.T) == run_key(x=x.T.contiguous())
 

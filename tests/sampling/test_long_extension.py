@@ -59,8 +59,18 @@ def test_another_seen_picture_changes_the_blend_by_its_doubt(benchmark):
 def test_runs_are_kept_and_read_by_chunk(benchmark, tmp_path, monkeypatch, capsys):
     dit = DiTSpec(width=24, layers=1, heads=2, patch=8, conv_width=4, proposals=2)
     save_model(tmp_path / "model.safetensors", Model4D(Model4DSpec(dit, "soft")))
-    args = ["long_extension.py", str(tmp_path / "model.safetensors"), "-o", str(tmp_path / "out"), "--scenes", "1",
-            "--times", "10", "--plot", str(tmp_path / "plot.png")]
+    args = [
+        "long_extension.py",
+        str(tmp_path / "model.safetensors"),
+        "-o",
+        str(tmp_path / "out"),
+        "--scenes",
+        "1",
+        "--times",
+        "10",
+        "--plot",
+        str(tmp_path / "plot.png"),
+    ]
     monkeypatch.setattr(sys, "argv", args)
     benchmark.main()
     printed = capsys.readouterr().out

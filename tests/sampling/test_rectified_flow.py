@@ -11,7 +11,7 @@ from fourreal_core.errors import InputError
 from fourreal_core.sampling.known_cells import KnownCells, check_completable
 from fourreal_core.sampling.rectified_flow import (
     SOLVERS,
-    FlowOptions,
+    SamplingOptions,
     draw_noise,
     guided,
     integrate,
@@ -28,16 +28,16 @@ def free(shape: tuple[int, ...] = (2, 2, 3, 1, 2, 2)) -> KnownCells:
 
 
 def test_schedules_by_hand() -> None:
-    assert schedule(FlowOptions(steps=4)).tolist() == [1, 0.75, 0.5, 0.25, 0]
+    assert schedule(SamplingOptions(steps=4)).tolist() == [1, 0.75, 0.5, 0.25, 0]
     assert shifted(torch.tensor(0.5), 3.0).item() == pytest.approx(0.75)
     # shift 3: 3 s / (1 + 2 s) of 1, 0.5, 0
-    assert schedule(FlowOptions(steps=2, shift=3.0)).tolist() == pytest.approx([1, 0.75, 0])
+    assert schedule(SamplingOptions(steps=2, shift=3.0)).tolist() == pytest.approx([1, 0.75, 0])
 
 
 @pytest.mark.parametrize("shift", [0.5, 1.0, 3.0, 7.0])
 @pytest.mark.parametrize("begin", [1.0, 0.6, 0.1])
 def test_a_schedule_falls_from_its_start_to_zero(shift: float, begin: float) -> None:
-    levels = schedule(FlowOptions(steps=7, shift=shift, start=begin))
+    levels = schedule(SamplingOptions(steps=7, shift=shift, start=begin))
     assert levels[0] == begin and levels[-1] == 0 and len(levels) == 8
     assert bool((levels[1:] < levels[:-1]).all())
 
@@ -45,7 +45,7 @@ def test_a_schedule_falls_from_its_start_to_zero(shift: float, begin: float) -> 
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_a_straight_flow_is_followed_exactly_in_one_step(solver: str) -> None:
     clean, noise = torch.randn(2, *free().latents.shape, generator=rng(), dtype=torch.float64)
-    out = integrate(lambda x, s: noise - clean, noise, schedule(FlowOptions(steps=1)), free(), solver)
+    out = integrate(lambda x, s: noise - clean, noise, schedule(SamplingOptions(steps=1)), free(), solver)
     torch.testing.assert_close(out, clean, rtol=0, atol=1e-14)  # rounding of float64
 
 
@@ -55,7 +55,7 @@ def test_the_order_of_a_solver(solver: str, order: int) -> None:
     begin = torch.ones_like(free().latents)
     errors = []
     for steps in (16, 32):
-        out = integrate(lambda x, s: x, begin, schedule(FlowOptions(steps=steps, solver=solver)), free(), solver)
+        out = integrate(lambda x, s: x, begin, schedule(SamplingOptions(steps=steps, solver=solver)), free(), solver)
         errors.append(float((out - math.exp(-1)).abs().max()))
     assert errors[0] / errors[1] == pytest.approx(2**order, rel=0.15)
 
@@ -70,7 +70,7 @@ def slow_heun(x: float, levels: list[float]) -> float:
 
 
 def test_heun_is_the_slow_loop() -> None:
-    levels = schedule(FlowOptions(steps=5, shift=2.0))
+    levels = schedule(SamplingOptions(steps=5, shift=2.0))
     begin = torch.randn(free().latents.shape, generator=rng(), dtype=torch.float64)
 
     def velocity(x: torch.Tensor, s: torch.Tensor) -> torch.Tensor:
@@ -90,8 +90,9 @@ def test_known_cells_are_exact_after_every_step_and_at_level_zero(solver: str) -
         seen.append((x, s))
         return torch.ones_like(x)
 
-    out = integrate(velocity, torch.randn(known.latents.shape, generator=rng()), schedule(FlowOptions(steps=3)), known,
-                    solver)
+    out = integrate(
+        velocity, torch.randn(known.latents.shape, generator=rng()), schedule(SamplingOptions(steps=3)), known, solver
+    )
     assert len(seen) == (3 if solver == "euler" else 5)
     for x, s in [*seen, (out, torch.zeros(2, 3, 4))]:
         assert torch.equal(x[known.mask], known.latents[known.mask])
@@ -107,8 +108,14 @@ def test_progress_and_previews_of_the_clean_frames() -> None:
     def picture(latents: torch.Tensor) -> torch.Tensor:
         return latents[0, 0, 0].movedim(0, -1)
 
-    integrate(lambda x, s: noise - clean, noise, schedule(FlowOptions(steps=3)), free(),
-              on_step=lambda done, total, preview=None: reports.append((done, total, preview)), picture=picture)
+    integrate(
+        lambda x, s: noise - clean,
+        noise,
+        schedule(SamplingOptions(steps=3)),
+        free(),
+        on_step=lambda done, total, preview=None: reports.append((done, total, preview)),
+        picture=picture,
+    )
     assert [r[:2] for r in reports] == [(1, 3), (2, 3), (3, 3)]
     for *_, preview in reports:
         torch.testing.assert_close(preview, torch.full((2, 2, 1), 0.25, dtype=torch.float64))
@@ -121,8 +128,9 @@ def test_an_exception_in_the_callback_stops_the_work() -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        integrate(lambda x, s: calls.append(1) or x, free().latents, schedule(FlowOptions(steps=5)), free(),
-                  on_step=stop)
+        integrate(
+            lambda x, s: calls.append(1) or x, free().latents, schedule(SamplingOptions(steps=5)), free(), on_step=stop
+        )
     assert len(calls) == 1
 
 
@@ -155,22 +163,42 @@ def test_a_seed_means_the_same_in_every_type() -> None:
 
 def test_a_model_that_breaks_is_reported() -> None:
     with pytest.raises(InputError, match="after step 2 of 3"):
-        integrate(lambda x, s: x / (s[..., None, None, None] - s.max() + (s.max() > 0.9)), free().latents + 1,
-                  schedule(FlowOptions(steps=3)), free())
+        integrate(
+            lambda x, s: x / (s[..., None, None, None] - s.max() + (s.max() > 0.9)),
+            free().latents + 1,
+            schedule(SamplingOptions(steps=3)),
+            free(),
+        )
 
 
-@pytest.mark.parametrize("fields", [{"solver": "ddim"}, {"steps": 0}, {"shift": 0.0}, {"start": 0.0}, {"start": 1.5},
-                                    {"guidance": -1.0}, {"shift": math.nan}])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"solver": "ddim"},
+        {"steps": 0},
+        {"shift": 0.0},
+        {"start": 0.0},
+        {"start": 1.5},
+        {"guidance": -1.0},
+        {"shift": math.nan},
+    ],
+)
 def test_impossible_options_are_refused(fields: dict) -> None:
     with pytest.raises(InputError, match="choose"):
-        FlowOptions(**fields)
+        SamplingOptions(**fields)
 
 
-@pytest.mark.parametrize(("shape", "fill", "message"), [
-    ((3, 4), "start", "one entry a cell"), ((1, 1, 3, 4), "start", "one entry a cell"),
-    ((1, 1, 4), "start", "a grid of 1 view; .* freeze-time clip"),
-    ((1, 4, 1), "start", "a grid of 1 time; .* fixed-view"),
-    ((2, 3, 4), "all", "every cell is known; .* larger grid"), ((2, 3, 4), "none", "no cell is known; .* connect")])
+@pytest.mark.parametrize(
+    ("shape", "fill", "message"),
+    [
+        ((3, 4), "start", "one entry a cell"),
+        ((1, 1, 3, 4), "start", "one entry a cell"),
+        ((1, 1, 4), "start", "a grid of 1 view; .* freeze-time clip"),
+        ((1, 4, 1), "start", "a grid of 1 time; .* fixed-view"),
+        ((2, 3, 4), "all", "every cell is known; .* larger grid"),
+        ((2, 3, 4), "none", "no cell is known; .* connect"),
+    ],
+)
 def test_grids_that_cannot_be_completed_are_refused(shape: tuple[int, ...], fill: str, message: str) -> None:
     mask = torch.zeros(shape, dtype=torch.bool)
     if fill == "start":

@@ -44,8 +44,18 @@ def wall_scene(views: int = 3, times: int = 4, deformation: Deformation | None =
     splats = Splats(means, torch.full((n,), PIXEL * 0.5).log(), torch.full((n,), 2.2), wall_colors(at))
     cameras = step_cameras(views)
     maps = torch.ones(views, *SIZE)
-    return Scene4D(splats, cameras, torch.zeros(views, n, 3), torch.ones(views, n, dtype=torch.bool), torch.ones(n),
-                   DISTANCE * maps, maps, times, deformation, torch.tensor([0.1, 0.2, 0.3]))
+    return Scene4D(
+        splats,
+        cameras,
+        torch.zeros(views, n, 3),
+        torch.ones(views, n, dtype=torch.bool),
+        torch.ones(n),
+        DISTANCE * maps,
+        maps,
+        times,
+        deformation,
+        torch.tensor([0.1, 0.2, 0.3]),
+    )
 
 
 def sliding(times: int, pixels: tuple[float, float] = (2.0, -1.0)) -> Deformation:
@@ -79,5 +89,12 @@ def true_time_tracks(scene: Scene4D) -> Tracks:
     with torch.no_grad():
         positions = torch.stack([scene.in_view(0, t)[keep] for t in range(scene.times)])
     n = positions.shape[1]
-    return Tracks(positions, torch.ones(scene.times, n, dtype=torch.bool), scene.splats.colors[keep],
-                  torch.zeros(n, dtype=torch.long), torch.full((n,), PIXEL), k[:1].repeat(scene.times, 1, 1), SIZE)
+    return Tracks(
+        positions,
+        torch.ones(scene.times, n, dtype=torch.bool),
+        scene.splats.colors[keep],
+        torch.zeros(n, dtype=torch.long),
+        torch.full((n,), PIXEL),
+        k[:1].repeat(scene.times, 1, 1),
+        SIZE,
+    )

@@ -72,8 +72,14 @@ def test_a_path_comes_back_from_json(scene: Scene4D) -> None:
 
 
 def test_places_can_be_said_in_three_ways(scene: Scene4D) -> None:
-    path = read([{"view": 3.5}, {"world_to_camera": scene.cameras.world_to_cam[1].tolist()},
-                 {"position": [0.3, -0.2, 0.1], "target": [0.3, -0.2, 5.0], "focal_px": 50.0}], scene)
+    path = read(
+        [
+            {"view": 3.5},
+            {"world_to_camera": scene.cameras.world_to_cam[1].tolist()},
+            {"position": [0.3, -0.2, 0.1], "target": [0.3, -0.2, 5.0], "focal_px": 50.0},
+        ],
+        scene,
+    )
     torch.testing.assert_close(centres(path)[:, 0], torch.tensor([1.5 * PIXEL, -PIXEL, 0.3]), rtol=0, atol=1e-6)
     torch.testing.assert_close(path.cameras.world_to_cam[2, :3, :3], torch.eye(3))  # straight ahead is the world's own
     assert path.cameras.intrinsics[:, 0, 0].tolist() == [32.0, 32.0, 50.0]
@@ -98,30 +104,44 @@ def test_keyframes_are_filled_in(scene: Scene4D) -> None:
 
 def test_a_path_in_another_size_sees_the_same(scene: Scene4D) -> None:
     path = camera_paths.freeze_time_path(scene, 0, 2).scaled((48, 64))
-    assert path.cameras.size == (48, 64) and path.cameras.intrinsics[0].tolist() == [[64, 0, 32], [0, 64, 24],
-                                                                                    [0, 0, 1]]
+    assert path.cameras.size == (48, 64) and path.cameras.intrinsics[0].tolist() == [
+        [64, 0, 32],
+        [0, 64, 24],
+        [0, 0, 1],
+    ]
 
 
 SKEWED = (torch.eye(4) * 1.1).tolist()
 
 
-@pytest.mark.parametrize(("text", "says"), [
-    ("{", "not JSON"), ("[]", "without frames"), ("{}", "without frames"), ('{"frames": []}', "without frames"),
-    ('{"frames": [3]}', "without frames"), ('{"frames": [{}]}', "no place"),
-    ('{"frames": [{"view": 0, "position": [0, 0, 0]}]}', "view and position"),
-    ('{"frames": [{"view": 0, "time": 0}, {"view": 1}]}', "1 of 2 frames"),
-    ('{"frames": [{"view": 5}]}', "view 5; expected 0 to 4"), ('{"frames": [{"view": -1}]}', "view -1"),
-    ('{"frames": [{"view": 0, "time": 3.5}]}', "time 3.5; expected 0 to 3"),
-    ('{"frames": [{"view": "a"}]}', "the view of frame 0"), ('{"frames": [{"view": true}]}', "finite number"),
-    ('{"frames": [{"view": NaN}]}', "finite number"), ('{"frames": [{"view": 0, "focal_px": 0}]}', "focal length of 0"),
-    ('{"frames": [{"position": [0, 0, 0]}]}', "the target of frame 0"),
-    ('{"frames": [{"position": [0, 0], "target": [0, 0, 1]}]}', "the position of frame 0"),
-    ('{"frames": [{"position": [0, 0, 0], "target": [0, 5, 0]}]}', "straight up, down or nowhere"),
-    ('{"frames": [{"position": [1, 0, 0], "target": [1, 0, 0]}]}', "straight up, down or nowhere"),
-    ('{"frames": [{"world_to_camera": [[1, 0], [0, 1, 2]]}]}', "world_to_camera of frame 0"),
-    (json.dumps({"frames": [{"world_to_camera": SKEWED}]}), "no rigid motion"),
-    ('{"frames": [{"view": 0}], "count": 0}', "count of 0"),
-    ('{"frames": [{"view": 0}], "count": "9"}', "count of '9'")])
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("{", "not JSON"),
+        ("[]", "without frames"),
+        ("{}", "without frames"),
+        ('{"frames": []}', "without frames"),
+        ('{"frames": [3]}', "without frames"),
+        ('{"frames": [{}]}', "no place"),
+        ('{"frames": [{"view": 0, "position": [0, 0, 0]}]}', "view and position"),
+        ('{"frames": [{"view": 0, "time": 0}, {"view": 1}]}', "1 of 2 frames"),
+        ('{"frames": [{"view": 5}]}', "view 5; expected 0 to 4"),
+        ('{"frames": [{"view": -1}]}', "view -1"),
+        ('{"frames": [{"view": 0, "time": 3.5}]}', "time 3.5; expected 0 to 3"),
+        ('{"frames": [{"view": "a"}]}', "the view of frame 0"),
+        ('{"frames": [{"view": true}]}', "finite number"),
+        ('{"frames": [{"view": NaN}]}', "finite number"),
+        ('{"frames": [{"view": 0, "focal_px": 0}]}', "focal length of 0"),
+        ('{"frames": [{"position": [0, 0, 0]}]}', "the target of frame 0"),
+        ('{"frames": [{"position": [0, 0], "target": [0, 0, 1]}]}', "the position of frame 0"),
+        ('{"frames": [{"position": [0, 0, 0], "target": [0, 5, 0]}]}', "straight up, down or nowhere"),
+        ('{"frames": [{"position": [1, 0, 0], "target": [1, 0, 0]}]}', "straight up, down or nowhere"),
+        ('{"frames": [{"world_to_camera": [[1, 0], [0, 1, 2]]}]}', "world_to_camera of frame 0"),
+        (json.dumps({"frames": [{"world_to_camera": SKEWED}]}), "no rigid motion"),
+        ('{"frames": [{"view": 0}], "count": 0}', "count of 0"),
+        ('{"frames": [{"view": 0}], "count": "9"}', "count of '9'"),
+    ],
+)
 def test_what_cannot_be_a_path_is_named(scene: Scene4D, text: str, says: str) -> None:
     with pytest.raises(InputError, match=says):
         path_from_json(text, scene)

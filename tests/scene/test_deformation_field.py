@@ -52,8 +52,10 @@ def test_time_zero_does_not_move_whatever_was_learned() -> None:
     assert not field(points(), 0.0).any()
 
 
-@pytest.mark.parametrize(("time", "weights"), [
-    (0.0, [0, 0, 0]), (1 / 6, [0.5, 0, 0]), (1 / 3, [1, 0, 0]), (0.5, [0.5, 0.5, 0]), (1.0, [0, 0, 1])])
+@pytest.mark.parametrize(
+    ("time", "weights"),
+    [(0.0, [0, 0, 0]), (1 / 6, [0.5, 0, 0]), (1 / 3, [1, 0, 0]), (0.5, [0.5, 0.5, 0]), (1.0, [0, 0, 1])],
+)
 def test_knot_weights_by_hand(time: float, weights: list[float]) -> None:
     assert Deformation(SPEC, rng()).knot_weights(time).tolist() == pytest.approx(weights, abs=1e-6)
 
@@ -71,13 +73,17 @@ def test_the_field_is_a_slow_loop() -> None:
     expected = torch.zeros(7, 3, dtype=torch.float64)
     for n in range(7):
         x, y, z = p[n].tolist()
-        unit = torch.tensor([x / z, y / z, SPEC.depth_gain * torch.tensor(z, dtype=torch.float64).log()],
-                            dtype=torch.float64) / SPEC.extent
+        unit = (
+            torch.tensor(
+                [x / z, y / z, SPEC.depth_gain * torch.tensor(z, dtype=torch.float64).log()], dtype=torch.float64
+            )
+            / SPEC.extent
+        )
         for f in range(SPEC.features + 1):
             wave = torch.sin((unit * field.waves[:, f]).sum() + field.phases[f]) if f < SPEC.features else 1.0
             for k in range(SPEC.knots):
                 hat = max(1 - abs(at - (k + 1)), 0)
-                expected[n] += wave * hat * field.out[f, 3 * k:3 * k + 3] * z * SPEC.extent
+                expected[n] += wave * hat * field.out[f, 3 * k : 3 * k + 3] * z * SPEC.extent
     torch.testing.assert_close(field(p, time), expected, rtol=0, atol=1e-12)  # float64
 
 
@@ -107,8 +113,17 @@ def test_points_behind_the_camera_stay_finite() -> None:
     assert trained()(torch.tensor([[0.0, 0, -1], [0, 0, 0]]), 0.5).isfinite().all()
 
 
-@pytest.mark.parametrize("wrong", [{"features": 0}, {"knots": 0}, {"extent": 0.0}, {"depth_gain": 0.0},
-                                   {"frequencies": (2.0, 1.0)}, {"frequencies": (0.0, 1.0)}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"features": 0},
+        {"knots": 0},
+        {"extent": 0.0},
+        {"depth_gain": 0.0},
+        {"frequencies": (2.0, 1.0)},
+        {"frequencies": (0.0, 1.0)},
+    ],
+)
 def test_sizes_are_checked(wrong: dict[str, object]) -> None:
     with pytest.raises(InputError, match="positive sizes, low before high"):
         DeformationSpec(**wrong)
@@ -139,8 +154,15 @@ def test_one_round_is_a_dense_ridge() -> None:
     p, ridge = points(200), 1e-2
     offsets = torch.cat([torch.zeros(1, 200, 3), torch.randn(3, 200, 3, generator=rng(8)) * 0.1])
     field = Deformation(SPEC, rng(5))
-    solve_from_tracks(field, p, offsets, torch.ones(4, 200, dtype=torch.bool), torch.full((200,), 100.0),
-                      TrackFitOptions(ridge=ridge, rounds=1), rng())
+    solve_from_tracks(
+        field,
+        p,
+        offsets,
+        torch.ones(4, 200, dtype=torch.bool),
+        torch.full((200,), 100.0),
+        TrackFitOptions(ridge=ridge, rounds=1),
+        rng(),
+    )
     phi = field.encode(p).detach().double()
     knots = (offsets[1:] / field.reach(p)).permute(1, 0, 2).reshape(200, -1).double()  # 4 times, 3 knots: one each
     damped = torch.cat([phi, (ridge * 200) ** 0.5 * torch.eye(phi.shape[1], dtype=torch.float64)])

@@ -46,8 +46,12 @@ def as_read(package: Any, path: Path, time: float) -> Splats:
 def test_every_moment_renders_as_the_scene_does(tmp_path: Path, scene: Scene4D, step: float) -> None:
     package = pytest.importorskip("fourdgs", reason="fourdgs is not installed")
     save_fourdgs(scene, tmp_path / "a.4dgs", FPS)
-    back = replace(scene, splats=as_read(package, tmp_path / "a.4dgs", step / FPS), deformation=None,
-                   view_offsets=torch.zeros(3, len(scene.splats), 3))
+    back = replace(
+        scene,
+        splats=as_read(package, tmp_path / "a.4dgs", step / FPS),
+        deformation=None,
+        view_offsets=torch.zeros(3, len(scene.splats), 3),
+    )
     with torch.no_grad():
         there, here = (render_camera(s, scene.cameras[2], t).image for s, t in ((back, 0), (scene, step)))
     # colours and opacities are rounded to half a step of 255, which is 54 dB for one of them

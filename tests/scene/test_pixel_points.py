@@ -19,8 +19,15 @@ def test_tracks_of_view_0_become_motion_of_the_world() -> None:
     # one point straight ahead of camera 0, which stands one pixel left of the world's origin
     positions = torch.tensor([[[0.0, 0.0, DISTANCE]], [[0.5, 0.0, DISTANCE]], [[1.0, 0.0, DISTANCE]]])
     visible = torch.tensor([[True], [True], [False]])
-    tracks = Tracks(positions, visible, torch.zeros(1, 3), torch.zeros(1, dtype=torch.long), torch.ones(1),
-                    scene.cameras.intrinsics, SIZE)
+    tracks = Tracks(
+        positions,
+        visible,
+        torch.zeros(1, 3),
+        torch.zeros(1, dtype=torch.long),
+        torch.ones(1),
+        scene.cameras.intrinsics,
+        SIZE,
+    )
     motion = world_motion(scene, tracks)
     assert motion.points[0].tolist() == pytest.approx([-PIXEL, 0, DISTANCE])
     assert motion.offsets[:, 0, 0].tolist() == pytest.approx([0, 0.5, 1.0])
@@ -41,8 +48,9 @@ def test_motion_of_a_turned_view_is_turned_back() -> None:
 def test_a_views_points_project_to_its_pixels(view: int) -> None:
     scene = wall_scene()
     here = scene.cameras[view].to_camera(view_points(scene, view))[0]
-    torch.testing.assert_close(project(here, scene.cameras.intrinsics[view]), pixel_grid(SIZE).reshape(-1, 2),
-                               rtol=0, atol=1e-4)  # float32 pixels
+    torch.testing.assert_close(
+        project(here, scene.cameras.intrinsics[view]), pixel_grid(SIZE).reshape(-1, 2), rtol=0, atol=1e-4
+    )  # float32 pixels
     torch.testing.assert_close(here[:, 2], scene.view_depth[view].reshape(-1))
 
 

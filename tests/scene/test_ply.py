@@ -17,23 +17,46 @@ from fourreal_core.scene.scene4d import Scene4D
 
 from .scenes import PIXEL, psnr, sliding, wall_scene
 
-FIELDS = ["x", "y", "z", "nx", "ny", "nz", "f_dc_0", "f_dc_1", "f_dc_2", "opacity", "scale_0", "scale_1", "scale_2",
-          "rot_0", "rot_1", "rot_2", "rot_3"]
+FIELDS = [
+    "x",
+    "y",
+    "z",
+    "nx",
+    "ny",
+    "nz",
+    "f_dc_0",
+    "f_dc_1",
+    "f_dc_2",
+    "opacity",
+    "scale_0",
+    "scale_1",
+    "scale_2",
+    "rot_0",
+    "rot_1",
+    "rot_2",
+    "rot_3",
+]
 
 
 def two_splats() -> Splats:
-    return Splats(torch.tensor([[1.0, 2.0, 3.0], [-4.0, 5.5, 6.0]]), torch.tensor([-2.0, -3.0]),
-                  torch.tensor([0.25, -1.0]), torch.tensor([[0.5, 1.0, 0.0], [0.25, 0.5, 0.75]]))
+    return Splats(
+        torch.tensor([[1.0, 2.0, 3.0], [-4.0, 5.5, 6.0]]),
+        torch.tensor([-2.0, -3.0]),
+        torch.tensor([0.25, -1.0]),
+        torch.tensor([[0.5, 1.0, 0.0], [0.25, 0.5, 0.75]]),
+    )
 
 
 def test_the_layout_byte_by_byte() -> None:
     head = "ply\nformat binary_little_endian 1.0\nelement vertex 2\n"
     head += "".join(f"property float {name}\n" for name in FIELDS) + "end_header\n"
     half = 0.5 / SH_C0
-    rows = [(1, 2, 3, 0, 0, 0, 0, half, -half, 0.25, -2, -2, -2, 1, 0, 0, 0),
-            (-4, 5.5, 6, 0, 0, 0, -half / 2, 0, half / 2, -1, -3, -3, -3, 1, 0, 0, 0)]
+    rows = [
+        (1, 2, 3, 0, 0, 0, 0, half, -half, 0.25, -2, -2, -2, 1, 0, 0, 0),
+        (-4, 5.5, 6, 0, 0, 0, -half / 2, 0, half / 2, -1, -3, -3, -3, 1, 0, 0, 0),
+    ]
     data = ply_bytes(two_splats())
-    assert data[:len(head)] == head.encode()
+    assert data[: len(head)] == head.encode()
     assert len(data) == len(head) + 2 * 17 * 4
     for k, row in enumerate(rows):
         got = struct.unpack_from("<17f", data, len(head) + 68 * k)
@@ -66,18 +89,25 @@ def test_no_splats_are_a_file_too(tmp_path: Path) -> None:
 def test_further_fields_are_passed_over(tmp_path: Path) -> None:
     data = ply_bytes(two_splats())
     head, _, body = data.partition(b"end_header\n")
-    rows = [body[k * 68:(k + 1) * 68] + struct.pack("<2f", 7.0, 8.0) for k in range(2)]
+    rows = [body[k * 68 : (k + 1) * 68] + struct.pack("<2f", 7.0, 8.0) for k in range(2)]
     more = b"property float f_rest_0\nproperty float f_rest_1\n"
     (tmp_path / "a.ply").write_bytes(head + more + b"end_header\n" + b"".join(rows))
     assert torch.equal(load_ply(tmp_path / "a.ply").means, two_splats().means)
 
 
-@pytest.mark.parametrize(("old", "new", "says"), [
-    (b"ply\n", b"plx\n", "not a binary"), (b"binary_little_endian", b"ascii", "not a binary"),
-    (b"vertex 2", b"vertex 3", "lacks"), (b"vertex 2", b"vertex x", "lacks"),
-    (b"float opacity", b"float opacitz", r"lacks \['opacity'\]"), (b"float nx", b"double nx", "lacks"),
-    (struct.pack("<3f", -2, -2, -2), struct.pack("<3f", -2, -1, -2), "axes differ"),
-    (struct.pack("<f", 5.5), struct.pack("<f", float("nan")), "NaN")])
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        (b"ply\n", b"plx\n", "not a binary"),
+        (b"binary_little_endian", b"ascii", "not a binary"),
+        (b"vertex 2", b"vertex 3", "lacks"),
+        (b"vertex 2", b"vertex x", "lacks"),
+        (b"float opacity", b"float opacitz", r"lacks \['opacity'\]"),
+        (b"float nx", b"double nx", "lacks"),
+        (struct.pack("<3f", -2, -2, -2), struct.pack("<3f", -2, -1, -2), "axes differ"),
+        (struct.pack("<f", 5.5), struct.pack("<f", float("nan")), "NaN"),
+    ],
+)
 def test_other_files_are_refused(tmp_path: Path, old: bytes, new: bytes, says: str) -> None:
     data = ply_bytes(two_splats())
     assert old in data
@@ -155,10 +185,13 @@ def test_a_views_offsets_can_be_taken_along(moving: Scene4D) -> None:
     assert psnr(plain, here) < 40  # the offsets matter here, or the line above says nothing
 
 
-@pytest.mark.parametrize(("times", "view", "says"), [([0, 4], None, "time 4; expected 0 to 3"),
-                                                     ([-1.0], None, "time -1"), ([0], 3, "view 3; expected 0 to 2")])
-def test_what_the_scene_does_not_have_is_not_written(tmp_path: Path, moving: Scene4D, times: list[float],
-                                                     view: int | None, says: str) -> None:
+@pytest.mark.parametrize(
+    ("times", "view", "says"),
+    [([0, 4], None, "time 4; expected 0 to 3"), ([-1.0], None, "time -1"), ([0], 3, "view 3; expected 0 to 2")],
+)
+def test_what_the_scene_does_not_have_is_not_written(
+    tmp_path: Path, moving: Scene4D, times: list[float], view: int | None, says: str
+) -> None:
     with pytest.raises(InputError, match=says):
         save_ply_sequence(moving, tmp_path / "steps", times, view)
     assert not list(tmp_path.iterdir())

@@ -33,8 +33,12 @@ def scene() -> Scene4D:
 
 
 def test_splats_have_scales_and_opacities(generator: torch.Generator) -> None:
-    splats = Splats(torch.rand(3, 3, generator=generator), torch.tensor([0.0, 1.0, -1.0]),
-                    torch.tensor([0.0, 100.0, -100.0]), torch.rand(3, 3, generator=generator))
+    splats = Splats(
+        torch.rand(3, 3, generator=generator),
+        torch.tensor([0.0, 1.0, -1.0]),
+        torch.tensor([0.0, 100.0, -100.0]),
+        torch.rand(3, 3, generator=generator),
+    )
     assert splats.scales.tolist() == pytest.approx([1, 2.7182817, 0.36787945])
     assert splats.opacities.tolist() == pytest.approx([0.5, 1, 0])
     picked = splats.select(torch.tensor([True, False, True]))
@@ -77,10 +81,18 @@ def test_a_scene_of_one_time_has_a_clip_time() -> None:
     assert wall_scene(2, 1).clip_time(0) == 0
 
 
-@pytest.mark.parametrize("wrong", [
-    {"view_offsets": torch.zeros(2, 4, 3)}, {"visible": torch.ones(3, 2, dtype=torch.bool)},
-    {"motion_weight": torch.ones(2)}, {"view_depth": torch.ones(3, 2, 2)}, {"view_motion": torch.ones(1, *SIZE)},
-    {"background": torch.zeros(1)}, {"times": 0}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"view_offsets": torch.zeros(2, 4, 3)},
+        {"visible": torch.ones(3, 2, dtype=torch.bool)},
+        {"motion_weight": torch.ones(2)},
+        {"view_depth": torch.ones(3, 2, 2)},
+        {"view_motion": torch.ones(1, *SIZE)},
+        {"background": torch.zeros(1)},
+        {"times": 0},
+    ],
+)
 def test_wrong_shapes_are_refused(scene: Scene4D, wrong: dict[str, object]) -> None:
     with pytest.raises(InputError, match="build the scene from tracks of the same clip"):
         replace(scene, **wrong)
@@ -96,8 +108,15 @@ def test_selected_splats_keep_everything_about_them(scene: Scene4D) -> None:
 
 def test_a_cell_is_its_splats_rasterized(scene: Scene4D) -> None:
     with torch.no_grad():
-        expected = rasterize(scene.in_view(1, 2), scene.splats.scales, scene.splats.opacities, scene.splats.colors,
-                             scene.cameras.intrinsics[1], SIZE, scene.background)
+        expected = rasterize(
+            scene.in_view(1, 2),
+            scene.splats.scales,
+            scene.splats.opacities,
+            scene.splats.colors,
+            scene.cameras.intrinsics[1],
+            SIZE,
+            scene.background,
+        )
         assert torch.equal(render_cell(scene, 1, 2).image, expected.image)
         assert torch.equal(render_cell(scene, 1, 0, deformed=scene.deformed(2)).image, expected.image)
 
@@ -178,8 +197,25 @@ def test_a_scene_carried_elsewhere_is_the_same_and_apart(scene: Scene4D) -> None
 def test_everything_goes_along(scene: Scene4D) -> None:
     nowhere = torch.device("meta")
     there, tracks = scene_to(scene, nowhere), tracks_to(true_time_tracks(scene), nowhere)
-    moved = [there.splats.means, there.splats.colors, there.splats.log_scales, there.splats.opacity_logits,
-             there.cameras.world_to_cam, there.cameras.intrinsics, there.view_offsets, there.visible,
-             there.motion_weight, there.view_depth, there.view_motion, there.background, there.deformation.out,
-             tracks.positions, tracks.visible, tracks.colors, tracks.keyframe, tracks.spacing, tracks.intrinsics]
+    moved = [
+        there.splats.means,
+        there.splats.colors,
+        there.splats.log_scales,
+        there.splats.opacity_logits,
+        there.cameras.world_to_cam,
+        there.cameras.intrinsics,
+        there.view_offsets,
+        there.visible,
+        there.motion_weight,
+        there.view_depth,
+        there.view_motion,
+        there.background,
+        there.deformation.out,
+        tracks.positions,
+        tracks.visible,
+        tracks.colors,
+        tracks.keyframe,
+        tracks.spacing,
+        tracks.intrinsics,
+    ]
     assert all(x.device == nowhere for x in moved)

@@ -56,16 +56,18 @@ def test_a_motion_residual_comes_back_and_older_files_have_none(tmp_path: Path) 
 
 def test_what_a_fit_adds_comes_back(tmp_path: Path) -> None:
     scene = wall_scene(2, 3, sliding(3))
-    scene = replace(scene, view_colors=torch.randn(2, len(scene.splats), 3),
-                    tracked_output=torch.randn_like(scene.deformation.out))
+    scene = replace(
+        scene, view_colors=torch.randn(2, len(scene.splats), 3), tracked_output=torch.randn_like(scene.deformation.out)
+    )
     save_scene(scene, tmp_path / NAME)
     back = load_scene(tmp_path / NAME)
     assert torch.equal(back.view_colors, scene.view_colors)
     assert torch.equal(back.tracked_output, scene.tracked_output)
 
 
-def rewrite(tmp_path: Path, tensors: dict[str, torch.Tensor | None] | None = None,
-            metadata: dict[str, str | None] | None = None) -> Path:
+def rewrite(
+    tmp_path: Path, tensors: dict[str, torch.Tensor | None] | None = None, metadata: dict[str, str | None] | None = None
+) -> Path:
     """A good file with some things replaced, or taken out where they are None."""
     path = tmp_path / NAME
     save_scene(wall_scene(2, 3, sliding(3)), path)
@@ -76,22 +78,42 @@ def rewrite(tmp_path: Path, tensors: dict[str, torch.Tensor | None] | None = Non
     return path
 
 
-@pytest.mark.parametrize(("metadata", "says"), [
-    ({"format": "other"}, "another kind"), ({"format": None}, "another kind"), ({"version": "4"}, "of version 4"),
-    ({"version": None}, "version"), ({"version": "abc"}, "abc"), ({"times": None}, "times"),
-    ({"size": "hello"}, "header"), ({"size": "[1, 2, 3]"}, "header"), ({"deformation": '{"x": 1}'}, "header"),
-    ({"deformation": '{"features": 0}'}, "positive sizes"), ({"times": "0"}, "at least 1 time")])
+@pytest.mark.parametrize(
+    ("metadata", "says"),
+    [
+        ({"format": "other"}, "another kind"),
+        ({"format": None}, "another kind"),
+        ({"version": "4"}, "of version 4"),
+        ({"version": None}, "version"),
+        ({"version": "abc"}, "abc"),
+        ({"times": None}, "times"),
+        ({"size": "hello"}, "header"),
+        ({"size": "[1, 2, 3]"}, "header"),
+        ({"deformation": '{"x": 1}'}, "header"),
+        ({"deformation": '{"features": 0}'}, "positive sizes"),
+        ({"times": "0"}, "at least 1 time"),
+    ],
+)
 def test_headers_are_strict(tmp_path: Path, metadata: dict[str, str | None], says: str) -> None:
     with pytest.raises(InputError, match=says):
         load_scene(rewrite(tmp_path, metadata=metadata))
 
 
-@pytest.mark.parametrize(("tensors", "says"), [
-    ({"means": None}, r"lacks \['means'\]"), ({"extra": torch.zeros(1)}, r"has \['extra'\] beyond"),
-    ({"deformation.out": None}, "lacks"), ({"deformation.waves": torch.zeros(3, 5)}, "deformation.waves"),
-    ({"means": torch.zeros(4, 3)}, "splats of shapes"), ({"background": torch.zeros(4)}, "a scene of shapes"),
-    ({"view_depth": torch.ones(2, 5, 5)}, "a scene of shapes"), ({"background": torch.full((3,), torch.nan)}, "NaN"),
-    ({"background": torch.zeros(3, dtype=torch.float64)}, "float64"), ({"visible": torch.ones(2, 1920)}, "visible")])
+@pytest.mark.parametrize(
+    ("tensors", "says"),
+    [
+        ({"means": None}, r"lacks \['means'\]"),
+        ({"extra": torch.zeros(1)}, r"has \['extra'\] beyond"),
+        ({"deformation.out": None}, "lacks"),
+        ({"deformation.waves": torch.zeros(3, 5)}, "deformation.waves"),
+        ({"means": torch.zeros(4, 3)}, "splats of shapes"),
+        ({"background": torch.zeros(4)}, "a scene of shapes"),
+        ({"view_depth": torch.ones(2, 5, 5)}, "a scene of shapes"),
+        ({"background": torch.full((3,), torch.nan)}, "NaN"),
+        ({"background": torch.zeros(3, dtype=torch.float64)}, "float64"),
+        ({"visible": torch.ones(2, 1920)}, "visible"),
+    ],
+)
 def test_tensors_are_strict(tmp_path: Path, tensors: dict[str, torch.Tensor | None], says: str) -> None:
     with pytest.raises(InputError, match=says):
         load_scene(rewrite(tmp_path, tensors))
@@ -130,8 +152,10 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
         save_scene(wall_scene(2, 3), tmp_path / "nowhere" / NAME)
 
 
-@pytest.mark.skipif(sys.platform == "win32" or (hasattr(os, "geteuid") and os.geteuid() == 0),
-                    reason="every folder can be written to here")
+@pytest.mark.skipif(
+    sys.platform == "win32" or (hasattr(os, "geteuid") and os.geteuid() == 0),
+    reason="every folder can be written to here",
+)
 def test_a_folder_that_cannot_be_written_to(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     try:

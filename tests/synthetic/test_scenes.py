@@ -11,7 +11,7 @@ from fourreal_core.errors import InputError
 from fourreal_core.synthetic import creatures, meshes
 from fourreal_core.synthetic import textures as pictures
 from fourreal_core.synthetic.grids import FAMILIES, GridOptions, MadeGrid, make_grid, to_float
-from fourreal_core.synthetic.random_choices import SPLITS, Dice, scene_seed
+from fourreal_core.synthetic.random_choices import SPLITS, SceneRng, scene_seed
 
 SMALL = GridOptions(3, 3, (32, 32), tracked=200)
 
@@ -115,7 +115,7 @@ def test_longer_grids_go_on_from_the_window():
 
 @pytest.mark.parametrize("kind", pictures.KINDS)
 def test_pictures_repeat_without_a_seam(kind):
-    picture = pictures.paint(Dice(1), 64, kinds=(kind,))
+    picture = pictures.paint(SceneRng(1), 64, kinds=(kind,))
     assert picture.shape == (64, 64, 3) and picture.dtype == np.float32
     assert picture.min() >= 0 and picture.max() <= 1 and picture.std() > 0.02
     seam = np.abs(picture[:, 0] - picture[:, -1]).mean()
@@ -142,7 +142,7 @@ def test_closed_meshes_face_outward(mesh):
 
 def test_limbs_stay_attached():
     """Parts of a walker keep their sizes: every joint turns, nothing stretches."""
-    pieces = creatures.quadruped(Dice(4), np.linspace(0, 1, 5, dtype=np.float32))
+    pieces = creatures.quadruped(SceneRng(4), np.linspace(0, 1, 5, dtype=np.float32))
     for piece in pieces:
         reach = np.linalg.norm(piece.positions - piece.positions.mean(1, keepdims=True), axis=-1).max(1)
         np.testing.assert_allclose(reach, reach[0], rtol=1e-4)  # float32 rotations

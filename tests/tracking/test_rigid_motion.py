@@ -149,8 +149,14 @@ def test_a_body_that_bends_keeps_its_depth() -> None:
         flows[t, ..., 0][16:56, 24:72] = (4 * t * np.sin(rows / 4))[16:56]
     grays = [(f.mean(-1) * 255).astype(np.uint8) for f in frames]
     scene = (depth, K, np.ones((H, W), bool))
-    motion = follow_parts(frames, grays, flows, np.zeros(flows.shape[:3], np.float32), scene, lambda a, b, c=None: (
-        np.zeros((H, W, 2), np.float32) if c is None else c))
+    motion = follow_parts(
+        frames,
+        grays,
+        flows,
+        np.zeros(flows.shape[:3], np.float32),
+        scene,
+        lambda a, b, c=None: np.zeros((H, W, 2), np.float32) if c is None else c,
+    )
     assert motion.parts == 0
     assert np.array_equal(motion.flows, flows) and np.array_equal(motion.depth, np.repeat(depth[None], 3, 0))
 

@@ -101,8 +101,9 @@ def test_points_start_once_on_every_surface(walk: World) -> None:
 def test_the_same_view_twice_starts_no_point_twice(walk: World) -> None:
     g = walk.geometry
     twice = Geometry(g.depth[2:3].repeat(3, 1, 1), g.intrinsics[:3], g.mask[:3], torch.eye(4).repeat(3, 1, 1))
-    keys, _, _ = choose_points(walk.frames[2:3].repeat(3, 1, 1, 1), twice, torch.ones(SIZE, dtype=torch.bool),
-                               TrackOptions())
+    keys, _, _ = choose_points(
+        walk.frames[2:3].repeat(3, 1, 1, 1), twice, torch.ones(SIZE, dtype=torch.bool), TrackOptions()
+    )
     assert len(keys) == SIZE[0] * SIZE[1] and (keys == 1).all()
 
 
@@ -117,10 +118,12 @@ def test_no_point_starts_where_nothing_is_shown(walk: World) -> None:
 def test_tracks_follow_the_true_points(walk: World, followed: Tracks) -> None:
     start = followed.positions[followed.keyframe, torch.arange(len(followed))]
     world = torch.stack([to_world(start, walk.cameras, k) for k in range(5)])[
-        followed.keyframe, torch.arange(len(followed))]
+        followed.keyframe, torch.arange(len(followed))
+    ]
     true = walk.cameras.to_camera(world)
-    off_px = (project(followed.positions, followed.intrinsics[:, None])
-              - project(true, followed.intrinsics[:, None])).norm(dim=-1)
+    off_px = (
+        project(followed.positions, followed.intrinsics[:, None]) - project(true, followed.intrinsics[:, None])
+    ).norm(dim=-1)
     seen = followed.visible & inside_image(project(true, followed.intrinsics[:, None]), SIZE)
     # flow of this texture is good to 0.1 px in the middle; at the rim of the board it takes one side for the other
     assert float(off_px[seen].median()) < 0.15
@@ -205,8 +208,9 @@ def test_inputs_stay_as_they_were(walk: World) -> None:
 
 
 def _first(geometry: Geometry, count: int) -> Geometry:
-    return Geometry(geometry.depth[:count], geometry.intrinsics[:count], geometry.mask[:count],
-                    geometry.world_to_cam[:count])
+    return Geometry(
+        geometry.depth[:count], geometry.intrinsics[:count], geometry.mask[:count], geometry.world_to_cam[:count]
+    )
 
 
 def test_progress_counts_views_and_times(walk: World) -> None:
@@ -251,6 +255,7 @@ def test_views_seen_from_an_arc_share_most_points() -> None:
     counts = []
     for views in (3, 5):
         world = look(path(views, step=0.22 / (views - 1)))
-        counts.append(len(choose_points(world.frames, world.geometry, torch.ones(SIZE, dtype=torch.bool),
-                                        TrackOptions())[0]))
+        counts.append(
+            len(choose_points(world.frames, world.geometry, torch.ones(SIZE, dtype=torch.bool), TrackOptions())[0])
+        )
     assert counts[1] < 1.1 * counts[0]

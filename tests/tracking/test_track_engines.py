@@ -28,9 +28,16 @@ GRID = (36, 60)
 class DenseTrack3D(torch.nn.Module):
     """The package's model as far as its predictor and its checkpoint are concerned."""
 
-    def __init__(self, window_len: int = 8, stride: int = 4, add_space_attn: bool = True, num_virtual_tracks: int = 64,
-                 model_resolution: tuple[int, int] = (384, 512), only_learnup: bool = False, upsample_factor: int = 4
-                 ) -> None:
+    def __init__(
+        self,
+        window_len: int = 8,
+        stride: int = 4,
+        add_space_attn: bool = True,
+        num_virtual_tracks: int = 64,
+        model_resolution: tuple[int, int] = (384, 512),
+        only_learnup: bool = False,
+        upsample_factor: int = 4,
+    ) -> None:
         super().__init__()
         self.model_resolution = model_resolution
         self.fnet = torch.nn.Linear(2, 2)
@@ -48,9 +55,16 @@ class DensePredictor3D(torch.nn.Module):
         super().__init__()
         self.interp_shape, self.model = model.model_resolution, model
 
-    def forward(self, video: torch.Tensor, videodepth: torch.Tensor, grid_query_frame: int = 0,
-                scale_input: bool = True, scale_to_origin: bool = True, use_efficient_global_attn: bool = True,
-                predefined_intrs: torch.Tensor | None = None) -> dict[str, Any]:
+    def forward(
+        self,
+        video: torch.Tensor,
+        videodepth: torch.Tensor,
+        grid_query_frame: int = 0,
+        scale_input: bool = True,
+        scale_to_origin: bool = True,
+        use_efficient_global_attn: bool = True,
+        predefined_intrs: torch.Tensor | None = None,
+    ) -> dict[str, Any]:
         frames, height, width = video.shape[1], *video.shape[3:]
         assert video.shape == (1, frames, 3, height, width) and 100 < video.max() <= 255
         assert videodepth.shape == (1, frames, 1, height, width) and grid_query_frame == 0
@@ -65,18 +79,27 @@ class DensePredictor3D(torch.nn.Module):
         point = to_world(lift(uv + 0.5, depth, cameras.intrinsics[first]), cameras, first)
         seen = [cameras[k].to_camera(point)[0] for k in order]
         where = [project(p, cameras.intrinsics[k]) - 0.5 for p, k in zip(seen, order, strict=True)]
-        visible = [(p[:, 2] - sample_map(self.world.depth[k], uv + 0.5)).abs() < 0.1
-                   for p, uv, k in zip(seen, where, order, strict=True)]
-        return {"trajs_uv": torch.stack(where)[None], "trajs_depth": torch.stack(seen)[None, ..., 2:],
-                "vis": torch.stack(visible)[None], "conf": torch.stack(visible)[None].float(),
-                "trajs_3d_dict": {}, "dense_reso": self.interp_shape}
+        visible = [
+            (p[:, 2] - sample_map(self.world.depth[k], uv + 0.5)).abs() < 0.1
+            for p, uv, k in zip(seen, where, order, strict=True)
+        ]
+        return {
+            "trajs_uv": torch.stack(where)[None],
+            "trajs_depth": torch.stack(seen)[None, ..., 2:],
+            "vis": torch.stack(visible)[None],
+            "conf": torch.stack(visible)[None].float(),
+            "trajs_3d_dict": {},
+            "dense_reso": self.interp_shape,
+        }
 
 
 @pytest.fixture
 def package(monkeypatch: pytest.MonkeyPatch, walk: World) -> None:
     """An installed ``densetrack3d``."""
-    where = {"densetrack3d.models.densetrack3d.densetrack3d": {"DenseTrack3D": DenseTrack3D},
-             "densetrack3d.models.predictor.dense_predictor": {"DensePredictor3D": DensePredictor3D}}
+    where = {
+        "densetrack3d.models.densetrack3d.densetrack3d": {"DenseTrack3D": DenseTrack3D},
+        "densetrack3d.models.predictor.dense_predictor": {"DensePredictor3D": DensePredictor3D},
+    }
     for path, contents in where.items():
         parts = path.split(".")
         for k in range(1, len(parts) + 1):
@@ -133,8 +156,9 @@ def test_delta_keeps_to_the_mask_and_the_number(package: None, checkpoint: Path,
     assert float(grown) == pytest.approx((len(whole) / 500) ** 0.5, rel=0.1)
 
 
-def test_delta_tracks_time_from_the_first_frame(package: None, checkpoint: Path, walk: World, moving: World,
-                                                monkeypatch: pytest.MonkeyPatch) -> None:
+def test_delta_tracks_time_from_the_first_frame(
+    package: None, checkpoint: Path, walk: World, moving: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(DensePredictor3D, "world", moving)
     still = replace(moving.geometry, world_to_cam=None)
     tracks = DeltaTracks(checkpoint).track_times(moving.frames, still)
@@ -145,8 +169,9 @@ def test_delta_tracks_time_from_the_first_frame(package: None, checkpoint: Path,
         DeltaTracks(checkpoint).track_times(moving.frames[:, :32], still)
 
 
-def test_delta_is_never_half_there(tmp_path: Path, checkpoint: Path, request: pytest.FixtureRequest,
-                                   monkeypatch: pytest.MonkeyPatch) -> None:
+def test_delta_is_never_half_there(
+    tmp_path: Path, checkpoint: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "densetrack3d", None)
     with pytest.raises(InputError, match="no package densetrack3d here"):
         DeltaTracks(checkpoint)
@@ -264,8 +289,12 @@ def test_what_was_not_given_is_tracked_by_another(walk: World, generator: torch.
 
 def test_wrong_tracks_are_refused(walk: World, moving: World) -> None:
     places, seen = torch.zeros(4, 3, 2), torch.ones(4, 3, dtype=torch.bool)
-    for pixels, visible in ((places[0], seen), (places, seen.float()), (places, seen[:3]),
-                            (places[:, :0], seen[:, :0])):
+    for pixels, visible in (
+        (places[0], seen),
+        (places, seen.float()),
+        (places, seen[:3]),
+        (places[:, :0], seen[:, :0]),
+    ):
         with pytest.raises(InputError, match="give every point a place"):
             PixelTracks(pixels, visible, SIZE)
     with pytest.raises(InputError, match="NaN or infinite places"):
@@ -276,5 +305,6 @@ def test_wrong_tracks_are_refused(walk: World, moving: World) -> None:
     with pytest.raises(InputError, match="the first frame does not see"):
         GivenTracks(times=outside).track_times(moving.frames, moving.geometry)
     with pytest.raises(InputError, match="no view sees"):
-        GivenTracks(views=PixelTracks(outside.pixels[[0] * 5], seen[[0] * 5], SIZE)).track_views(walk.frames,
-                                                                                               walk.geometry)
+        GivenTracks(views=PixelTracks(outside.pixels[[0] * 5], seen[[0] * 5], SIZE)).track_views(
+            walk.frames, walk.geometry
+        )

@@ -57,8 +57,11 @@ def main() -> None:
     first = Run(True)
     assert all(isinstance(p, DTensor) for p in first.model.parameters())
     first.steps(range(2))
-    gathered = [whole_weights(first.model), optimizer_tensors(first.model, first.optimizer),
-                {k: w.full_tensor() for k, w in first.average.weights.items()}]
+    gathered = [
+        whole_weights(first.model),
+        optimizer_tensors(first.model, first.optimizer),
+        {k: w.full_tensor() for k, w in first.average.weights.items()},
+    ]
     box = [gathered if main_process else None]
     dist.broadcast_object_list(box)  # as if each had read the checkpoint
     weights, moments, average = box[0]

@@ -62,8 +62,12 @@ def test_every_stage_is_trained_once(comparison):
     ablation = read_ablation(comparison)
     folders: list[str] = []
     train_rows(ablation, on_stage=lambda folder, report: folders.append(Path(folder).parent.name))
-    assert folders == ["run", "soft_trained-pseudo4d", "soft_trained-pseudo4d-pseudo4d",
-                       "soft_trained-pseudo4d-finetune4d"]
+    assert folders == [
+        "run",
+        "soft_trained-pseudo4d",
+        "soft_trained-pseudo4d-pseudo4d",
+        "soft_trained-pseudo4d-finetune4d",
+    ]
     train_rows(ablation, on_stage=lambda folder, report: folders.append(folder))
     assert len(folders) == 4
     base = load_model(ablation.base_file)
@@ -81,14 +85,25 @@ def test_the_benchmark_measures_rows_and_floors_and_goes_on(comparison, tmp_path
     page = tmp_path / "page.md"
     page.write_text("before\n<!-- table -->\nold\n<!-- end of table -->\nafter\n", encoding="utf-8")
     monkeypatch.setattr(ablations, "geometric", lambda index, frames, folder: frames)  # perfect, and no minute's work
-    args = ["ablations.py", "evaluate", str(comparison), "--json", str(tmp_path / "a.json"), "--markdown", str(page),
-            "--quiet"]
+    args = [
+        "ablations.py",
+        "evaluate",
+        str(comparison),
+        "--json",
+        str(tmp_path / "a.json"),
+        "--markdown",
+        str(page),
+        "--quiet",
+    ]
     monkeypatch.setattr(sys, "argv", args)
     assert ablations.main() == 0
     assert "not trained yet: soft" in capsys.readouterr().err
     found = json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))
     assert set(found) == {"floors", "rows"} and set(found["floors"]) == {
-        *ablations.FLOORS, *ablations.PROPOSALS, *ablations.SETTLED}
+        *ablations.FLOORS,
+        *ablations.PROPOSALS,
+        *ablations.SETTLED,
+    }
     assert max(found["floors"], key=found["floors"].get) == "geometric proposal"
     row = found["rows"][0]
     assert row["name"] == "soft, untrained" and row["ci95"][0] <= row["psnr"] <= row["ci95"][1]
@@ -98,9 +113,15 @@ def test_the_benchmark_measures_rows_and_floors_and_goes_on(comparison, tmp_path
     assert ablations.main() == 0
 
 
-@pytest.mark.parametrize("change, says", [
-    ("[[rows]]\nname = 'a'\nstages = ['base']", "stages"), ("[[rows]]\nname = 'soft'", "different names"),
-    ("[[rows]]\nname = 'b'\nvariants = 'soft'", "variants"), ("[extra]\na = 1", "extra")])
+@pytest.mark.parametrize(
+    "change, says",
+    [
+        ("[[rows]]\nname = 'a'\nstages = ['base']", "stages"),
+        ("[[rows]]\nname = 'soft'", "different names"),
+        ("[[rows]]\nname = 'b'\nvariants = 'soft'", "variants"),
+        ("[extra]\na = 1", "extra"),
+    ],
+)
 def test_wrong_comparisons_are_refused(comparison, change, says):
     comparison.write_text(comparison.read_text(encoding="utf-8") + change, encoding="utf-8")
     with pytest.raises(InputError, match=says):

@@ -144,14 +144,16 @@ def test_refiners_are_shown_what_flow_proposes(tiny, tiny_cache):
 
 
 def test_a_proposal_is_now_and_then_kept_back(tiny, tiny_cache):
-    config = tiny("finetune4d", model__proposals=2, train__proposal="flow", train__windows=((3, 3),),
-                  train__no_proposal=1.0)
+    config = tiny(
+        "finetune4d", model__proposals=2, train__proposal="flow", train__windows=((3, 3),), train__no_proposal=1.0
+    )
     batches = [make_batch(config, CachedGrids(tiny_cache), step, range(2)) for step in range(8)]
     shown = torch.cat([batch.shown for batch in batches])
     assert shown.sum(1).eq(1).all() and shown.any(0).all()
     inputs = noisy_inputs(batches[0], SpaceToDepth(1))[0]
     there = inputs.proposal.unflatten(3, (2, 3)).flatten(4).any(-1)
     assert torch.equal(there, batches[0].shown[:, None, None].expand(2, 3, 3, 2))
-    all_shown = tiny("finetune4d", model__proposals=2, train__proposal="flow", train__windows=((3, 3),),
-                     train__no_proposal=0.0)
+    all_shown = tiny(
+        "finetune4d", model__proposals=2, train__proposal="flow", train__windows=((3, 3),), train__no_proposal=0.0
+    )
     assert make_batch(all_shown, CachedGrids(tiny_cache), 0, range(2)).shown.all()

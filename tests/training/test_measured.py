@@ -91,8 +91,14 @@ def test_windows_keep_the_given_cells_and_belong_together(proposed) -> None:
 
 
 def test_batches_show_kept_proposals(tiny, proposed) -> None:
-    config = tiny("finetune4d", model__proposals=4, train__proposal="witnessed", train__windows=((3, 3),),
-                  train__subject_weight=0.5, data__cache=proposed.as_posix())
+    config = tiny(
+        "finetune4d",
+        model__proposals=4,
+        train__proposal="witnessed",
+        train__windows=((3, 3),),
+        train__subject_weight=0.5,
+        data__cache=proposed.as_posix(),
+    )
     batch = make_batch(config, CachedGrids(proposed), 0, range(2))
     assert batch.proposals.shape == (2, 3, 3, 4, 16, 16, 3) and batch.subject.shape == (2, 3, 3, 16, 16)
     assert torch.equal(batch.proposals[:, :, :, 0][batch.known], batch.frames[batch.known])
@@ -114,15 +120,21 @@ def test_the_error_on_the_subject_by_hand() -> None:
     assert grid_loss(drawn, truth, noise, known, "clean").item() == pytest.approx(1.0)
     assert grid_loss(drawn, truth, noise, known, "clean", subject).item() == pytest.approx(4.0)
     # latents of half the size: a latent pixel counts by its share
-    assert grid_loss(drawn[..., ::2, ::2], truth[..., ::2, ::2], noise[..., ::2, ::2], known, "clean",
-                     subject).item() == pytest.approx(4.0)
+    assert grid_loss(
+        drawn[..., ::2, ::2], truth[..., ::2, ::2], noise[..., ::2, ::2], known, "clean", subject
+    ).item() == pytest.approx(4.0)
     nothing = grid_loss(drawn, truth, noise, known, "clean", torch.zeros_like(subject))
     assert nothing.item() == pytest.approx(1.0)  # measured as a whole
 
 
 def test_decibels_weigh_grids_alike(tiny, proposed) -> None:
-    config = tiny("finetune4d", train__decibels=True, train__subject_weight=0.25, train__windows=((3, 3),),
-                  data__cache=proposed.as_posix())
+    config = tiny(
+        "finetune4d",
+        train__decibels=True,
+        train__subject_weight=0.25,
+        train__windows=((3, 3),),
+        data__cache=proposed.as_posix(),
+    )
     batch = make_batch(config, CachedGrids(proposed), 0, range(2))
     clean = torch.zeros(2, 3, 3, 3, 16, 16)
     drawn = torch.tensor([0.1, 0.2])[:, None, None, None, None, None].expand_as(clean).clone().requires_grad_()
@@ -137,8 +149,16 @@ def test_decibels_weigh_grids_alike(tiny, proposed) -> None:
 
 def test_a_refiner_with_doubts_trains_and_is_measured(tiny, proposed) -> None:
     propose_cache(proposed, "validation", 4, 0)
-    config = tiny("finetune4d", model__proposals=4, model__conv_depth=1, model__lead=4.0, train__proposal="witnessed",
-                  train__trains="all", train__decibels=True, train__subject_weight=0.5,
-                  data__cache=proposed.as_posix())
+    config = tiny(
+        "finetune4d",
+        model__proposals=4,
+        model__conv_depth=1,
+        model__lead=4.0,
+        train__proposal="witnessed",
+        train__trains="all",
+        train__decibels=True,
+        train__subject_weight=0.5,
+        data__cache=proposed.as_posix(),
+    )
     report = train_stage(config)
     assert math.isfinite(report["loss"]) and 5 < report["psnr"] < 60

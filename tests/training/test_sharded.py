@@ -21,9 +21,21 @@ def test_a_run_spread_over_processes_goes_on_to_the_same_weights() -> None:
     root = str(SCRIPT.parents[2])
     processes = [
         subprocess.Popen(
-            [sys.executable, str(SCRIPT)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=root,
-            env=os.environ | {"RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1",
-                              "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1", "PYTHONPATH": root})
+            [sys.executable, str(SCRIPT)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=root,
+            env=os.environ
+            | {
+                "RANK": str(rank),
+                "WORLD_SIZE": "2",
+                "MASTER_ADDR": "127.0.0.1",
+                "MASTER_PORT": str(port),
+                "OMP_NUM_THREADS": "1",
+                "PYTHONPATH": root,
+            },
+        )
         for rank in range(2)
     ]
     said = [process.communicate(timeout=240) for process in processes]

@@ -27,8 +27,7 @@ _RIGHT_HANDED, _UP_Y, _FORWARD_MINUS_Z = 1, 1, 5  # the container's registry
 _HALF_TURN = np.float32([1.0, -1.0, -1.0])
 
 
-def save_fourdgs(scene: Scene4D, path: str | os.PathLike[str], fps: float = 8.0,
-                 on_step: OnStep = no_progress) -> None:
+def save_fourdgs(scene: Scene4D, path: str | os.PathLike[str], fps: float = 8.0, on_step: OnStep = no_progress) -> None:
     """Writes a scene with its motion; the file appears whole or not at all.
 
     At every time step the splats are where the scene has them; between two steps they move evenly. The last step is
@@ -53,11 +52,20 @@ def save_fourdgs(scene: Scene4D, path: str | os.PathLike[str], fps: float = 8.0,
     if not all(np.isfinite(rows[name]).all() for name in rows if name != "sigma_t"):
         raise InputError("splats with NaN or infinite values", "finite numbers", "fit the scene again")
     frame = package.CoordinateFrame("", _RIGHT_HANDED, _UP_Y, _FORWARD_MINUS_Z)
-    options = package.WriteOptions(profile="fine", library="4Real", provenance=package.Provenance(frames=[frame]),
-                                   metadata={"coordinate_system": "y-up-right-handed"})
+    options = package.WriteOptions(
+        profile="fine",
+        library="4Real",
+        provenance=package.Provenance(frames=[frame]),
+        metadata={"coordinate_system": "y-up-right-handed"},
+    )
     buffer = io.BytesIO()
-    package.write(buffer, package.GaussianSet(**rows), scene.times / fps, options=options,
-                  camera=package.CameraTrajectory(**_camera(scene)))
+    package.write(
+        buffer,
+        package.GaussianSet(**rows),
+        scene.times / fps,
+        options=options,
+        camera=package.CameraTrajectory(**_camera(scene)),
+    )
     write_bytes(path, buffer.getvalue())
     on_step(scene.times + 1, scene.times + 1)
 
@@ -87,7 +95,8 @@ def gaussians(scene: Scene4D, fps: float, on_step: OnStep = no_progress) -> dict
     colors = splats.colors.detach().cpu().numpy().clip(0, 1)[index]
     opacities = splats.opacities.detach().cpu().numpy()[index]
     return rows | {
-        "scales": np.repeat(scales[:, None], 3, 1), "rotations": np.tile(np.float32([0, 0, 0, 1]), (len(index), 1)),
+        "scales": np.repeat(scales[:, None], 3, 1),
+        "rotations": np.tile(np.float32([0, 0, 0, 1]), (len(index), 1)),
         "colors": np.concatenate([colors, opacities[:, None]], 1),
         "sigma_t": np.full(len(index), np.inf, np.float32),  # never fades within its window
     }
@@ -96,9 +105,14 @@ def gaussians(scene: Scene4D, fps: float, on_step: OnStep = no_progress) -> dict
 def _piece(index: NDArray[np.int64], positions: Array, motions: Array, window: tuple[float, float]) -> dict[str, Any]:
     """Some splats for a window of time in seconds."""
     count = len(index)
-    return {"index": index, "positions": positions[index], "motions": motions[index],
-            "mu_t": np.full(count, window[0], np.float32), "win_lo": np.full(count, window[0]),
-            "win_hi": np.full(count, window[1])}
+    return {
+        "index": index,
+        "positions": positions[index],
+        "motions": motions[index],
+        "mu_t": np.full(count, window[0], np.float32),
+        "win_lo": np.full(count, window[0]),
+        "win_hi": np.full(count, window[1]),
+    }
 
 
 def _camera(scene: Scene4D) -> dict[str, Any]:
@@ -108,14 +122,20 @@ def _camera(scene: Scene4D) -> dict[str, Any]:
     depth = float((scene.splats.means.detach().cpu() @ rot.T + trans)[:, 2].median())
     eye, ahead = -(rot.T @ trans), rot.T @ torch.tensor([0.0, 0.0, max(depth, 1e-3)])
     half = scene.cameras.size[0] / 2 / float(scene.cameras.intrinsics[middle, 1, 1])
-    return {"fov_y_deg": math.degrees(2 * math.atan(half)), "position": tuple((eye.numpy() * _HALF_TURN).tolist()),
-            "target": tuple(((eye + ahead).numpy() * _HALF_TURN).tolist())}
+    return {
+        "fov_y_deg": math.degrees(2 * math.atan(half)),
+        "position": tuple((eye.numpy() * _HALF_TURN).tolist()),
+        "target": tuple(((eye + ahead).numpy() * _HALF_TURN).tolist()),
+    }
 
 
 def _package() -> ModuleType:
     try:
         import fourdgs
     except ImportError as err:
-        raise InputError(f"no package fourdgs here ({err})", "it, to write .4dgs files",
-                         "install it with `python -m pip install fourdgs`, or export .ply") from err
+        raise InputError(
+            f"no package fourdgs here ({err})",
+            "it, to write .4dgs files",
+            "install it with `python -m pip install fourdgs`, or export .ply",
+        ) from err
     return fourdgs

@@ -24,8 +24,25 @@ from ..scene4d import Scene4D
 SH_C0 = 0.28209479177387814
 """Zeroth spherical harmonic: a viewer shows ``0.5 + SH_C0 f_dc``."""
 
-_FIELDS = ("x", "y", "z", "nx", "ny", "nz", "f_dc_0", "f_dc_1", "f_dc_2", "opacity", "scale_0", "scale_1", "scale_2",
-           "rot_0", "rot_1", "rot_2", "rot_3")
+_FIELDS = (
+    "x",
+    "y",
+    "z",
+    "nx",
+    "ny",
+    "nz",
+    "f_dc_0",
+    "f_dc_1",
+    "f_dc_2",
+    "opacity",
+    "scale_0",
+    "scale_1",
+    "scale_2",
+    "rot_0",
+    "rot_1",
+    "rot_2",
+    "rot_3",
+)
 
 
 def ply_bytes(splats: Splats) -> bytes:
@@ -75,8 +92,13 @@ def splats_at(scene: Scene4D, time: float, view: int | None = None) -> Splats:
     return replace(scene.splats, means=means, colors=colors)
 
 
-def save_ply_sequence(scene: Scene4D, folder: str | os.PathLike[str], times: Sequence[float] | None = None,
-                      view: int | None = None, on_step: OnStep = no_progress) -> list[Path]:
+def save_ply_sequence(
+    scene: Scene4D,
+    folder: str | os.PathLike[str],
+    times: Sequence[float] | None = None,
+    view: int | None = None,
+    on_step: OnStep = no_progress,
+) -> list[Path]:
     """Writes one file a time step, ``frame_0000.ply`` and on, which viewers play as a sequence.
 
     Args:
@@ -125,8 +147,11 @@ def load_ply(path: str | os.PathLike[str]) -> Splats:
     missing = set(_FIELDS) - {"nx", "ny", "nz"} - set(names)
     body = stream.read()
     if missing or len(body) != 4 * count * len(names):
-        raise InputError(f"{path.name} lacks {sorted(missing) or 'rows'}", "a whole 3D Gaussian Splatting file",
-                         "export the splats again")
+        raise InputError(
+            f"{path.name} lacks {sorted(missing) or 'rows'}",
+            "a whole 3D Gaussian Splatting file",
+            "export the splats again",
+        )
     data = np.frombuffer(body, "<f4").reshape(count, len(names))
     if not np.isfinite(data).all():
         raise InputError(f"{path.name} holds NaN or infinite values", "finite numbers", "export the splats again")

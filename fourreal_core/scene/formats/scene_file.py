@@ -22,17 +22,36 @@ FORMAT = "fourreal-scene"
 VERSION = 3  # 2 added motion_residual, 3 view_colors and tracked_output
 _DEFORMATION = "deformation."
 _OPTIONAL = {"motion_residual", "tracked_output", "view_colors"}
-_NAMES = {"means", "log_scales", "colors", "opacity_logits", "world_to_cam", "intrinsics", "view_offsets", "visible",
-          "motion_weight", "view_depth", "view_motion", "background"}
+_NAMES = {
+    "means",
+    "log_scales",
+    "colors",
+    "opacity_logits",
+    "world_to_cam",
+    "intrinsics",
+    "view_offsets",
+    "visible",
+    "motion_weight",
+    "view_depth",
+    "view_motion",
+    "background",
+}
 
 
 def scene_tensors(scene: Scene4D) -> dict[str, torch.Tensor]:
     """Everything of a scene that is numbers, by name."""
     tensors = {
-        "means": scene.splats.means, "log_scales": scene.splats.log_scales, "colors": scene.splats.colors,
-        "opacity_logits": scene.splats.opacity_logits, "world_to_cam": scene.cameras.world_to_cam,
-        "intrinsics": scene.cameras.intrinsics, "view_offsets": scene.view_offsets, "visible": scene.visible,
-        "motion_weight": scene.motion_weight, "view_depth": scene.view_depth, "view_motion": scene.view_motion,
+        "means": scene.splats.means,
+        "log_scales": scene.splats.log_scales,
+        "colors": scene.splats.colors,
+        "opacity_logits": scene.splats.opacity_logits,
+        "world_to_cam": scene.cameras.world_to_cam,
+        "intrinsics": scene.cameras.intrinsics,
+        "view_offsets": scene.view_offsets,
+        "visible": scene.visible,
+        "motion_weight": scene.motion_weight,
+        "view_depth": scene.view_depth,
+        "view_motion": scene.view_motion,
         "background": scene.background,
     }
     tensors |= {name: getattr(scene, name) for name in sorted(_OPTIONAL) if getattr(scene, name) is not None}
@@ -54,11 +73,19 @@ def save_scene(scene: Scene4D, path: str | os.PathLike[str]) -> None:
     tensors = scene_tensors(scene)
     for name, value in tensors.items():
         if value.is_floating_point() and not bool(torch.isfinite(value).all()):
-            raise InputError(f"a scene whose {name} holds NaN or infinite values", "finite numbers",
-                             "fit the scene again, with fewer steps or a lower rate")
+            raise InputError(
+                f"a scene whose {name} holds NaN or infinite values",
+                "finite numbers",
+                "fit the scene again, with fewer steps or a lower rate",
+            )
     spec = None if scene.deformation is None else asdict(scene.deformation.spec)
-    metadata = {"format": FORMAT, "version": str(VERSION), "times": str(scene.times),
-                "size": json.dumps(list(scene.cameras.size)), "deformation": json.dumps(spec)}
+    metadata = {
+        "format": FORMAT,
+        "version": str(VERSION),
+        "times": str(scene.times),
+        "size": json.dumps(list(scene.cameras.size)),
+        "deformation": json.dumps(spec),
+    }
     write_bytes(path, save(tensors, metadata))
 
 
@@ -76,11 +103,15 @@ def load_scene(path: str | os.PathLike[str]) -> Scene4D:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
     except (SafetensorError, OSError) as error:
-        raise InputError(f"{path.name} cannot be read as safetensors ({error})", "a 4D scene file",
-                         "save the scene again") from error
+        raise InputError(
+            f"{path.name} cannot be read as safetensors ({error})", "a 4D scene file", "save the scene again"
+        ) from error
     if metadata.get("format") != FORMAT:
-        raise InputError(f"{path.name} is a safetensors file of another kind", f"one with format {FORMAT!r}",
-                         "choose a file that the 4D scene was saved to")
+        raise InputError(
+            f"{path.name} is a safetensors file of another kind",
+            f"one with format {FORMAT!r}",
+            "choose a file that the 4D scene was saved to",
+        )
     try:
         version, times = int(metadata["version"]), int(metadata["times"])
         height, width = (int(x) for x in json.loads(metadata["size"]))
@@ -90,34 +121,54 @@ def load_scene(path: str | os.PathLike[str]) -> Scene4D:
     except InputError:
         raise
     except (KeyError, ValueError, TypeError) as error:
-        raise InputError(f"{path.name} has a header that says {error!r}", f"the header of a scene of version {VERSION}",
-                         "save the scene again, or update this extension") from error
+        raise InputError(
+            f"{path.name} has a header that says {error!r}",
+            f"the header of a scene of version {VERSION}",
+            "save the scene again, or update this extension",
+        ) from error
     if version > VERSION:
         raise InputError(f"{path.name} is a scene of version {version}", f"at most {VERSION}", "update this extension")
     return _assemble(path.name, tensors, spec, times, (height, width))
 
 
-def _assemble(name: str, tensors: dict[str, torch.Tensor], spec: DeformationSpec | None, times: int,
-              size: tuple[int, int]) -> Scene4D:
+def _assemble(
+    name: str, tensors: dict[str, torch.Tensor], spec: DeformationSpec | None, times: int, size: tuple[int, int]
+) -> Scene4D:
     deformation = None if spec is None else Deformation(spec)
     state = {} if deformation is None else {_DEFORMATION + k: v for k, v in deformation.state_dict().items()}
     expected = _NAMES | set(state)
     missing, unexpected = sorted(expected - set(tensors)), sorted(set(tensors) - expected - _OPTIONAL)
     if missing or unexpected:
-        raise InputError(f"{name} lacks {missing or 'nothing'} and has {unexpected or 'nothing'} beyond a scene",
-                         "exactly a scene's tensors", "save the scene again")
+        raise InputError(
+            f"{name} lacks {missing or 'nothing'} and has {unexpected or 'nothing'} beyond a scene",
+            "exactly a scene's tensors",
+            "save the scene again",
+        )
     for key, value in tensors.items():
         dtype = torch.bool if key == "visible" else torch.float32
         if value.dtype != dtype or (key in state and value.shape != state[key].shape):
             shape = f" and {tuple(state[key].shape)}" if key in state else ""
-            raise InputError(f"{name} holds {key} of type {value.dtype} and shape {tuple(value.shape)}",
-                             f"{dtype}{shape}", "save the scene again")
+            raise InputError(
+                f"{name} holds {key} of type {value.dtype} and shape {tuple(value.shape)}",
+                f"{dtype}{shape}",
+                "save the scene again",
+            )
         if value.is_floating_point() and not bool(torch.isfinite(value).all()):
             raise InputError(f"{name} holds NaN or infinite values in {key}", "finite numbers", "save the scene again")
     if deformation is not None:
-        deformation.load_state_dict({k[len(_DEFORMATION):]: tensors[k] for k in state}, strict=True)
+        deformation.load_state_dict({k[len(_DEFORMATION) :]: tensors[k] for k in state}, strict=True)
     cameras = Cameras(tensors["world_to_cam"], tensors["intrinsics"], size)
     splats = Splats(tensors["means"], tensors["log_scales"], tensors["opacity_logits"], tensors["colors"])
-    return Scene4D(splats, cameras, tensors["view_offsets"], tensors["visible"], tensors["motion_weight"],
-                   tensors["view_depth"], tensors["view_motion"], times, deformation, tensors["background"],
-                   **{name: tensors.get(name) for name in sorted(_OPTIONAL)})
+    return Scene4D(
+        splats,
+        cameras,
+        tensors["view_offsets"],
+        tensors["visible"],
+        tensors["motion_weight"],
+        tensors["view_depth"],
+        tensors["view_motion"],
+        times,
+        deformation,
+        tensors["background"],
+        **{name: tensors.get(name) for name in sorted(_OPTIONAL)},
+    )

@@ -38,8 +38,9 @@ def kept_proposals(grids: CachedGrids, index: int, count: int) -> Tensor | None:
     return None if found is None else found.float() / 255
 
 
-def draw_measured(grids: CachedGrids, window: tuple[int, int], count: int, augment: bool, generator: torch.Generator
-                  ) -> MeasuredWindow:
+def draw_measured(
+    grids: CachedGrids, window: tuple[int, int], count: int, augment: bool, generator: torch.Generator
+) -> MeasuredWindow:
     """A window of row 0, column 0 and other rows and columns at random, in their order.
 
     Proposals lead from row 0 and column 0, so these are always in it. Kept proposals are taken where there are some.

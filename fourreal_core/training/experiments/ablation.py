@@ -45,8 +45,11 @@ class Row:
         object.__setattr__(self, "stages", tuple(self.stages))
         wrong = [stage for stage in self.stages if stage not in STAGES or stage == "base"]
         if wrong or (self.weights and self.stages):
-            raise InputError(f"the row {self.name!r} with the stages {list(self.stages)}",
-                             "stages after the base, or weights and no stages", "change its stages")
+            raise InputError(
+                f"the row {self.name!r} with the stages {list(self.stages)}",
+                "stages after the base, or weights and no stages",
+                "change its stages",
+            )
 
 
 @dataclass(frozen=True)
@@ -105,11 +108,19 @@ class Ablation:
         """
         start = self.stage_config(row, place - 1).folder / MODEL_FILE if place else self.base_file
         special = [part for part, usual in ((row.dropped, "none"), (row.trains, "sync")) if part != usual]
-        parts = [row.variant, *special, *row.stages[:place + 1]]
-        return self._config(row.stages[place], {
-            "model.variant": row.variant, "model.dropped": row.dropped, "train.trains": row.trains,
-            "train.seed": self.sections["train"].get("seed", 0) + place,  # a stage that is repeated sees other scenes
-            "run.out": str(self.out / "-".join(parts)), "run.start": str(start)})
+        parts = [row.variant, *special, *row.stages[: place + 1]]
+        return self._config(
+            row.stages[place],
+            {
+                "model.variant": row.variant,
+                "model.dropped": row.dropped,
+                "train.trains": row.trains,
+                "train.seed": self.sections["train"].get("seed", 0)
+                + place,  # a stage that is repeated sees other scenes
+                "run.out": str(self.out / "-".join(parts)),
+                "run.start": str(start),
+            },
+        )
 
     def model_file(self, row: Row) -> Path:
         """The weights that a row is measured with."""
@@ -129,8 +140,15 @@ class Ablation:
     def digest(self, row: Row) -> str:
         """A name for what a row's figures depend on: its weights, its variant, and what it is measured on."""
         on = self.evaluate
-        said = [row.variant, row.dropped, on.split, on.grids, on.steps, on.seed,
-                hashlib.sha256(self.model_file(row).read_bytes()).hexdigest()]
+        said = [
+            row.variant,
+            row.dropped,
+            on.split,
+            on.grids,
+            on.steps,
+            on.seed,
+            hashlib.sha256(self.model_file(row).read_bytes()).hexdigest(),
+        ]
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
 
     def _config(self, stage: str, changes: Mapping[str, Any]) -> TrainingConfig:
@@ -167,8 +185,11 @@ def read_ablation(path: Path | str, changes: Mapping[str, Any] | None = None) ->
         known = [f.name for kind in (Row, EvaluateOptions) for f in fields(kind)]
         raise InputError(f"{path}: {err}", ", ".join(known), "check the key's name") from err
     if unknown or not rows or len({row.name for row in rows}) < len(rows):
-        raise InputError(f"{path} with the sections {', '.join(unknown) or 'known'} and {len(rows)} rows",
-                         "model, data, train, run, evaluate, and [[rows]] of different names", "change it")
+        raise InputError(
+            f"{path} with the sections {', '.join(unknown) or 'known'} and {len(rows)} rows",
+            "model, data, train, run, evaluate, and [[rows]] of different names",
+            "change it",
+        )
     ablation = Ablation({name: found.get(name, {}) for name in _TRAINING}, evaluate, rows)
     ablation.base_config()
     for row in rows:
@@ -177,8 +198,12 @@ def read_ablation(path: Path | str, changes: Mapping[str, Any] | None = None) ->
     return ablation
 
 
-def train_rows(ablation: Ablation, names: set[str] | None = None, stages: StageFactory = no_stages,
-               on_stage: Callable[[str, dict[str, Any]], None] | None = None) -> None:
+def train_rows(
+    ablation: Ablation,
+    names: set[str] | None = None,
+    stages: StageFactory = no_stages,
+    on_stage: Callable[[str, dict[str, Any]], None] | None = None,
+) -> None:
     """Trains the base and then every row, or goes on where that was stopped; what is finished is left as it is.
 
     Args:

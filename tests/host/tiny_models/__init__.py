@@ -20,9 +20,15 @@ def probe(script: str, timeout: float = 900) -> dict[str, dict[str, Any]]:
     """
     if not os.environ.get("COMFYUI_PATH"):
         pytest.skip("COMFYUI_PATH names no ComfyUI checkout (and COMFYUI_PYTHON the interpreter of its environment)")
-    done = subprocess.run([os.environ.get("COMFYUI_PYTHON", "python"), str(FOLDER / script)], capture_output=True,
-                          text=True, timeout=timeout, check=False, cwd=FOLDER,
-                          env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"})
+    done = subprocess.run(
+        [os.environ.get("COMFYUI_PYTHON", "python"), str(FOLDER / script)],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+        cwd=FOLDER,
+        env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"},
+    )
     lines = [json.loads(line[6:]) for line in done.stdout.splitlines() if line.startswith("PROBE ")]
     assert done.returncode == 0 and lines, done.stderr[-4000:]
     return {line["name"]: line for line in lines}

@@ -44,11 +44,22 @@ def tiny_vae() -> Any:
     from comfy.ldm.wan.vae import WanVAE
 
     width = 8 if "conv_out_channels" in inspect.signature(WanVAE.__init__).parameters else 96
-    module = WanVAE(dim=width, z_dim=16, dim_mult=[1, 2, 4, 4], num_res_blocks=2, attn_scales=[],
-                    temperal_downsample=[False, True, True], dropout=0.0)
+    module = WanVAE(
+        dim=width,
+        z_dim=16,
+        dim_mult=[1, 2, 4, 4],
+        num_res_blocks=2,
+        attn_scales=[],
+        temperal_downsample=[False, True, True],
+        dropout=0.0,
+    )
     generator = torch.Generator().manual_seed(0)
-    return comfy.sd.VAE(sd={name: torch.randn(x.shape, generator=generator) / max(1, x[0].numel()) ** 0.5
-                            for name, x in module.state_dict().items()})
+    return comfy.sd.VAE(
+        sd={
+            name: torch.randn(x.shape, generator=generator) / max(1, x[0].numel()) ** 0.5
+            for name, x in module.state_dict().items()
+        }
+    )
 
 
 class FakeVae:
@@ -63,14 +74,21 @@ class FakeVae:
     def encode(self, pixels: torch.Tensor) -> torch.Tensor:
         self.seen.append(tuple(pixels.shape))
         small = torch.nn.functional.avg_pool2d(pixels.movedim(-1, 1), 8)
-        return small.repeat(1, -(-self.channels // 3), 1, 1)[:, :self.channels, None]
+        return small.repeat(1, -(-self.channels // 3), 1, 1)[:, : self.channels, None]
 
 
 def prepared(name: str, **settings: Any) -> tuple[Any, Any, dict[str, torch.Tensor]]:
     model = families.build(name, torch.float32)
-    return outputs(node("freeze_time_conditioning", "FreezeTimeConditioning").execute(
-        model, FakeVae(families.FAMILIES[name].channels), grid(), families.conditioning(name, 3),
-        families.conditioning(name, 4), **settings))
+    return outputs(
+        node("freeze_time_conditioning", "FreezeTimeConditioning").execute(
+            model,
+            FakeVae(families.FAMILIES[name].channels),
+            grid(),
+            families.conditioning(name, 3),
+            families.conditioning(name, 4),
+            **settings,
+        )
+    )
 
 
 @contextlib.contextmanager

@@ -30,15 +30,18 @@ class Videos:
 
     def row(self, view: int) -> Videos:
         """One view's video."""
-        return Videos(*(x[view:view + 1] for x in (self.latent, self.noise, self.mask)), self.extra)
+        return Videos(*(x[view : view + 1] for x in (self.latent, self.noise, self.mask)), self.extra)
 
     def column(self, time: int) -> Videos:
         """One time's video, over the views."""
-        def turned(x: torch.Tensor) -> torch.Tensor:
-            return x[:, :, time:time + 1].transpose(0, 2).contiguous()
 
-        extra = {name: value[:, :, time:time + 1].expand(-1, -1, VIEWS, -1, -1).contiguous()
-                 for name, value in self.extra.items()}
+        def turned(x: torch.Tensor) -> torch.Tensor:
+            return x[:, :, time : time + 1].transpose(0, 2).contiguous()
+
+        extra = {
+            name: value[:, :, time : time + 1].expand(-1, -1, VIEWS, -1, -1).contiguous()
+            for name, value in self.extra.items()
+        }
         return Videos(turned(self.latent), turned(self.noise), turned(self.mask), extra)
 
 
@@ -54,14 +57,39 @@ def grid_videos(name: str) -> Videos:
 
 def ksampler(model: Any, positive: Any, negative: Any, videos: Videos) -> torch.Tensor:
     """What KSampler runs, with noise of its caller."""
-    return comfy.sample.sample(model, videos.noise, STEPS, CFG, "euler", "normal", positive, negative, videos.latent,
-                               noise_mask=videos.mask, seed=0, disable_pbar=True)
+    return comfy.sample.sample(
+        model,
+        videos.noise,
+        STEPS,
+        CFG,
+        "euler",
+        "normal",
+        positive,
+        negative,
+        videos.latent,
+        noise_mask=videos.mask,
+        seed=0,
+        disable_pbar=True,
+    )
 
 
 def one_call(model: Any, positive: Any, negative: Any, videos: Videos) -> torch.Tensor:
     """A single call of the model without guidance, at a noise level where its prediction matters."""
-    return comfy.sample.sample(model, videos.noise, 1, 1.0, "euler", "normal", positive, negative, videos.latent,
-                               sigmas=torch.tensor([0.6, 0.0]), noise_mask=videos.mask, seed=0, disable_pbar=True)
+    return comfy.sample.sample(
+        model,
+        videos.noise,
+        1,
+        1.0,
+        "euler",
+        "normal",
+        positive,
+        negative,
+        videos.latent,
+        sigmas=torch.tensor([0.6, 0.0]),
+        noise_mask=videos.mask,
+        seed=0,
+        disable_pbar=True,
+    )
 
 
 def custom_advanced(model: Any, positive: Any, negative: Any, videos: Videos) -> torch.Tensor:
@@ -85,13 +113,21 @@ def guided(model: Any, guider: Any, videos: Videos) -> torch.Tensor:
     sigmas = comfy.samplers.calculate_sigmas(model.get_model_object("model_sampling"), "simple", STEPS)
     node = SamplerCustomAdvanced
     run = getattr(node, "execute", None) or node().sample
-    out = run(Given(), guider, comfy.samplers.sampler_object("heun"), sigmas,
-              {"samples": videos.latent, "noise_mask": videos.mask})
+    out = run(
+        Given(),
+        guider,
+        comfy.samplers.sampler_object("heun"),
+        sigmas,
+        {"samples": videos.latent, "noise_mask": videos.mask},
+    )
     return getattr(out, "args", out)[0]["samples"]
 
 
 SAMPLERS: dict[str, Callable[..., torch.Tensor]] = {
-    "ksampler": ksampler, "custom_advanced": custom_advanced, "one_call": one_call}
+    "ksampler": ksampler,
+    "custom_advanced": custom_advanced,
+    "one_call": one_call,
+}
 
 
 def streams(model: Any, variant: str = "identity", **settings: Any) -> Any:
@@ -101,19 +137,23 @@ def streams(model: Any, variant: str = "identity", **settings: Any) -> Any:
     two_streams = host_process.part("nodes.host_models.two_streams")
     layers = sync.build_sync(sync.SyncSpec(variant, len(family.layers())))
     return host_process.part("nodes.host_models.patch").patched(
-        model, two_streams.TwoStreams(family, layers, **settings))
+        model, two_streams.TwoStreams(family, layers, **settings)
+    )
 
 
-def sampled(name: str, model: Any, videos: Videos, sampler: str = "ksampler", tokens: tuple[int, int] = (6, 6)
-            ) -> torch.Tensor:
+def sampled(
+    name: str, model: Any, videos: Videos, sampler: str = "ksampler", tokens: tuple[int, int] = (6, 6)
+) -> torch.Tensor:
     """A sampling with prompts, guidance, mask, and what the family is told of known cells."""
-    known_cells = host_process.part("nodes.host_models.host_model").KnownCells
+    known_cells = host_process.part("nodes.host_models.host_model").KnownCellLatents
     family = host_process.part("nodes.host_models.registry").host_model(model)
     grey = torch.randn(1, videos.latent.shape[1], 1, 1, 1, generator=torch.Generator().manual_seed(6))
     known = known_cells(videos.latent, videos.mask, grey.expand(-1, -1, -1, SIZE, SIZE))
     told = family.told(known, videos.latent.shape[1]) | videos.extra
-    prompts = [[[text, values | told] for text, values in families.conditioning(name, seed, count)]
-               for seed, count in zip((3, 4), tokens, strict=True)]
+    prompts = [
+        [[text, values | told] for text, values in families.conditioning(name, seed, count)]
+        for seed, count in zip((3, 4), tokens, strict=True)
+    ]
     return SAMPLERS[sampler](model, *prompts, videos)
 
 

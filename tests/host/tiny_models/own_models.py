@@ -58,18 +58,18 @@ def told(model: Any, vae: Any, grid: Any, **settings: Any) -> tuple[Any, Any, di
     return outputs(node("freeze_time_conditioning", "FreezeTimeConditioning").execute(model, vae, grid, **settings))
 
 
-def by_core(model: Any, grid: Any, noise: torch.Tensor, proposals: torch.Tensor | None = None, **flow: Any
-            ) -> torch.Tensor:
+def by_core(
+    model: Any, grid: Any, noise: torch.Tensor, proposals: torch.Tensor | None = None, **flow: Any
+) -> torch.Tensor:
     """What the core makes of the same noise ``(V, C, T, h, w)``; the same shape comes back."""
     complete, flows, held = core("sampling.complete"), core("sampling.flow"), core("sampling.known_cells")
     codec = core("model.codec").SpaceToDepth(model.spec.dit.subpixel)
     known = held.KnownCells(grid.known[None], codec.encode(grid.frames)[None])
     if proposals is not None:
         proposals = codec.encode(proposals).movedim(0, 2).flatten(2, 3)[None]
-    options = flows.FlowOptions(steps=STEPS, **flow)
-    first = None if proposals is None else proposals[:, :, :, :noise.shape[1]]
+    options = flows.SamplingOptions(steps=STEPS, **flow)
+    first = None if proposals is None else proposals[:, :, :, : noise.shape[1]]
     velocity = complete.model_velocity(model, known.mask, complete.Condition4D(proposal=proposals))
     start = flows.start_latents(noise.transpose(1, 2)[None], options.start, first)
     made = flows.integrate(velocity, start, flows.schedule(options), known, options.solver)
     return made[0].transpose(1, 2)
-

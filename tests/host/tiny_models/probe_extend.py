@@ -76,8 +76,9 @@ def by_core(own: Any, given: Any, seed: int, proposals: bool = False) -> torch.T
             shown = core("sampling.shown_proposals").shown_proposals(frames, mask, own.spec.dit.proposals)
             shown = codec.encode(shown).movedim(0, 2).flatten(2, 3)[None]
         velocity = complete.model_velocity(own, known.mask, complete.Condition4D(proposal=shown))
-        return flows.integrate(velocity, noise.transpose(1, 2)[None], flows.schedule(flows.FlowOptions(steps=STEPS)),
-                               known)
+        return flows.integrate(
+            velocity, noise.transpose(1, 2)[None], flows.schedule(flows.SamplingOptions(steps=STEPS)), known
+        )
 
     start = extend.StartClips(codec.encode(given.freeze_time), codec.encode(given.fixed_view))
     extend.extend(plan, start, draw, store, seed)
@@ -165,11 +166,18 @@ def check_what_makes_another_extension() -> None:
     identity, key = host_process.part("nodes.host_models.identity").identity, core("sampling.run_key").run_key
     model, vae = loaded(random_model())
     generator = torch.Generator().manual_seed(2)
-    lora = {"diffusion_model.dit.blocks.1.attention.qkv.lora_up.weight": torch.randn(72, 2, generator=generator),
-            "diffusion_model.dit.blocks.1.attention.qkv.lora_down.weight": torch.randn(2, 24, generator=generator)}
-    others = [loaded(random_model(seed=6))[0], comfy.sd.load_lora_for_models(model, None, lora, 0.5, 0.0)[0],
-              comfy.sd.load_lora_for_models(model, None, lora, 0.6, 0.0)[0], apply_sync(model, variant="soft"),
-              apply_sync(model, variant="soft", first_layer=1), apply_sync(model, variant="hard")]
+    lora = {
+        "diffusion_model.dit.blocks.1.attention.qkv.lora_up.weight": torch.randn(72, 2, generator=generator),
+        "diffusion_model.dit.blocks.1.attention.qkv.lora_down.weight": torch.randn(2, 24, generator=generator),
+    }
+    others = [
+        loaded(random_model(seed=6))[0],
+        comfy.sd.load_lora_for_models(model, None, lora, 0.5, 0.0)[0],
+        comfy.sd.load_lora_for_models(model, None, lora, 0.6, 0.0)[0],
+        apply_sync(model, variant="soft"),
+        apply_sync(model, variant="soft", first_layer=1),
+        apply_sync(model, variant="hard"),
+    ]
     keys = [key(model=identity(each)) for each in (model, *others)]
     assert len(set(keys)) == len(keys)
     made = told(model, vae, grid(3, 4))
@@ -224,8 +232,9 @@ def check_progress_runs_through_once() -> None:
     progress.PREVIEW_SECONDS = 0.0
     model, vae = loaded(random_model())
     told_to_host: list[tuple[float, Any]] = []
-    comfy.utils.set_progress_bar_global_hook(lambda value, total, picture, **rest: told_to_host.append(
-        (value / total, picture[1].size if picture else None)))
+    comfy.utils.set_progress_bar_global_hook(
+        lambda value, total, picture, **rest: told_to_host.append((value / total, picture[1].size if picture else None))
+    )
     with output_folder():
         extended(model, vae, grid())
     comfy.utils.set_progress_bar_global_hook(None)

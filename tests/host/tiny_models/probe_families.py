@@ -29,12 +29,12 @@ def measured(name: str) -> dict[str, float]:
     single = families.build(name, torch.float32)
     for side, joined in SIDES.items():
         together = sampled(name, streams(single, joined=joined), videos, sampler="one_call")
-        found[f"float32 {side}"] = largest_difference(together, apart(name, single, videos, side,
-                                                                                  sampler="one_call"))
+        found[f"float32 {side}"] = largest_difference(together, apart(name, single, videos, side, sampler="one_call"))
     mixed, unmixed = (sampled(name, streams(model, variant), videos, "one_call") for variant in ("soft", "identity"))
     found["soft sync changes"] = largest_difference(mixed, unmixed)
-    found["streams differ"] = largest_difference(*(sampled(name, streams(model, joined=joined), videos, "one_call")
-                                                   for joined in SIDES.values()))
+    found["streams differ"] = largest_difference(
+        *(sampled(name, streams(model, joined=joined), videos, "one_call") for joined in SIDES.values())
+    )
     found["known cells"] = float(((together - videos.latent) * (1 - videos.mask)).abs().max())
     found["threads"] = sum(t.name.startswith("4Real") for t in threading.enumerate())
     return found

@@ -29,13 +29,20 @@ def check_one_node_is_the_wired_graph() -> None:
     proposal = torch.rand(VIEWS * TIMES, PIXELS, PIXELS, 3)
     for denoise, guess in ((1.0, None), (0.6, proposal)):
         wired = apply_sync(model)
-        pos, neg, latent = outputs(node("freeze_time_conditioning", "FreezeTimeConditioning").execute(
-            wired, VAE, given, positive, negative, guess))
-        (latent,) = nodes.KSampler().sample(wired, positive=pos, negative=neg, latent_image=latent, denoise=denoise,
-                                            **SETTINGS)
+        pos, neg, latent = outputs(
+            node("freeze_time_conditioning", "FreezeTimeConditioning").execute(
+                wired, VAE, given, positive, negative, guess
+            )
+        )
+        (latent,) = nodes.KSampler().sample(
+            wired, positive=pos, negative=neg, latent_image=latent, denoise=denoise, **SETTINGS
+        )
         (frames,) = outputs(node("decode_latent", "Decode4DLatent").execute(latent, VAE, given))
-        one_grid, one_latent = outputs(node("sampler", "ParallelSyncSampler").execute(
-            model, VAE, given, positive, negative, denoise=denoise, variant="soft", proposal=guess, **SETTINGS))
+        one_grid, one_latent = outputs(
+            node("sampler", "ParallelSyncSampler").execute(
+                model, VAE, given, positive, negative, denoise=denoise, variant="soft", proposal=guess, **SETTINGS
+            )
+        )
         assert torch.equal(one_latent["samples"], latent["samples"])
         assert torch.equal(one_latent["noise_mask"], latent["noise_mask"])
         assert torch.equal(one_grid.frames, frames.frames) and not one_grid.frames.is_inference()
@@ -46,8 +53,9 @@ def check_one_node_is_the_wired_graph() -> None:
 def check_every_frame_is_encoded_alone() -> None:
     model, given = families.build("wan_t2v", torch.float32), grid()
     text = families.conditioning("wan_t2v", 3)
-    _, _, latent = outputs(node("freeze_time_conditioning", "FreezeTimeConditioning").execute(
-        model, VAE, given, text, text))
+    _, _, latent = outputs(
+        node("freeze_time_conditioning", "FreezeTimeConditioning").execute(model, VAE, given, text, text)
+    )
     samples, mask = latent["samples"], latent["noise_mask"]
     assert samples.shape == (VIEWS, 16, TIMES, PIXELS // 8, PIXELS // 8)
     assert mask.shape == (VIEWS, 1, TIMES, PIXELS // 8, PIXELS // 8)
@@ -90,11 +98,25 @@ def check_models_are_told_in_their_own_form() -> None:
             assert torch.equal(image[kept], latent["samples"][kept])
             assert image[1, :, 1].std() < 1e-6  # grey or zero where nothing is known
     both, nothing = {"concat_latent_image", "concat_mask"}, set()
-    expected = {"wan_t2v": nothing, "wan_i2v": both, "wan_camera": both, "wan22_camera": both, "wan22_5b": nothing,
-                "ltxv": nothing, "ltx2": nothing, "hunyuan_1": nothing, "hunyuan_i2v": both, "hunyuan_15": both,
-                "cosmos_predict2": nothing, "cosmos_predict2_i2v": nothing, "cogvideox": nothing,
-                "cogvideox_i2v": {"concat_latent_image"}, "mochi": nothing, "kandinsky5": {"concat_mask"},
-                "wan_vace": {"vace_frames", "vace_mask", "vace_strength"}}
+    expected = {
+        "wan_t2v": nothing,
+        "wan_i2v": both,
+        "wan_camera": both,
+        "wan22_camera": both,
+        "wan22_5b": nothing,
+        "ltxv": nothing,
+        "ltx2": nothing,
+        "hunyuan_1": nothing,
+        "hunyuan_i2v": both,
+        "hunyuan_15": both,
+        "cosmos_predict2": nothing,
+        "cosmos_predict2_i2v": nothing,
+        "cogvideox": nothing,
+        "cogvideox_i2v": {"concat_latent_image"},
+        "mochi": nothing,
+        "kandinsky5": {"concat_mask"},
+        "wan_vace": {"vace_frames", "vace_mask", "vace_strength"},
+    }
     assert {name: set(values) for name, values in told.items()} == {name: expected[name] for name in told}
     vace = told["wan_vace"]
     assert vace["vace_frames"][0].shape == (VIEWS, 32, *shape[1:])
@@ -113,9 +135,24 @@ def check_told_models_run() -> None:
             continue
         positive, negative, latent = prepared(name)
         model = apply_sync(families.build(name, torch.float32))
-        made = comfy.sample.sample(model, torch.randn_like(latent["samples"]), 1, 2.0, "euler", "simple", positive,
-                                   negative, latent["samples"], noise_mask=latent["noise_mask"], seed=0,
-                                   disable_pbar=True) if not name.endswith("camera") else latent["samples"]
+        made = (
+            comfy.sample.sample(
+                model,
+                torch.randn_like(latent["samples"]),
+                1,
+                2.0,
+                "euler",
+                "simple",
+                positive,
+                negative,
+                latent["samples"],
+                noise_mask=latent["noise_mask"],
+                seed=0,
+                disable_pbar=True,
+            )
+            if not name.endswith("camera")
+            else latent["samples"]
+        )
         assert made.shape == latent["samples"].shape and made.isfinite().all(), name
 
 
@@ -147,7 +184,7 @@ def check_conditioning_refuses_grids_without_a_task() -> None:
         execute(model, FakeVae(16), grid(known=~every), text, text)
     for cells, what in ((every[:1], "1 view"), (every[:, :1], "1 time")):
         whole = grid()
-        piece = type(whole)(whole.frames[:len(cells), :cells.shape[1]], cells & whole.known[:1, :1], whole.valid)
+        piece = type(whole)(whole.frames[: len(cells), : cells.shape[1]], cells & whole.known[:1, :1], whole.valid)
         with refused(f"a grid of {what}", place):
             execute(model, FakeVae(16), piece, text, text)
         for name in ("sampler", "extend_grid"):
@@ -180,7 +217,8 @@ def check_previews_are_walls() -> None:
     positive, negative, latent = prepared("wan_t2v")
     shown: list[tuple[int, int]] = []
     comfy.utils.set_progress_bar_global_hook(
-        lambda value, total, picture, **rest: shown.append(picture[1].size) if picture else None)
+        lambda value, total, picture, **rest: shown.append(picture[1].size) if picture else None
+    )
     nodes.KSampler().sample(model, positive=positive, negative=negative, latent_image=latent, denoise=1.0, **SETTINGS)
     # after every step the host's own preview of one cell, and then the wall
     assert shown == [(4, 4), (TIMES * 4, VIEWS * 4)] * 2

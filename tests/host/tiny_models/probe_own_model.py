@@ -35,8 +35,9 @@ BATCHED = 5e-4
 
 def sampled(model: Any, made: tuple[Any, Any, dict[str, torch.Tensor]], **changes: Any) -> torch.Tensor:
     positive, negative, latent = made
-    return nodes.KSampler().sample(model, positive=positive, negative=negative, latent_image=latent,
-                                   **{"denoise": 1.0} | SETTINGS | changes)[0]["samples"]
+    return nodes.KSampler().sample(
+        model, positive=positive, negative=negative, latent_image=latent, **{"denoise": 1.0} | SETTINGS | changes
+    )[0]["samples"]
 
 
 def noise_of(made: tuple[Any, Any, dict[str, torch.Tensor]]) -> torch.Tensor:
@@ -48,8 +49,13 @@ def apart(a: torch.Tensor, b: torch.Tensor) -> float:
 
 
 def check_ksampler_is_the_cores_completion() -> None:
-    for variant, dit in (("soft_trained", {}), ("hard_trained", {"subpixel": 2}), ("fused", {"prediction": "velocity"}),
-                         ("sequential_cross_time", {}), ("soft", {"subpixel": 4, "head": "conv"})):
+    for variant, dit in (
+        ("soft_trained", {}),
+        ("hard_trained", {"subpixel": 2}),
+        ("fused", {"prediction": "velocity"}),
+        ("sequential_cross_time", {}),
+        ("soft", {"subpixel": 4, "head": "conv"}),
+    ):
         own, given = random_model(variant, **dit), grid()
         model, vae = loaded(own)
         made = told(model, vae, given)
@@ -172,8 +178,9 @@ def check_sync_can_be_changed() -> None:
     assert torch.equal(sampled(model, made), plain)  # the patches were the clones' alone
     again = apply_sync(apply_sync(model, variant="hard"), variant="auto")
     assert torch.equal(sampled(again, made), plain)
-    (plot,) = outputs(node("sync_strength", "SyncStrength").execute(apply_sync(model, variant="auto"), made[0], made[2],
-                                                                    2, 0))
+    (plot,) = outputs(
+        node("sync_strength", "SyncStrength").execute(apply_sync(model, variant="auto"), made[0], made[2], 2, 0)
+    )
     assert plot.std() > 0.05
 
 
@@ -211,8 +218,11 @@ def check_one_node_is_the_wired_graph() -> None:
         made = told(model, vae, given, proposal=proposal)
         latent = sampled(model, made, denoise=denoise)
         (wired,) = outputs(node("decode_latent", "Decode4DLatent").execute({"samples": latent}, vae, given))
-        one, one_latent = outputs(node("sampler", "ParallelSyncSampler").execute(
-            model, vae, given, denoise=denoise, proposal=proposal, **SETTINGS))
+        one, one_latent = outputs(
+            node("sampler", "ParallelSyncSampler").execute(
+                model, vae, given, denoise=denoise, proposal=proposal, **SETTINGS
+            )
+        )
         assert torch.equal(one_latent["samples"], latent) and torch.equal(one.frames, wired.frames)
         assert not one.frames.is_inference()
 
@@ -224,8 +234,11 @@ def check_loras_load_by_key() -> None:
     generator = torch.Generator().manual_seed(2)
     name, weight = "dit.blocks.1.attention.qkv", own.dit.blocks[1].attention.qkv.weight
     up, down = (torch.randn(shape, generator=generator) for shape in ((weight.shape[0], 2), (2, weight.shape[1])))
-    lora = {f"diffusion_model.{name}.lora_up.weight": up, f"diffusion_model.{name}.lora_down.weight": down,
-            f"diffusion_model.{name}.alpha": torch.tensor(2.0)}
+    lora = {
+        f"diffusion_model.{name}.lora_up.weight": up,
+        f"diffusion_model.{name}.lora_down.weight": down,
+        f"diffusion_model.{name}.alpha": torch.tensor(2.0),
+    }
     patched, _ = comfy.sd.load_lora_for_models(model, None, lora, 0.5, 0.0)
     assert list(patched.patches) == [f"diffusion_model.{name}.weight"]
     before = sampled(model, made)
@@ -239,8 +252,11 @@ def check_loras_load_by_key() -> None:
 def check_every_weight_has_its_name_in_the_checkpoint() -> None:
     own = random_model("sequential_cross_time")
     model, _ = loaded(own)
-    names = {name.removeprefix("diffusion_model.") for name in model.model.state_dict()
-             if name.startswith("diffusion_model.")}
+    names = {
+        name.removeprefix("diffusion_model.")
+        for name in model.model.state_dict()
+        if name.startswith("diffusion_model.")
+    }
     assert names == set(own.state_dict())
     keys = comfy.lora.model_lora_keys_unet(model.model, {})
     assert keys["lora_unet_time_attention_0_qkv"] == "diffusion_model.time_attention.0.qkv.weight"
@@ -265,8 +281,12 @@ def check_loading_in_part_and_offloading() -> None:
 
 def check_precisions() -> None:
     given, made, results = grid(), None, {}
-    for precision, dtype in (("auto", torch.float32), ("float32", torch.float32), ("bfloat16", torch.bfloat16),
-                             ("float16", torch.float16)):
+    for precision, dtype in (
+        ("auto", torch.float32),
+        ("float32", torch.float32),
+        ("bfloat16", torch.bfloat16),
+        ("float16", torch.float16),
+    ):
         model, vae = loaded(random_model(), precision)
         assert model.model.get_dtype() == model.model.diffusion_model.dit.final.weight.dtype == dtype
         made = told(model, vae, given)
@@ -333,11 +353,13 @@ def check_models_with_text_want_prompts() -> None:
     assert apart(out, sampled(model, other, cfg=2.0)) > 1e-4
     complete, flows, held = core("sampling.complete"), core("sampling.flow"), core("sampling.known_cells")
     known = held.KnownCells(given.known[None], core("model.codec").SpaceToDepth(1).encode(given.frames)[None])
-    with_text, without = (complete.model_velocity(own, known.mask, complete.Condition4D(text=text[0][0]))
-                          for text in texts)
-    options = flows.FlowOptions(steps=STEPS)
-    expected = flows.integrate(flows.guided(with_text, without, 2.0), noise_of(made).transpose(1, 2)[None],
-                               flows.schedule(options), known)
+    with_text, without = (
+        complete.model_velocity(own, known.mask, complete.Condition4D(text=text[0][0])) for text in texts
+    )
+    options = flows.SamplingOptions(steps=STEPS)
+    expected = flows.integrate(
+        flows.guided(with_text, without, 2.0), noise_of(made).transpose(1, 2)[None], flows.schedule(options), known
+    )
     assert apart(out, expected[0].transpose(1, 2)) < BATCHED
 
 
@@ -350,7 +372,8 @@ def check_previews_are_walls_of_pixels() -> None:
     made = told(model, vae, grid())
     shown: list[Any] = []
     comfy.utils.set_progress_bar_global_hook(
-        lambda value, total, picture, **rest: shown.append(picture[1]) if picture else None)
+        lambda value, total, picture, **rest: shown.append(picture[1]) if picture else None
+    )
     sampled(model, made)
     comfy.utils.set_progress_bar_global_hook(None)
     assert [picture.size for picture in shown] == [(16, 16), (4 * 16, 3 * 16)] * STEPS

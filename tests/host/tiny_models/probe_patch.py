@@ -90,8 +90,16 @@ def check_models_that_cannot_be_patched_are_named() -> None:
 
     other = model.clone()
     other.add_object_patch("diffusion_model", SomeUNet())
-    with refused("a model of class SomeUNet", "Wan 2.1 / 2.2", "LTX-2", "HunyuanVideo 1.0 / 1.5", "Cosmos Predict2",
-                 "CogVideoX", "Mochi", "Kandinsky 5"):
+    with refused(
+        "a model of class SomeUNet",
+        "Wan 2.1 / 2.2",
+        "LTX-2",
+        "HunyuanVideo 1.0 / 1.5",
+        "Cosmos Predict2",
+        "CogVideoX",
+        "Mochi",
+        "Kandinsky 5",
+    ):
         apply_sync(other)
     if families.exists("cogvideox"):
         with refused("CogVideoX", "two frames into one token"):
@@ -104,8 +112,9 @@ def check_latents_that_are_no_grid_are_refused() -> None:
 
     def sample(shape: tuple[int, ...], mask: Any = None, positive: Any = text) -> None:
         latent = torch.zeros(shape)
-        comfy.sample.sample(model, latent, 1, 1.0, "euler", "simple", positive, text, latent, noise_mask=mask, seed=0,
-                            disable_pbar=True)
+        comfy.sample.sample(
+            model, latent, 1, 1.0, "euler", "simple", positive, text, latent, noise_mask=mask, seed=0, disable_pbar=True
+        )
 
     full = (VIEWS, 16, TIMES, 4, 4)
     for shape in ((1, 16, TIMES, 4, 4), (VIEWS, 16, 1, 4, 4)):
@@ -159,10 +168,11 @@ def check_other_patches_that_do_not_go_with_it_are_refused() -> None:
 
 def check_inputs_from_outside_the_grid_are_refused() -> None:
     for name, values, words in (
-            ("wan_t2v", {"time_dim_concat": torch.zeros(1, 16, 1, 8, 8)}, ("'WanPhantomSubjectToVideo'",)),
-            ("wan_t2v", {"reference_latents": [torch.zeros(1, 16, 1, 8, 8)]}, ("'ReferenceLatent'",)),
-            ("hunyuan_1", {"guiding_frame_index": 0}, ("'HunyuanImageToVideo'",)),
-            ("ltxv", {"keyframe_idxs": torch.zeros(1, 3, 64)}, ("'LTXVAddGuide'",))):
+        ("wan_t2v", {"time_dim_concat": torch.zeros(1, 16, 1, 8, 8)}, ("'WanPhantomSubjectToVideo'",)),
+        ("wan_t2v", {"reference_latents": [torch.zeros(1, 16, 1, 8, 8)]}, ("'ReferenceLatent'",)),
+        ("hunyuan_1", {"guiding_frame_index": 0}, ("'HunyuanImageToVideo'",)),
+        ("ltxv", {"keyframe_idxs": torch.zeros(1, 3, 64)}, ("'LTXVAddGuide'",)),
+    ):
         model, videos = apply_sync(families.build(name, torch.float32)), grid_videos(name)
         videos = type(videos)(videos.latent, videos.noise, videos.mask, values)
         with refused(*words):
@@ -294,8 +304,10 @@ def check_models_of_files_and_their_loras() -> None:
     weights = families.build("wan_t2v", torch.float32, **sizes).model.diffusion_model.state_dict()
     text = [[torch.randn(1, 6, 4096, generator=generator), {}]]
     name = "diffusion_model.blocks.1.self_attn.o"
-    lora = {f"{name}.lora_up.weight": torch.randn(128, 2, generator=generator),
-            f"{name}.lora_down.weight": torch.randn(2, 128, generator=generator)}
+    lora = {
+        f"{name}.lora_up.weight": torch.randn(128, 2, generator=generator),
+        f"{name}.lora_down.weight": torch.randn(2, 128, generator=generator),
+    }
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "tiny.safetensors")
         # smaller weights than the other checks have: sums over 128 and 4096 channels
@@ -308,8 +320,10 @@ def check_models_of_files_and_their_loras() -> None:
     alone = torch.cat([made(model, videos.row(view)) for view in range(VIEWS)])
     assert largest_difference(made(streams(model, joined=SIDES["time"])), alone) < 2e-6
     plain = made(apply_sync(model))
-    before, behind = (apply_sync(comfy.sd.load_lora_for_models(model, None, lora, 1.0, 0.0)[0]),
-                      comfy.sd.load_lora_for_models(apply_sync(model), None, lora, 1.0, 0.0)[0])
+    before, behind = (
+        apply_sync(comfy.sd.load_lora_for_models(model, None, lora, 1.0, 0.0)[0]),
+        comfy.sd.load_lora_for_models(apply_sync(model), None, lora, 1.0, 0.0)[0],
+    )
     tuned = made(before)
     assert torch.equal(made(behind), tuned) and largest_difference(tuned, plain) > 1e-4
     assert torch.equal(made(apply_sync(model)), plain)
@@ -326,7 +340,8 @@ def check_weights_are_not_fetched_ahead() -> None:
     from comfy.patcher_extension import WrapperExecutor, WrappersMP, get_all_wrappers
 
     own = two_streams.own_options({"wrappers": {}, "sigmas": torch.ones(3)}, torch.ones(4)) | {
-        "prefetch_dynamic_vbars": True}
+        "prefetch_dynamic_vbars": True
+    }
     WrapperExecutor.new_executor(forward, get_all_wrappers(WrappersMP.DIFFUSION_MODEL, own)).execute(own)
     assert seen == [False] and own["sigmas"].shape == (4,)
 

@@ -63,7 +63,7 @@ class _Vae:
 
     def encode(self, pixels: torch.Tensor) -> torch.Tensor:
         small = torch.nn.functional.avg_pool2d(pixels.movedim(-1, 1), self.factor)
-        return small.repeat(1, -(-self.channels // 3), 1, 1)[:, :self.channels, None]
+        return small.repeat(1, -(-self.channels // 3), 1, 1)[:, : self.channels, None]
 
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
         large = latents[:, :3, 0].repeat_interleave(self.factor, -1).repeat_interleave(self.factor, -2)
@@ -96,5 +96,9 @@ class RunningThreads:
         return {"ui": {"threads": [thread.name for thread in threading.enumerate()]}}
 
 
-NODE_CLASS_MAPPINGS = {"TinyModel": TinyModel, "TinyText": TinyText, "TinyVae": TinyVae,
-                       "RunningThreads": RunningThreads}
+NODE_CLASS_MAPPINGS = {
+    "TinyModel": TinyModel,
+    "TinyText": TinyText,
+    "TinyVae": TinyVae,
+    "RunningThreads": RunningThreads,
+}

@@ -12,7 +12,7 @@ AUTOCAST_DEVICES = ("cpu", "cuda", "xpu", "mps")
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class ThreadState:
     """The state of PyTorch that belongs to a thread.
 
     Attributes:
@@ -28,7 +28,7 @@ class Surroundings:
     stream: torch.cuda.Stream | None
 
     @classmethod
-    def here(cls) -> Surroundings:
+    def here(cls) -> ThreadState:
         """Those of the calling thread."""
         stream = torch.cuda.current_stream() if torch.cuda.is_available() and torch.cuda.is_initialized() else None
         return cls(torch.is_inference_mode_enabled(), torch.is_grad_enabled(), _autocast(), stream)

@@ -29,9 +29,11 @@ def encode_alone(vae: Any, frames: Sequence[Tensor], channels: int, on_step: OnS
         latent = vae.encode(frame[None])
         latent = latent[:, :, None] if latent.ndim == 4 else latent
         if latent.shape[:3] != (1, channels, 1):
-            raise InputError(f"a VAE that makes latents of shape {tuple(latent.shape)}", f"{channels} channels and one "
-                             "frame for one picture, as the model takes",
-                             "load the VAE that belongs to the model with 'Load VAE'")
+            raise InputError(
+                f"a VAE that makes latents of shape {tuple(latent.shape)}",
+                f"{channels} channels and one frame for one picture, as the model takes",
+                "load the VAE that belongs to the model with 'Load VAE'",
+            )
         latents.append(latent)
         on_step(index + 1, len(frames), frame)
     return latents
@@ -44,7 +46,7 @@ def decode_alone(vae: Any, latents: Tensor, on_step: OnStep) -> Tensor:
     for view in range(views):
         row = []
         for time in range(times):
-            pictures = vae.decode(latents[view:view + 1, :, time:time + 1].contiguous())
+            pictures = vae.decode(latents[view : view + 1, :, time : time + 1].contiguous())
             frame = pictures.reshape(-1, *pictures.shape[-3:])[0, ..., :3]
             row.append(frame.to("cpu", torch.float32).clamp(0, 1))
             on_step(view * times + time + 1, views * times, row[-1])

@@ -26,7 +26,7 @@ class Outer:
 
 
 def test_what_the_host_made_can_be_fitted_with(part: Part) -> None:
-    placement = part("nodes.placement")
+    placement = part("nodes.devices")
     with torch.inference_mode():
         made = Outer(Inner(torch.ones(3), "kept"), None)
         with placement.plain_tensors(gradients=True):
@@ -38,13 +38,13 @@ def test_what_the_host_made_can_be_fitted_with(part: Part) -> None:
 
 
 def test_nothing_records_a_graph_by_itself(part: Part) -> None:
-    with torch.inference_mode(), part("nodes.placement").plain_tensors():
+    with torch.inference_mode(), part("nodes.devices").plain_tensors():
         assert not (nn.Linear(2, 2)(torch.ones(1, 2))).requires_grad
 
 
 def test_a_module_is_copied_not_shared(part: Part) -> None:
     given = Outer(Inner(torch.ones(1), ""), nn.Linear(2, 2))
-    got = part("nodes.placement").place(given)
+    got = part("nodes.devices").place(given)
     with torch.no_grad():
         got.module.weight.zero_()
     assert given.module.weight.any()
@@ -52,4 +52,4 @@ def test_a_module_is_copied_not_shared(part: Part) -> None:
 
 def test_memory_counts_every_tensor(part: Part) -> None:
     given = Outer(Inner(torch.ones(5, dtype=torch.float64), ""), nn.Linear(2, 3))
-    assert part("nodes.placement").size_in_bytes(given, None) == 5 * 8 + (6 + 3) * 4
+    assert part("nodes.devices").size_in_bytes(given, None) == 5 * 8 + (6 + 3) * 4

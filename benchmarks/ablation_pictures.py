@@ -28,7 +28,8 @@ from fourreal_core.media.images import to_float as picture_to_float  # noqa: E40
 from fourreal_core.media.images import to_uint8  # noqa: E402
 from fourreal_core.media.line_plot import line_plot  # noqa: E402
 from fourreal_core.model.sync_strength import recorded_sync  # noqa: E402
-from fourreal_core.proposals.flow_proposal import flow_proposals  # noqa: E402
+from fourreal_core.proposals.grid_proposals import propose_planes  # noqa: E402
+from fourreal_core.proposals.plane_names import PLANE_SETS  # noqa: E402
 from fourreal_core.synthetic.grids import to_float  # noqa: E402
 from fourreal_core.training.completions import complete_frames  # noqa: E402
 from fourreal_core.training.data.cache import CachedGrids  # noqa: E402
@@ -48,7 +49,7 @@ _LABEL, _GAP = 150, 3
 
 def scene_lines(ablation: Ablation, index: int, truth: Tensor, wanted: set[str]) -> dict[str, Tensor]:
     """Completions by name: the truth, proposals, and every row that is trained."""
-    proposals = flow_proposals(truth[:, 0], truth[0])
+    proposals = propose_planes(PLANE_SETS["flow"], truth[:, 0], truth[0])
     lines = {
         "truth": truth,
         "frozen scene": truth[:, :1].expand_as(truth),

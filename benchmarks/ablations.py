@@ -37,7 +37,8 @@ from fourreal_core.metrics.grid_quality import FIGURES, grid_quality  # noqa: E4
 from fourreal_core.model.model4d import Model4D  # noqa: E402
 from fourreal_core.pipeline import PipelineOptions, run_pipeline  # noqa: E402
 from fourreal_core.proposals.baselines import floors  # noqa: E402
-from fourreal_core.proposals.flow_proposal import flow_proposals, settled_proposals  # noqa: E402
+from fourreal_core.proposals.grid_proposals import propose_planes  # noqa: E402
+from fourreal_core.proposals.plane_names import PLANE_SETS  # noqa: E402
 from fourreal_core.sampling.rectified_flow import SamplingOptions  # noqa: E402
 from fourreal_core.synthetic.grids import to_float  # noqa: E402
 from fourreal_core.training.completions import complete_frames, first_row_and_column  # noqa: E402
@@ -59,7 +60,7 @@ PROPOSALS = (
     "mean of flow proposals",
     "geometric proposal",
 )
-SETTLED = ("settled proposal, blend", "settled proposal, moved in time", "settled proposal, seen from the view")
+VERIFIED = ("verified proposal, blend", "verified proposal, moved in time", "verified proposal, seen from the view")
 HEADINGS = {
     "psnr": "PSNR",
     "subject_psnr": "subject",
@@ -74,7 +75,7 @@ MARKS = "<!-- table -->", "<!-- end of table -->"
 
 def flow_completions(index: int, frames: Tensor) -> dict[str, Tensor]:
     """What copies and 2D flow make of the clips."""
-    simple, two = floors(frames), flow_proposals(frames[:, 0], frames[0])
+    simple, two = floors(frames), propose_planes(PLANE_SETS["flow"], frames[:, 0], frames[0])
     proposals = zip(PROPOSALS, (two[0], two[1], two.mean(0)), strict=False)
     return {name: simple[key] for name, key in FLOORS.items()} | dict(proposals)
 
@@ -177,11 +178,13 @@ def evaluate(
     floor_rows: dict[str, dict] = {}
     if only is None or only & {*FLOORS, *PROPOSALS[:3]}:
         floor_rows |= measured([*FLOORS, *PROPOSALS[:3]], f"flow {on}", flow_completions, grids, ablation, bars)
-    if only is None or only & {*SETTLED}:
+    if only is None or only & {*VERIFIED}:
         floor_rows |= measured(
-            SETTLED,
-            f"settled {on}",
-            lambda index, frames: dict(zip(SETTLED, settled_proposals(frames[:, 0], frames[0]), strict=True)),
+            VERIFIED,
+            f"verified {on}",
+            lambda index, frames: dict(
+                zip(VERIFIED, propose_planes(PLANE_SETS["verified"], frames[:, 0], frames[0]), strict=True)
+            ),
             grids,
             ablation,
             bars,
@@ -243,7 +246,7 @@ def table(floor_rows: dict[str, dict], rows: dict[str, dict], ablation: Ablation
             lines += [
                 f"- {what}: the refiner over *{name}*: "
                 + _gain(gain(rows["refiner"], floor_rows[name], figure, ablation.evaluate))
-                for name in (*PROPOSALS, *SETTLED)
+                for name in (*PROPOSALS, *VERIFIED)
                 if name in floor_rows
             ]
     return "\n".join(lines)

@@ -35,8 +35,8 @@ from fourreal_core.geometry.structure_from_motion import parallax_geometry
 from fourreal_core.grid import FrameGrid
 from fourreal_core.metrics import psnr
 from fourreal_core.pipeline import PipelineOptions
-from fourreal_core.proposals.candidate_selection import Evidence
-from fourreal_core.proposals.scene_proposal import propose_cell
+from fourreal_core.proposals.complete_grid import SourceReader, propose_cell
+from fourreal_core.proposals.scene_candidates import SceneCandidates
 from fourreal_core.reconstruction.canonical import canonical_scene
 from fourreal_core.reconstruction.fit_deformation import fit_deformation
 from fourreal_core.reconstruction.floaters import prune_floaters
@@ -57,8 +57,8 @@ def _proposal(**changes: Any) -> Change:
     return lambda options: replace(options, proposal=replace(options.proposal, **changes))
 
 
-def _evidence(**changes: Any) -> Change:
-    return lambda options: _proposal(evidence=replace(options.proposal.evidence, **changes))(options)
+def _selection(**changes: Any) -> Change:
+    return lambda options: _proposal(selection=replace(options.proposal.selection, **changes))(options)
 
 
 def _rendering(**changes: Any) -> Change:
@@ -69,20 +69,13 @@ def _rendering(**changes: Any) -> Change:
 
 SETTINGS: dict[str, Change] = {
     DEFAULT: lambda options: options,
-    "one witness": _evidence(rows=1),
-    "three witnesses": _evidence(rows=3),
-    "window 2.5": _evidence(window_px=2.5),
-    "window 6": _evidence(window_px=6.0),
-    "prefer 0": _evidence(prefer=0.0),
-    "prefer 3": _evidence(prefer=3.0),
-    "new from 14": _evidence(new_gray=14.0),
-    "new from 30": _evidence(new_gray=30.0),
-    "new from 45": _evidence(new_gray=45.0),
-    "itself 5": _evidence(itself_gray=5.0),
-    "itself 20": _evidence(itself_gray=20.0),
-    "doubt 5": _proposal(doubt_gray=5.0),
-    "doubt 20": _proposal(doubt_gray=20.0),
-    "beyond 0.3": _proposal(beyond=0.3),
+    "window 2.5": _selection(window_px=2.5),
+    "window 6": _selection(window_px=6.0),
+    "disoccluded from 14": _selection(disocclusion_gray=14.0),
+    "disoccluded from 30": _selection(disocclusion_gray=30.0),
+    "disoccluded from 45": _selection(disocclusion_gray=45.0),
+    "tone 4": _selection(tone_px=4.0),
+    "tone 16": _selection(tone_px=16.0),
     "SSIM 0.1": _rendering(ssim_weight=0.1),
     "SSIM 0.4": _rendering(ssim_weight=0.4),
     "motion rate x 0.4": _rendering(motion_rate=1.6e-5),
@@ -186,12 +179,13 @@ def figures(start: Start, scene: Scene4D, options: PipelineOptions) -> dict[str,
     grid, found = start.grid, {figure: [] for figure in FIGURES}
     with torch.no_grad():
         splats = moving_splats(scene)
-        evidence = Evidence(scene, grid, start.flows, options.proposal.evidence, options.raster)
-        lattices = {v: view_lattice(scene, v) for v in {view for view, _ in start.truth}}
+        candidates = SceneCandidates(scene, grid, start.flows, options.proposal.selection, options.raster)
+        readers = {
+            view: SourceReader(grid, view_lattice(scene, view), candidates, options.raster)
+            for view in {view for view, _ in start.truth}
+        }
         for (view, time), truth in start.truth.items():
-            filled = propose_cell(
-                splats, lattices[view], grid, (view, time), options.proposal, options.raster, evidence
-            )
+            filled = propose_cell(splats, readers[view], (view, time), options.proposal)
             plain = render_cell(scene, view, time, options.raster).image.clamp(0, 1)
             for figure, image in zip(FIGURES, (filled, plain), strict=True):
                 found[figure].append(psnr(image, truth, grid.valid))

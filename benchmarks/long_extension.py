@@ -27,20 +27,23 @@ from torch import Tensor
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from fourreal_core.flow.flow_field import DisFlow, warp  # noqa: E402
+from fourreal_core.flow.flow_cache import FlowCache  # noqa: E402
+from fourreal_core.flow.flow_field import warp  # noqa: E402
 from fourreal_core.media import prepare_folder, save_image, write_bytes  # noqa: E402
 from fourreal_core.media.line_plot import line_plot  # noqa: E402
 from fourreal_core.metrics import psnr  # noqa: E402
 from fourreal_core.model.codec import SpaceToDepth  # noqa: E402
 from fourreal_core.model.model4d import Model4D  # noqa: E402
 from fourreal_core.model.model_file import load_model  # noqa: E402
-from fourreal_core.proposals.candidates import PER_CLIP, SETTLED  # noqa: E402
-from fourreal_core.proposals.flow_proposal import (  # noqa: E402
-    DOUBT_GRAYS,
-    PICTURES,
-    PROPOSERS,
-    believed_blend,
-    flows_of_first,
+from fourreal_core.proposals.blending import blend_by_error  # noqa: E402
+from fourreal_core.proposals.flow_candidates import INVERTED  # noqa: E402
+from fourreal_core.proposals.grid_proposals import DOUBT_GRAY, ERROR_GRAY, propose_planes  # noqa: E402
+from fourreal_core.proposals.plane_names import (  # noqa: E402
+    BLEND,
+    FLOW_BACK,
+    FROM_TIME,
+    FROM_VIEW,
+    RELIABILITY,
 )
 from fourreal_core.sampling.chunks import Chunk, ChunkOptions, plan_chunks  # noqa: E402
 from fourreal_core.sampling.extend import StartClips, extend, model_completer  # noqa: E402
@@ -53,9 +56,9 @@ MODES = {"far context": "first", "no far context": "none"}
 
 
 def chunk_proposals(
-    clips: Tensor, column: Tensor, store: ChunkStore, far: bool, codec: SpaceToDepth, count: int = 2
+    clips: Tensor, column: Tensor, store: ChunkStore, far: bool, codec: SpaceToDepth, names: tuple[str, ...]
 ) -> Callable[[Chunk], Tensor]:
-    """Makes a chunk's ``(1, v, t, count * C, h, w)`` proposals.
+    """Makes a chunk's ``(1, v, t, P * C, h, w)`` proposals.
 
     Args:
         clips: ``(T, H, W, 3)``, row 0.
@@ -63,9 +66,9 @@ def chunk_proposals(
         store: With the chunks before.
         far: Whether column 0 says how a view sees the row.
         codec: Frames to latents.
-        count: How many the model takes, see flow_proposals.PROPOSERS.
+        names: Planes that the model takes.
     """
-    first = flows_of_first(column, DisFlow())[1]
+    flows = FlowCache(column[:, None], torch.ones(len(column), 1, dtype=torch.bool))
 
     def proposals(chunk: Chunk) -> Tensor:
         times, views = list(chunk.window.times), list(chunk.window.views)
@@ -76,30 +79,34 @@ def chunk_proposals(
             else torch.cat([clips[last][None], codec.decode(store.read([(v, last) for v in views[1:]])).clamp(0, 1)])
         )
         moved_times = [last, *(t for t in times if t > last)]
-        moved = PROPOSERS[count](kept, clips[moved_times])
+        moved = propose_planes(names, kept, clips[moved_times])
         if far and last > 0:
-            moved = with_seen(
-                moved,
-                torch.stack(
-                    [torch.from_numpy(np.stack([warp(f.numpy(), first[v]) for f in clips[moved_times]])) for v in views]
-                ).clamp(0, 1),
-            )
-        made = kept[None, :, None].repeat(count, 1, len(times), 1, 1, 1)  # earlier times are known cells
+            seen = [np.stack([_seen(f.numpy(), flows, v) for f in clips[moved_times]]) for v in views]
+            moved = with_seen(moved, names, torch.from_numpy(np.stack(seen)).clamp(0, 1))
+        made = kept[None, :, None].repeat(len(names), 1, len(times), 1, 1, 1)  # earlier times are known cells
         made[:, :, [times.index(t) for t in moved_times]] = moved
         return codec.encode(made).movedim(0, 2).flatten(2, 3)[None]
 
     return proposals
 
 
-def with_seen(proposals: Tensor, seen: Tensor) -> Tensor:
-    """Proposals ``(P, V, T, H, W, 3)`` with another picture of how the row is seen ``(V, T, H, W, 3)``."""
-    found, doubt = proposals.clone(), PICTURES[len(proposals)]
-    found[min(doubt, SETTLED) - 1] = seen
-    if doubt > SETTLED:  # of candidates it takes the place of the one that is closest to it, by the best flow of all
-        found[SETTLED + PER_CLIP] = seen
-    if doubt < len(found):
-        costs = [found[doubt, ..., k].numpy() * DOUBT_GRAYS for k in (0, 1)]
-        found[0] = torch.from_numpy(believed_blend([found[1].numpy(), found[2].numpy()], costs))
+def _seen(frame: np.ndarray, flows: FlowCache, view: int) -> np.ndarray:
+    return frame if view == 0 else warp(frame, flows((view, 0), (0, 0)).best)
+
+
+def with_seen(planes: Tensor, names: tuple[str, ...], seen: Tensor) -> Tensor:
+    """Planes ``(P, V, T, H, W, 3)`` with another picture of how the row is seen ``(V, T, H, W, 3)``.
+
+    It takes the place of what is seen from the view, and of the candidate that is closest to it.
+    """
+    found = planes.clone()
+    for name in (FROM_TIME, f"{FROM_TIME}/{FLOW_BACK}", f"{FROM_TIME}/{INVERTED[1]}"):
+        if name in names:
+            found[names.index(name)] = seen
+    if BLEND in names and RELIABILITY in names:
+        errors = [found[names.index(RELIABILITY), ..., k].numpy() * ERROR_GRAY for k in (0, 1)]
+        parts = [found[names.index(name)].numpy() for name in (FROM_VIEW, FROM_TIME)]
+        found[names.index(BLEND)] = torch.from_numpy(blend_by_error(parts, errors, DOUBT_GRAY))
     return found
 
 

@@ -135,10 +135,10 @@ def _pipeline(grid: FrameGrid, args: argparse.Namespace) -> tuple[Tensor, dict[s
 def _splats(grid: FrameGrid, args: argparse.Namespace) -> tuple[Tensor, dict[str, float]]:
     """Every cell, the known ones too, as the fitted scene renders it; nothing is spent on settling proposals."""
     from fourreal_core.pipeline import PipelineOptions, run_pipeline
-    from fourreal_core.proposals.scene_proposal import ProposalOptions
+    from fourreal_core.proposals.complete_grid import ProposalOptions
     from fourreal_core.scene.render import render_cell
 
-    proposal = ProposalOptions(colors="splats", evidence=None)
+    proposal = ProposalOptions(colors="splats", selection=None)
     result = run_pipeline(grid, PipelineOptions(seed=args.seed, device=args.device, proposal=proposal))
     with torch.no_grad():
         cells = [

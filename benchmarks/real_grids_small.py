@@ -27,7 +27,8 @@ from fourreal_core.metrics import psnr, ssim  # noqa: E402
 from fourreal_core.model.model4d import Model4D  # noqa: E402
 from fourreal_core.model.model_file import load_model  # noqa: E402
 from fourreal_core.model.packaged import packaged_model  # noqa: E402
-from fourreal_core.proposals.flow_proposal import flow_proposals, settled_proposals  # noqa: E402
+from fourreal_core.proposals.grid_proposals import propose_planes  # noqa: E402
+from fourreal_core.proposals.plane_names import PLANE_SETS  # noqa: E402
 from fourreal_core.training.completions import complete_frames  # noqa: E402
 
 
@@ -43,19 +44,19 @@ def shrunk(folder: Path, size: tuple[int, int]) -> tuple[dict[tuple[int, int], T
 
 
 def completions(model: Model4D, cells: dict[tuple[int, int], Tensor]) -> dict[str, Tensor]:
-    """What copies, both flow proposals, their mean, the settled blend and the model make of row 0 and column 0."""
+    """What copies, both flow proposals, their mean, the verified blend and the model make of row 0 and column 0."""
     views, times = (1 + max(cell[axis] for cell in cells) for axis in (0, 1))
     column = torch.stack([cells[v, 0] for v in range(views)])
     row = torch.stack([cells[0, t] for t in range(times)])
     frames = column[:, None].repeat(1, times, 1, 1, 1)
     frames[0] = row
-    two = flow_proposals(column, row)
+    two = propose_planes(PLANE_SETS["flow"], column, row)
     return {
         "frozen scene": frames,
         "moved in time": two[0],
         "seen from the view": two[1],
         "mean of both": two.mean(0),
-        "settled blend": settled_proposals(column, row)[0],
+        "verified blend": propose_planes(("blend",), column, row)[0],
         "model": complete_frames(model, frames, torch.Generator().manual_seed(0)),
     }
 
@@ -85,7 +86,7 @@ def main() -> int:
                         [sum(f(*pair) for pair in pairs) / len(pairs) for f in (psnr, ssim)]
                     )
             found[size] = {name: torch.tensor(rows).mean(0).tolist() for name, rows in sums.items()}
-            ahead = sum(a[0] > b[0] for a, b in zip(sums["model"], sums["settled blend"], strict=True))
+            ahead = sum(a[0] > b[0] for a, b in zip(sums["model"], sums["verified blend"], strict=True))
             print(
                 f"{size}: "
                 + ", ".join(f"{name} {p:.2f} dB / {s:.3f}" for name, (p, s) in found[size].items())

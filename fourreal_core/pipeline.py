@@ -15,7 +15,7 @@ from .geometry.sources import GeometrySource
 from .geometry.structure_from_motion import ParallaxOptions, parallax_geometry
 from .grid import FrameGrid
 from .progress import StageClock, StageFactory, no_stages
-from .proposals.scene_proposal import ProposalOptions, complete_grid
+from .proposals.complete_grid import ProposalOptions, complete_grid
 from .rasterizer import RasterOptions
 from .reconstruction.canonical import CanonicalOptions, canonical_scene
 from .reconstruction.fit_deformation import FitOptions, fit_deformation

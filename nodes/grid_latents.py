@@ -77,9 +77,9 @@ class GridLatents:
         Raises:
             InputError: The VAE belongs to another model.
         """
-        from ..fourreal_core.proposals.for_model import shown_proposals
+        from ..fourreal_core.proposals.model_inputs import model_inputs
 
-        shown = shown_proposals(frames, known, self.family.proposals, given)
+        shown = model_inputs(frames, known, self.family.proposals, given)
         guesses = shown if shown is not None else given[None] if given is not None else frames[None][:0]
         inside, outside = known.nonzero().tolist(), (~known).nonzero().tolist()
         pictures = [guess[v, t] for guess in guesses for v, t in outside]

@@ -26,7 +26,7 @@ class RenderScene(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         """See ComfyNode."""
-        from ..fourreal_core.proposals.scene_proposal import ProposalOptions
+        from ..fourreal_core.proposals.complete_grid import ProposalOptions
 
         return schema(
             node_id="FourRealRenderScene",
@@ -119,7 +119,7 @@ class RenderScene(io.ComfyNode):
         camera_path: str = "",
     ) -> io.NodeOutput:
         """See ComfyNode."""
-        from ..fourreal_core.proposals.scene_proposal import ProposalOptions, complete_grid
+        from ..fourreal_core.proposals.complete_grid import ProposalOptions, complete_grid
         from ..fourreal_core.scene import camera_paths, render
 
         if mode == COMPLETE_GRID and grid is None:

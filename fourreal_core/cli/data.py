@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ..training.data.cache import CacheOptions
 
 _SPLITS, _FORMATS = ("train", "validation", "test"), ("cache", "folders", "webdataset")
-_KINDS = ("flow", "settled", "witnessed", "candidates")
+_KINDS = ("flow", "verified", "reliability", "candidates")
 
 
 def add_command(commands: argparse._SubParsersAction, parents: list[argparse.ArgumentParser]) -> None:
@@ -54,7 +54,7 @@ def add_command(commands: argparse._SubParsersAction, parents: list[argparse.Arg
     )
     shown.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="folder of the cache")
     shown.add_argument("--split", choices=_SPLITS, default="train", help="whose grids (default train)")
-    shown.add_argument("--kind", choices=_KINDS, default="witnessed", help="as train.proposal (default witnessed)")
+    shown.add_argument("--kind", choices=_KINDS, default="reliability", help="as model.proposals (default reliability)")
     shown.add_argument("--workers", type=int, default=1, metavar="N", help="processes (default 1; 0: none beside this)")
     shown.set_defaults(execute=execute_propose)
 
@@ -85,12 +85,12 @@ def execute_propose(args: argparse.Namespace) -> None:
     Raises:
         InputError: No cache in the folder.
     """
+    from ..proposals.plane_names import planes_named
     from ..training.data.proposals import propose_cache
-    from ..training.options import PROPOSALS
     from .bars import StageBars
 
     with StageBars(args.quiet) as bars:
-        propose_cache(args.out, args.split, PROPOSALS[args.kind], args.workers, bars(f"propose {args.split}"))
+        propose_cache(args.out, args.split, planes_named(args.kind), args.workers, bars(f"propose {args.split}"))
 
 
 def _write_assets(out: Path, kind: str, options: CacheOptions, sizes: GridOptions, step: object) -> None:

@@ -67,6 +67,13 @@ def warp(image: NDArray, flow: Flow) -> NDArray:
     return cv2.remap(image, at[..., 0], at[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
+def on_picture(flow: Flow) -> NDArray[np.bool_]:
+    """Where ``(H, W)`` a flow leads onto the picture."""
+    h, w = flow.shape[:2]
+    at = identity_map((h, w)) + flow
+    return (at[..., 0] >= 0) & (at[..., 0] <= w - 1) & (at[..., 1] >= 0) & (at[..., 1] <= h - 1)
+
+
 def chain(ab: Flow, bc: Flow) -> Flow:
     """The flow a to c through b."""
     return ab + warp(bc, ab)

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from ..errors import InputError
 from ..media.files import write_bytes
 
-VERSION = 1
+VERSION = 2
+"""Of the header. Version 1 counted the proposals of a model in place of naming them (see shown_planes)."""
 _HEADER = ("format", "version", "spec")
 
 

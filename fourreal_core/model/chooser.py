@@ -12,15 +12,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..proposals.candidates import CANDIDATES, PER_CLIP, SETTLED
 from .residual import Residual, channels_last
+from .shown_planes import ShownPlanes
 
-FIRST = SETTLED
-"""Pictures before the candidates."""
 LEAD = 5.0
 """Logit of the first proposal against candidates that nothing is known of, so that training starts from it."""
-DIFFERENCE_GAIN, COST_GAIN, MISS_GAIN = 4.0, 4.0, 2.0
-"""What brings differences of colours, costs and forward-backward errors to about the size of 1."""
+DIFFERENCE_GAIN, ERROR_GAIN, MISS_GAIN = 4.0, 4.0, 2.0
+"""What brings differences of colours, photometric and forward-backward errors to about the size of 1."""
 CELLS_AT_ONCE = 8
 """Cells that are chosen for together where no gradient is kept: bounds the memory."""
 
@@ -29,18 +27,22 @@ class Chooser(nn.Module):
     """Chooses a picture for cells of RGB pixels.
 
     Args:
+        planes: What is shown of a cell, candidates among it; the first plane is the first proposal.
         width: Channels of what is known of a candidate, at half the resolution.
-        pooled: Channels of what is known of all together; twice the width if None.
     """
 
-    def __init__(self, width: int, pooled: int | None = None) -> None:
+    def __init__(self, planes: ShownPlanes, width: int) -> None:
         super().__init__()
-        pooled = pooled or 2 * width
-        self.kinds = nn.Parameter(torch.zeros(CANDIDATES, width))
+        self.planes = planes
+        count, pooled = len(planes.candidates), 2 * width
+        self._errors = [planes.error_channel(k) for k in range(count)]
+        self._source = [planes.source_of(k) for k in range(count)]
+        self._returns = planes.return_channels()
+        self.kinds = nn.Parameter(torch.zeros(count, width))
         self.lead = nn.Parameter(torch.ones(1))  # in multiples of LEAD
         self.look = nn.Conv2d(4 * 9, width, 3, padding=1)
         self.look_on = nn.Conv2d(width, width, 3, padding=1)
-        self.pool = nn.Conv2d(2 * width + 4 * 11, pooled, 3, padding=1)
+        self.pool = nn.Conv2d(2 * width + 4 * (9 + len(planes.sources)), pooled, 3, padding=1)
         self.at_half = Residual(pooled)
         self.down = nn.Conv2d(pooled, 2 * pooled, 2, stride=2)
         self.at_quarter = nn.Sequential(Residual(2 * pooled), Residual(2 * pooled))
@@ -58,20 +60,37 @@ class Chooser(nn.Module):
         """The chosen picture ``(N, 3, H, W)`` of cells.
 
         Args:
-            proposals: ``(N, CHOOSING, 3, H, W)`` in ``[-1, 1]``, in the order of flow_proposals.candidate_proposals.
+            proposals: ``(N, P, 3, H, W)`` in ``[-1, 1]``, the planes in their order.
         """
         if torch.is_grad_enabled() or len(proposals) <= CELLS_AT_ONCE:
             return self._choose(proposals)
         return torch.cat([self._choose(cells) for cells in proposals.split(CELLS_AT_ONCE)])
 
     def _choose(self, proposals: Tensor) -> Tensor:
-        first, pictures = proposals[:, 0], proposals[:, FIRST : FIRST + CANDIDATES]
-        costs, missed = read_costs(proposals[:, FIRST + CANDIDATES + 1 :])
-        logits, drawn = self._weighed(first, pictures, costs, missed)
+        first, pictures = proposals[:, 0], proposals[:, self.planes.candidates]
+        errors, missed = self.read_errors(proposals)
+        logits, drawn = self._weighed(first, pictures, errors, missed)
         return blend_candidates(pictures, first, logits, LEAD * self.lead) + drawn
 
-    def _weighed(self, first: Tensor, pictures: Tensor, costs: Tensor, missed: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits ``(N, CANDIDATES, H, W)``, and what is drawn beside, ``(N, 3, H, W)``."""
+    def read_errors(self, proposals: Tensor) -> tuple[Tensor, Tensor]:
+        """Errors ``(N, K, H, W)`` of the candidates and ``(N, S, H, W)`` of their sources' flows, in ``[0, 1]``.
+
+        A candidate whose error isn't kept, as of what is disoccluded, has the least error of its source's others.
+
+        Args:
+            proposals: As of ``forward``.
+        """
+        kept = [None if at is None else (proposals[:, at[0], at[1]] + 1) / 2 for at in self._errors]
+        pairs = list(zip(kept, self._source, strict=True))
+        errors = []
+        for own, source in pairs:
+            others = [error for error, its in pairs if error is not None and its == source]
+            errors.append(torch.stack(others, 1).amin(1) if own is None else own)
+        missed = [(proposals[:, plane, channel] + 1) / 2 for plane, channel in self._returns]
+        return torch.stack(errors, 1), torch.stack(missed, 1)
+
+    def _weighed(self, first: Tensor, pictures: Tensor, errors: Tensor, missed: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits ``(N, K, H, W)`` of K candidates, and what is drawn beside, ``(N, 3, H, W)``."""
         n, count = pictures.shape[:2]
         apart = pictures - first[:, None]
         known = torch.cat(
@@ -79,8 +98,8 @@ class Chooser(nn.Module):
                 pictures,
                 DIFFERENCE_GAIN * apart,
                 2 * DIFFERENCE_GAIN * apart.abs().mean(2, True),
-                COST_GAIN * costs[:, :, None],
-                MISS_GAIN * missed.repeat_interleave(PER_CLIP, 1)[:, :, None],
+                ERROR_GAIN * errors[:, :, None],
+                MISS_GAIN * missed[:, self._source][:, :, None],
             ],
             2,
         )
@@ -103,16 +122,6 @@ class Chooser(nn.Module):
         shared = self.at_half(self.pool(channels_last(pooled)))
         wide = self.at_quarter(self.down(F.silu(shared)))
         return self.again(shared + F.pixel_shuffle(self.up(F.silu(wide)), 2))
-
-
-def read_costs(maps: Tensor) -> tuple[Tensor, Tensor]:
-    """Costs ``(N, CANDIDATES, H, W)`` and missed starts ``(N, 2, H, W)`` in ``[0, 1]`` of maps in ``[-1, 1]``.
-
-    In the place of what is new, whose cost isn't kept, stands the least cost of its clip's other candidates.
-    """
-    planes = ((maps.flatten(1, 2)[:, :CANDIDATES] + 1) / 2).unflatten(1, (2, PER_CLIP))
-    costs = torch.cat([planes[:, :, :-1], planes[:, :, :-1].amin(2, True)], 2)
-    return costs.flatten(1, 2), planes[:, :, -1]
 
 
 def blend_candidates(pictures: Tensor, first: Tensor, logits: Tensor, lead: Tensor) -> Tensor:

@@ -9,13 +9,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import InputError
-from ..proposals.candidates import CANDIDATES
 from .blocks import Attention, AttentionCore, Block, Condition, LevelEmbedding, full_attention
-from .chooser import FIRST, Chooser
+from .chooser import Chooser
 from .known_sources import gather_sources, nearest_known
 from .patches import Features, Head, Stem, blend_copies
 from .rope import rope_angles
-from .spec import CHOOSING, SHOWN, DiTSpec
+from .spec import DiTSpec
 from .token_layout import AXES
 
 
@@ -86,7 +85,7 @@ class VideoDiT(nn.Module):
         self.blocks = nn.ModuleList(Block(spec) for _ in range(spec.layers))
         self.final = nn.Linear(spec.width, 2 * spec.width)
         self.head_out = Head(spec)
-        self.chooser = Chooser(spec.chooser) if spec.chooser else None
+        self.chooser = Chooser(spec.planes, spec.chooser) if spec.chooser else None
         _draw_weights(self, generator or torch.Generator().manual_seed(0))
         for linear in (self.modulate, self.final):
             nn.init.zeros_(linear.weight)
@@ -166,40 +165,49 @@ class VideoDiT(nn.Module):
         """
         check_inputs(self.spec, inputs)
         if inputs.proposal is None:
-            raise InputError("no proposals to choose among", f"{CHOOSING} a cell", "give the grid's proposals")
-        return self.settled(inputs.proposal, inputs.known)[:, :, :, : self.spec.latent_channels]
+            raise InputError(
+                "no proposals to choose among", f"{len(self.spec.proposals)} a cell", "give the grid's proposals"
+            )
+        return self.with_choice(inputs.proposal, inputs.known)[:, :, :, : self.spec.latent_channels]
 
-    def settled(self, proposal: Tensor, known: Tensor) -> Tensor:
-        """Proposals as the rest of the model sees them: with a chooser its choice, and no candidates; see spec.SHOWN.
+    def with_choice(self, proposal: Tensor, known: Tensor) -> Tensor:
+        """Proposals as the rest of the model sees them: with a chooser its choice in the first place, no candidates.
 
-        What was settled before stays. Sampling settles once and not in every step.
+        Proposals without candidates stay as they are, so that sampling chooses once and not in every step.
 
         Args:
             proposal: ``(B, V, T, P * C, h, w)``, see GridInputs.
             known: ``(B, V, T)`` bool.
         """
-        given = proposal.split(self.spec.latent_channels, 3)
-        if self.chooser is None or len(given) <= SHOWN:
+        given, beside = proposal.split(self.spec.latent_channels, 3), self.spec.planes.beside_candidates
+        if self.chooser is None or len(given) <= len(beside):
             return proposal
-        pictures, doubt = given[:FIRST], given[FIRST + CANDIDATES : FIRST + CANDIDATES + 1]
-        first = pictures[0]
-        if len(given) == CHOOSING:
-            # known cells are as they are; a cell without candidates has nothing to choose from
-            places = (~known.flatten()).nonzero()[:, 0]
-            cells = proposal.flatten(0, 2)[places].unflatten(1, (CHOOSING, -1))
-            choose = cells[:, FIRST : FIRST + CANDIDATES].flatten(1).any(1)
-            if not bool(choose.all()):
-                places, cells = places[choose], cells[choose]
-            first = first.flatten(0, 2)
-            if len(places):
-                first = first.index_put((places,), self._choose(cells).to(first.dtype))
-            first = first.view_as(pictures[0])
-        return torch.cat([first, *pictures[1:], *doubt], 3)
+        shown = [given[k] for k in beside if k < len(given)]
+        if len(given) == len(self.spec.proposals):
+            shown[0] = self._choose_cells(proposal, known)
+        return torch.cat(shown, 3)
+
+    def _choose_cells(self, proposal: Tensor, known: Tensor) -> Tensor:
+        """The first plane ``(B, V, T, C, h, w)`` with the chooser's picture in every cell that has candidates.
+
+        Known cells are as they are; a cell without candidates has nothing to choose from.
+        """
+        count, candidates = len(self.spec.proposals), self.spec.planes.candidates
+        first = proposal[:, :, :, : self.spec.latent_channels]
+        places = (~known.flatten()).nonzero()[:, 0]
+        cells = proposal.flatten(0, 2)[places].unflatten(1, (count, -1))
+        choose = cells[:, candidates].flatten(1).any(1)
+        if not bool(choose.all()):
+            places, cells = places[choose], cells[choose]
+        chosen = first.flatten(0, 2)
+        if len(places):
+            chosen = chosen.index_put((places,), self._choose(cells).to(first.dtype))
+        return chosen.view_as(first)
 
     def _choose(self, cells: Tensor) -> Tensor:
-        """The chooser's pictures ``(N, C, h, w)`` of cells with all their proposals ``(N, CHOOSING, C, h, w)``."""
+        """The chooser's pictures ``(N, C, h, w)`` of cells with all their planes ``(N, P, C, h, w)``."""
         assert self.chooser is not None
-        made = self.chooser(_to_fine(cells, self.spec.subpixel).unflatten(0, (-1, CHOOSING)))
+        made = self.chooser(_to_fine(cells, self.spec.subpixel).unflatten(0, (-1, len(self.spec.proposals))))
         return F.pixel_unshuffle(made, self.spec.subpixel) if self.spec.subpixel > 1 else made
 
     def _copies(self, inputs: GridInputs) -> tuple[Tensor, Tensor]:
@@ -214,7 +222,7 @@ class VideoDiT(nn.Module):
         given = (
             ()
             if inputs.proposal is None
-            else self.settled(inputs.proposal, inputs.known).split(self.spec.latent_channels, 3)
+            else self.with_choice(inputs.proposal, inputs.known).split(self.spec.latent_channels, 3)
         )
         for k in range(self.spec.shown):
             found.append(given[k] if k < len(given) else torch.zeros_like(latents))
@@ -267,7 +275,7 @@ def _check_proposal(spec: DiTSpec, proposal: Tensor, latents: Tensor) -> None:
         )
     shapes = [
         (*latents.shape[:3], count * spec.latent_channels, *latents.shape[-2:])
-        for count in range(1, spec.proposals + 1)
+        for count in range(1, len(spec.proposals) + 1)
     ]
     if tuple(proposal.shape) not in shapes:
         raise InputError(

@@ -11,6 +11,7 @@ import torch
 from ..errors import InputError
 from .checkpoints import load_strictly, read_checkpoint, write_checkpoint
 from .model4d import Model4D
+from .shown_planes import PLANES_BY_COUNT
 from .spec import DiTSpec, Model4DSpec
 from .sync import SyncSpec
 from .sync_file import load_sync
@@ -81,11 +82,25 @@ def model_spec(header: Mapping, name: str) -> Model4DSpec:
             "update this extension, or save the file again",
         )
     try:
-        return Model4DSpec(**{**header, "dit": DiTSpec(**base)})
+        return Model4DSpec(**{**header, "dit": DiTSpec(**{**base, "proposals": _named_planes(base, name)})})
     except TypeError as error:
         raise InputError(
             f"{name} has a spec that doesn't fit ({error})", "numbers and names", "save the file again"
         ) from error
+
+
+def _named_planes(base: Mapping, name: str) -> tuple[str, ...]:
+    """The planes that a header names, or counts, as those of version 1 did."""
+    given = base.get("proposals", ())
+    if not isinstance(given, int):
+        return tuple(given)
+    if given not in PLANES_BY_COUNT:
+        raise InputError(
+            f"{name} with {given} proposals",
+            "one of " + ", ".join(map(str, PLANES_BY_COUNT)),
+            "name its planes in the header, or save the model again with the version that trained it",
+        )
+    return PLANES_BY_COUNT[given]
 
 
 def _fits(model: Model4DSpec, sync: SyncSpec, dropped: str) -> bool:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from ..errors import InputError
-from ..proposals.candidates import SETTLED, WITH_CANDIDATES
+from .shown_planes import ShownPlanes
 from .sync import SyncSpec, kept_layers
 
 PREDICTIONS = ("velocity", "clean")
@@ -21,10 +22,6 @@ tunes the attention along the rows alone, in a copy of its own, and ``temporal``
 serves both directions. The parallel ones are named by their sync rule. ``fused``: one stream, one attention over a
 token's frame, row and column.
 """
-SHOWN = SETTLED + 1
-"""Proposals that a model with a chooser sees: its choice, what each clip says of the cell, and the map of doubt."""
-CHOOSING = WITH_CANDIDATES
-"""Proposals of a model with a chooser, in the order of flow_proposals.candidate_proposals."""
 
 
 @dataclass(frozen=True)
@@ -46,10 +43,10 @@ class DiTSpec:
         conv_depth: Residual blocks of convolutions in a conv stem and in a convolving head, each at half and at a
             quarter of the resolution; 0 for single convolutions.
         sources: Whether each cell sees the nearest known cell of its row and of its column, and may copy from them.
-        proposals: Proposals of itself that each cell is given. It sees them all and may copy from them, unless it
-            chooses.
-        chooser: Channels of a network that chooses among the candidates within the proposals (see chooser.Chooser); the
-            rest of the model sees its choice in place of the first proposal, and none of the candidates. 0 for none.
+        proposals: Names of the planes that each cell is shown of itself, in the order of the channels (see
+            shown_planes). It sees them all and may copy from them, unless it chooses.
+        chooser: Channels of a network that chooses among the candidates within the planes (see chooser.Chooser); the
+            rest of the model sees its choice in place of the first plane, and none of the candidates. 0 for none.
         lead: Logit by which the first proposal leads in the copy gates, so that training starts from it.
         prediction: What comes out: the ``velocity``, or the ``clean`` latents, from which the velocity follows.
         text_width: Width of text tokens; 0 for a model without text.
@@ -68,7 +65,7 @@ class DiTSpec:
     conv_width: int = 32
     conv_depth: int = 0
     sources: bool = True
-    proposals: int = 0
+    proposals: tuple[str, ...] = ()
     chooser: int = 0
     lead: float = 0.0
     prediction: str = "clean"
@@ -91,7 +88,7 @@ class DiTSpec:
             self.mlp_ratio,
             self.conv_width,
         )
-        least = min(self.text_width, self.proposals, self.conv_depth, self.chooser)
+        least = min(self.text_width, self.conv_depth, self.chooser)
         if min(sizes) < 1 or least < 0 or self.width % self.heads or self.head_width % 2:
             raise InputError(
                 f"a DiT of {self.layers} layers, width {self.width}, {self.heads} heads, patch {self.patch}",
@@ -116,10 +113,10 @@ class DiTSpec:
                 "a multiple of 4",
                 "choose another patch, or conv_depth 0",
             )
-        if self.chooser and (self.proposals != CHOOSING or self.channels != 3):
+        if self.chooser and (not self.planes.candidates or self.channels != 3):
             raise InputError(
-                f"a chooser for {self.proposals} proposals of {self.channels} channels",
-                f"{CHOOSING} proposals in RGB, candidates among them",
+                f"a chooser for {len(self.proposals)} proposals of {self.channels} channels",
+                "proposals in RGB, candidates among them",
                 "change proposals, or chooser to 0",
             )
         if self.head == "warp" and not self.copies:
@@ -140,10 +137,15 @@ class DiTSpec:
         """Pictures that a cell may copy from."""
         return 2 * self.sources + self.shown
 
+    @cached_property
+    def planes(self) -> ShownPlanes:
+        """The proposals, read by name."""
+        return ShownPlanes(self.proposals)
+
     @property
     def shown(self) -> int:
         """Proposals that the model sees beside its chooser."""
-        return SHOWN if self.chooser else self.proposals
+        return len(self.planes.beside_candidates) if self.chooser else len(self.proposals)
 
     @property
     def input_channels(self) -> int:

@@ -1,9 +1,9 @@
-"""Flow of what moves, and of what stands, carried on to where none was measured.
+"""Flow of the subject and of the ground as two layers, each extrapolated to where none was measured.
 
-Thin limbs that swing fast lose their flow, and what carries flows from clip to clip tears them. But a subject's
-parallax changes little from limb to limb, and the ground behind it has its own: so the flow of each layer, spread
-beyond where it could be measured, still shows limbs whole, if a little beside their place. The paper has nothing of the
-kind; layers of smooth motion are as in Wang and Adelson, "Representing moving images with layers" (1994).
+Thin limbs that swing fast lose their flow, and warping flows from clip to clip tears them. But a subject's parallax
+changes little from limb to limb, and the ground behind it has its own: so the flow of each layer, extended beyond where
+it could be measured, still shows limbs whole, if slightly misplaced. The paper has nothing of the kind; layers of
+smooth motion are as in Wang and Adelson, "Representing moving images with layers" (1994).
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ import numpy as np
 
 from ..flow.flow_cache import MeasuredFlow
 from ..flow.flow_field import Flow, warp
-from .photometric_check import Image, soft_step
+from .image_filters import Image, logistic_step
 
 NEAR_PX, FAR_PX, GROUND_PX = 3.0, 8.0, 4.0
-"""Standard deviations over which the subject's flow is carried on, twice, and the ground's; for pictures of SIZE_PX."""
+"""Standard deviations over which the subject's flow is extended, twice, and the ground's; for pictures of SIZE_PX."""
 SIZE_PX = 64
-LAYERS = 4
-"""Flows of a cell by layers: the subject's, carried on near and far and as an affine motion, and the ground's."""
+LAYER_KINDS = ("subject_near", "subject_far", "subject_affine", "ground")
+"""Flows of a cell by layers: the subject's, extended near and far and as an affine motion; the ground's."""
 MOVES_PX, MOVES_SOFT_PX = 0.8, 0.15
 """Pixels of motion through a clip at which something counts as moving by one half, and the softness of that."""
 MISS_PX = 2.0
@@ -35,7 +35,7 @@ class LayeredFlow:
     """A cell's flow by layers, each ``(H, W, 2)`` in pixels and everywhere.
 
     Attributes:
-        near: Of what moves, carried on over NEAR_PX.
+        near: Of what moves, extended over NEAR_PX.
         far: The same, over FAR_PX.
         affine: The affine motion that most of it follows.
         ground: Of what stands.
@@ -53,7 +53,7 @@ def moving_share(flows: Sequence[Flow]) -> Image:
     Args:
         flows: ``(H, W, 2)`` in pixels, from one frame of a camera that stands to others.
     """
-    return soft_step(np.max([np.linalg.norm(flow, axis=-1) for flow in flows], 0), MOVES_PX, MOVES_SOFT_PX)
+    return logistic_step(np.max([np.linalg.norm(flow, axis=-1) for flow in flows], 0), MOVES_PX, MOVES_SOFT_PX)
 
 
 def layered_flow(flow: MeasuredFlow, moving: Image) -> LayeredFlow:
@@ -71,17 +71,18 @@ def layered_flow(flow: MeasuredFlow, moving: Image) -> LayeredFlow:
     return LayeredFlow(near, far, affine_flow(flow.best, subject), ground)
 
 
-def flows_by_layers(match: LayeredFlow, back: LayeredFlow) -> list[Flow]:
-    """Flows ``(H, W, 2)`` from a cell to its source, LAYERS of them.
+def layer_candidates(match: LayeredFlow, back: LayeredFlow) -> dict[str, Flow]:
+    """Flows ``(H, W, 2)`` from a cell to its source, by the names of LAYER_KINDS.
 
-    A cell's pixel is looked up in the witness by its layer's match; from there the layer's flow leads to the source's
+    A cell's pixel is looked up in the reference by its layer's match; from there the layer's flow leads to the source's
     time or view.
 
     Args:
-        match: From the source to the witness at the source's time.
-        back: The witness's flow from the cell's time to the source's.
+        match: From the source to the reference at the source's time.
+        back: The reference's flow from the cell's time to the source's.
     """
-    return [*(warp(flow, match.far) for flow in (back.near, back.far, back.affine)), warp(back.ground, match.ground)]
+    subject = [warp(flow, match.far) for flow in (back.near, back.far, back.affine)]
+    return dict(zip(LAYER_KINDS, [*subject, warp(back.ground, match.ground)], strict=True))
 
 
 def normalized_convolution(flow: Flow, weight: Image, sigma: float) -> Flow:

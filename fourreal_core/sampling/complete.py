@@ -59,7 +59,7 @@ def model_velocity(model: Model4D, mask: Tensor, condition: Condition4D = NO_CON
     """
     dit, proposal = model.spec.dit, condition.proposal
     if proposal is not None:
-        proposal = proposal[:, :, :, : dit.proposals * dit.latent_channels] if dit.proposals else None
+        proposal = proposal[:, :, :, : len(dit.proposals) * dit.latent_channels] if dit.proposals else None
 
     def velocity(latents: Tensor, level: Tensor) -> Tensor:
         inputs = GridInputs(
@@ -111,7 +111,7 @@ def sample_grid(
     first = None if condition.proposal is None else condition.proposal[:, :, :, : noise.shape[3]]
     start = start_latents(noise, options.start, first)
     if condition.proposal is not None and model.spec.dit.chooser:
-        condition = replace(condition, proposal=model.dit.settled(condition.proposal, known.mask))
+        condition = replace(condition, proposal=model.dit.with_choice(condition.proposal, known.mask))
     without = replace(condition, text=None, text_mask=None)
 
     def on(window: Window) -> Velocity:

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
-from ..proposals.candidates import SETTLED
-from ..proposals.flow_proposal import PICTURES, PROPOSERS, as_given
+from ..proposals.grid_proposals import keep_known, propose_planes
+from ..proposals.plane_names import is_candidate, is_map
 from .data.cache import CachedGrids
 from .data.measured import draw_measured
 from .data.proposals import proposal_path
@@ -88,17 +88,17 @@ def make_batch(config: TrainingConfig, source: GridSource, step: int, places: ra
         seeds.append(int(torch.randint(2**31, (), generator=generator)))
     videos, mask = torch.stack(frames).float() / 255, torch.stack(known)
     proposals = shown = None
-    if train.proposal != "none" and min(shape) > 1:
-        propose = PROPOSERS[config.model.dit.proposals]
-        made = [w.proposals for w in windows] if measured else [propose(grid[:, 0], grid[0]) for grid in videos]
+    names = config.model.dit.proposals
+    if names and min(shape) > 1:
+        made = [w.proposals for w in windows] if measured else [propose_planes(names, g[:, 0], g[0]) for g in videos]
         planes = torch.stack(
             [
-                as_given(p, grid, cells).movedim(0, 2).movedim(-1, -3)
+                keep_known(p, names, grid, cells).movedim(0, 2).movedim(-1, -3)
                 for p, grid, cells in zip(made, videos, mask, strict=True)
             ]
         )
         proposals = planes.movedim(-3, -1)  # planes in memory, as the codec wants them
-        shown = torch.stack([_shown(config, proposals.shape[3], seed) for seed in seeds])
+        shown = torch.stack([_shown(config, seed) for seed in seeds])
     told_flows = torch.stack(flows) if told else None
     subject = torch.stack([w.subject for w in windows]) if measured and train.subject_weight else None
     return Batch(videos, mask, torch.stack(levels), seeds, told_flows, proposals, shown, subject)
@@ -120,18 +120,22 @@ def is_measured(config: TrainingConfig, source: GridSource) -> bool:
         )
     kept = (
         cached
-        and train.proposal != "none"
+        and config.model.dit.proposals
         and any(proposal_path(path, config.model.dit.proposals).exists() for path, _ in source.shards)
     )
     return bool(cached and (kept or train.subject_weight))
 
 
-def _shown(config: TrainingConfig, count: int, seed: int) -> Tensor:
-    """Which of some proposals ``(P,)`` a model sees: all, or now and then a single picture."""
-    generator, shown = generator_for("shown", seed), torch.ones(count, dtype=torch.bool)
-    if count > 1 and float(torch.rand((), generator=generator)) < config.train.no_proposal:
-        shown = torch.arange(count) == torch.randint(min(PICTURES[count], SETTLED), (), generator=generator)
-    return shown
+def _shown(config: TrainingConfig, seed: int) -> Tensor:
+    """Which of its planes ``(P,)`` a model sees: all, or now and then a single picture that is no mere candidate."""
+    names, generator = config.model.dit.proposals, generator_for("shown", seed)
+    pictures = [k for k, name in enumerate(names) if not is_map(name) and not is_candidate(name)] or [
+        *range(len(names))
+    ]
+    if len(names) > 1 and float(torch.rand((), generator=generator)) < config.train.no_proposal:
+        only = pictures[int(torch.randint(len(pictures), (), generator=generator))]
+        return torch.arange(len(names)) == only
+    return torch.ones(len(names), dtype=torch.bool)
 
 
 def tells_flow(config: TrainingConfig, step: int) -> bool:

@@ -8,7 +8,7 @@ from torch import Tensor
 from ..model.codec import SpaceToDepth
 from ..model.model4d import Model4D
 from ..progress import OnStep, no_progress
-from ..proposals.for_model import shown_proposals
+from ..proposals.model_inputs import model_inputs
 from ..sampling.complete import Condition4D, sample_grid
 from ..sampling.known_cells import KnownCells
 from ..sampling.rectified_flow import SamplingOptions
@@ -53,7 +53,7 @@ def complete_frames(
     """
     known = first_row_and_column(*frames.shape[:2]) if known is None else known
     codec = SpaceToDepth(model.spec.dit.subpixel)
-    shown = shown_proposals(frames, known, model.spec.dit.proposals, proposal)
+    shown = model_inputs(frames, known, model.spec.dit.proposals, proposal)
     condition = Condition4D()
     if shown is not None:
         condition = Condition4D(proposal=codec.encode(shown).movedim(0, 2).flatten(2, 3)[None])

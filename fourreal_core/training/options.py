@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from ..model.spec import CHOOSING, DiTSpec, Model4DSpec
+from ..model.spec import DiTSpec, Model4DSpec
+from ..proposals.plane_names import planes_named
 from .data.pseudo4d import WarpOptions
 
 STAGES = ("base", "pseudo4d", "finetune4d", "mixed")
@@ -24,8 +25,6 @@ TRAINS = {
 }
 """What may be trained, and the model's own name for those parameters; ``attention`` is that of any variant."""
 LEVELS = ("uniform", "logit_normal")
-PROPOSALS = {"none": 0, "flow": 2, "settled": 3, "witnessed": 4, "candidates": CHOOSING}
-"""What a model may be shown, and how many proposals that is."""
 _SECTIONS = ("model", "data", "train", "run", "base")
 PRECISIONS = ("float32", "bf16", "auto")
 
@@ -91,9 +90,6 @@ class TrainOptions:
         flow_weight: Of the distance in pixels between a warp head's offsets and the true flows, beside the loss; 0 for
             none. It falls to 0 over ``flow_steps``. Only ``finetune4d`` on a cache with flows.
         flow_steps: First steps that are told the true flows.
-        proposal: What a model that takes proposals is shown: ``flow``, what the two clips' flows say; ``settled``, the
-            same checked against each other (see tracking.flow_proposals); ``witnessed``, these and how far each can be
-            believed; ``candidates``, these and all that they were settled among, for a model with a chooser; ``none``.
         no_proposal: Share of grids from which one of several proposals is kept, so that a model does with fewer.
         decibels: A grid's error counts by its logarithm, as in PSNR: grids that are easy weigh as much as hard ones.
         subject_weight: Share of the loss that is measured on the subject alone, in ``finetune4d`` on a cache.
@@ -124,7 +120,6 @@ class TrainOptions:
     trains: str = "sync"
     flow_weight: float = 0.0
     flow_steps: int = 0
-    proposal: str = "none"
     no_proposal: float = 0.1
     decibels: bool = False
     subject_weight: float = 0.0
@@ -137,7 +132,6 @@ class TrainOptions:
             ("trains", tuple(TRAINS)),
             ("levels", LEVELS),
             ("precision", PRECISIONS),
-            ("proposal", tuple(PROPOSALS)),
         )
         for name, allowed in names:
             if getattr(self, name) not in allowed:
@@ -258,12 +252,6 @@ class TrainingConfig:
                 wanted,
                 "change model.variant",
             )
-        if PROPOSALS[self.train.proposal] != self.model.dit.proposals:
-            raise InputError(
-                f"train.proposal = {self.train.proposal!r} with model.proposals = {self.model.dit.proposals}",
-                f"a model that takes as many proposals as there are, {PROPOSALS[self.train.proposal]}",
-                "change one of them",
-            )
         if (
             self.train.flow_weight
             and self.stage == "finetune4d"
@@ -343,6 +331,8 @@ def parse_config(
         sections.setdefault(section, {})[key] = value
     model, data = dict(sections.get("model", {})), dict(sections.get("data", {}))
     outer = {key: model.pop(key) for key in ("variant", "dropped", "sync_rank") if key in model}
+    if isinstance(model.get("proposals"), str):
+        model["proposals"] = list(planes_named(model["proposals"]))
     dit = _build(DiTSpec, model, f"[model] of {name}", ("variant", "dropped", "sync_rank"))
     if "warp" in data:
         data["warp"] = _build(WarpOptions, data["warp"], f"[data.warp] of {name}")

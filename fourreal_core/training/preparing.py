@@ -116,7 +116,11 @@ def starting_model(config: TrainingConfig) -> Trainee:
         )
     model = load_model(path)
     mine, its = config.model.dit, model.spec.dit
-    if mine.chooser and replace(mine, proposals=its.proposals, chooser=0) == its and its.proposals == mine.shown:
+    if (
+        mine.chooser
+        and replace(mine, proposals=its.proposals, chooser=0) == its
+        and its.proposals == mine.planes.names_beside
+    ):
         model, its = _with_chooser(model, mine, config.train.seed), mine
     if mine != its:
         other = [

@@ -8,7 +8,7 @@ from torch import Tensor
 from ..model.codec import SpaceToDepth
 from ..model.dit import GridInputs
 from ..model.model4d import Model4D
-from ..proposals.flow_proposal import PROPOSERS
+from ..proposals.grid_proposals import propose_planes
 from ..synthetic.grids import to_float
 from .batches import generator_for
 from .data.cache import CachedGrids
@@ -77,11 +77,11 @@ def validate(
     return mean, sample
 
 
-def _proposals(grids: CachedGrids, index: int, frames: Tensor, count: int) -> Tensor | None:
-    """What a model that takes so many is shown of a held-out grid: what is kept beside it, or made anew."""
-    kept = kept_proposals(grids, index, count) if count else None
+def _proposals(grids: CachedGrids, index: int, frames: Tensor, names: tuple[str, ...]) -> Tensor | None:
+    """What a model is shown of a held-out grid: what is kept beside it, or made anew."""
+    kept = kept_proposals(grids, index, names) if names else None
     if kept is None:
-        return PROPOSERS[count](frames[:, 0], frames[0]) if count else None
+        return propose_planes(names, frames[:, 0], frames[0]) if names else None
     return kept[:, : frames.shape[0], : frames.shape[1]]
 
 

@@ -26,7 +26,7 @@ class FourReal(HostModel):
         return self.model.grid_model.spec.dit.text_width > 0
 
     @property
-    def proposals(self) -> int:
+    def proposals(self) -> tuple[str, ...]:
         """See HostModel."""
         return self.model.grid_model.spec.dit.proposals
 

@@ -83,9 +83,9 @@ class HostModel(ABC):
         return True
 
     @property
-    def proposals(self) -> int:
-        """First guesses of every cell that the model is shown beside its latents."""
-        return 0
+    def proposals(self) -> tuple[str, ...]:
+        """Names of the planes of every cell that the model is shown beside its latents."""
+        return ()
 
     def own_sync(self) -> Sync | None:
         """The sync layers that the model was trained with; None for a model of single videos, or of another kind."""

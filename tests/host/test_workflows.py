@@ -61,6 +61,7 @@ def workflow_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 def _write_models(folder: Path) -> None:
     from fourreal_core.model.model4d import Model4D
     from fourreal_core.model.model_file import save_model
+    from fourreal_core.model.shown_planes import PLANES_BY_COUNT
     from fourreal_core.model.spec import DiTSpec, Model4DSpec
 
     for path in API.glob("*.json"):
@@ -69,7 +70,9 @@ def _write_models(folder: Path) -> None:
                 name, kind = FILES[node["class_type"]]
                 (folder / kind).mkdir(parents=True, exist_ok=True)
                 (folder / kind / node["inputs"][name]).touch()
-    model = Model4D(Model4DSpec(DiTSpec(width=24, layers=3, heads=2, patch=16, conv_width=4, proposals=2)))
+    model = Model4D(
+        Model4DSpec(DiTSpec(width=24, layers=3, heads=2, patch=16, conv_width=4, proposals=PLANES_BY_COUNT[2]))
+    )
     generator = torch.Generator().manual_seed(5)
     with torch.no_grad():
         for parameter in model.parameters():

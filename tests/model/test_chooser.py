@@ -10,23 +10,31 @@ import pytest
 import torch
 
 from fourreal_core.errors import InputError
-from fourreal_core.model.chooser import CELLS_AT_ONCE, FIRST, LEAD, Chooser, blend_candidates, read_costs
+from fourreal_core.model.chooser import CELLS_AT_ONCE, LEAD, Chooser, blend_candidates
 from fourreal_core.model.dit import VideoDiT
-from fourreal_core.model.spec import CHOOSING, SHOWN, DiTSpec
-from fourreal_core.proposals.candidates import CANDIDATES, COST_GRAYS, MISS_PX, PER_CLIP, Candidates, candidate_maps
+from fourreal_core.model.shown_planes import PLANES_BY_COUNT, ShownPlanes
+from fourreal_core.model.spec import DiTSpec
 
 from .small import TINY, grid_inputs, rng, stirred, tiny_model
 
-CHOOSY = replace(TINY, proposals=CHOOSING, chooser=8, lead=4.0)
+NAMES = PLANES_BY_COUNT[31]
+PLANES = ShownPlanes(NAMES)
+CHOOSING, CANDIDATES, FIRST = len(NAMES), len(PLANES.candidates), PLANES.candidates[0]
+SHOWN = len(PLANES.beside_candidates)
+CHOOSY = replace(TINY, proposals=NAMES, chooser=8, lead=4.0)
 
 
 def cells(count: int = 2, size: int = 8, seed: int = 0) -> torch.Tensor:
-    return torch.rand(count, CHOOSING, 3, size, size, generator=rng(seed)) * 2 - 1
+    return cells_of(CHOOSING, count, size, seed)
+
+
+def cells_of(planes: int, count: int, size: int = 8, seed: int = 0) -> torch.Tensor:
+    return torch.rand(count, planes, 3, size, size, generator=rng(seed)) * 2 - 1
 
 
 def test_it_starts_as_the_first_proposal_with_a_little_of_every_candidate() -> None:
     given = cells()
-    made = Chooser(8)(given)
+    made = Chooser(PLANES, 8)(given)
     whole = math.exp(LEAD) + CANDIDATES
     expected = (math.exp(LEAD) * given[:, 0] + given[:, FIRST : FIRST + CANDIDATES].sum(1)) / whole
     torch.testing.assert_close(made, expected, rtol=0, atol=1e-5)  # sums of 23 numbers in float32
@@ -44,7 +52,7 @@ def test_the_blend_is_the_slow_loop() -> None:
 
 
 def test_gradients_reach_everything() -> None:
-    net = Chooser(4)
+    net = Chooser(PLANES, 4)
     stirred(net, size=0.02)
     net(cells(1)).square().sum().backward()
     assert all(p.grad is not None and p.grad.any() for p in net.parameters())
@@ -64,38 +72,40 @@ def test_gradients_of_the_blend() -> None:
     assert torch.autograd.gradcheck(blend, (logits, lead), eps=1e-2, atol=1e-3, rtol=1e-2)
 
 
-def test_costs_are_read_as_they_were_written() -> None:
-    random = np.random.default_rng(0)
-    found = []
-    for _ in range(2):
-        costs = random.uniform(0, 60, (PER_CLIP, 4, 6)).astype(np.float32)
-        costs[-1] = costs[:-1].min(0)
-        found.append(
-            Candidates(
-                np.zeros((PER_CLIP, 4, 6, 3), np.float32), costs, random.uniform(0, 15, (4, 6)).astype(np.float32)
-            )
-        )
-    maps = torch.from_numpy(candidate_maps(found)).movedim(-1, 1)[None]
-    costs, missed = read_costs(maps * 2 - 1)
-    for k, each in enumerate(found):
-        torch.testing.assert_close(
-            costs[0, k * PER_CLIP : (k + 1) * PER_CLIP], torch.from_numpy(each.costs) / COST_GRAYS, rtol=0, atol=1e-6
-        )
-        torch.testing.assert_close(missed[0, k], torch.from_numpy(each.missed) / MISS_PX, rtol=0, atol=1e-6)
+def test_errors_are_read_where_the_names_say() -> None:
+    names = ("blend", "a/x", "a/y", "b/x", "map(b.return_error,a/y.error)", "map(a/x.error,b/x.error,a.return_error)")
+    given = cells_of(len(names), 2)
+    errors, missed = Chooser(ShownPlanes(names), 8).read_errors(given)
+    for k, (plane, channel) in enumerate([(5, 0), (4, 1), (5, 1)]):
+        assert torch.equal(errors[:, k], (given[:, plane, channel] + 1) / 2)
+    for k, (plane, channel) in enumerate([(5, 2), (4, 0)]):  # sources in the order in which candidates name them
+        assert torch.equal(missed[:, k], (given[:, plane, channel] + 1) / 2)
+
+
+def test_a_candidate_without_an_error_has_its_sources_least() -> None:
+    given = cells()
+    errors, missed = Chooser(PLANES, 8).read_errors(given)
+    assert errors.shape == (2, CANDIDATES, 8, 8) and missed.shape == (2, 2, 8, 8)
+    for last in (9, 19):
+        assert NAMES[PLANES.candidates[last]].endswith("/revealed")
+        assert torch.equal(errors[:, last], errors[:, last - 9 : last].amin(1))
+
+
+def test_candidates_need_the_error_of_their_sources_flow() -> None:
+    with pytest.raises(InputError, match="a.return_error"):
+        Chooser(ShownPlanes(("blend", "a/x", "map(a/x.error)")), 8)
 
 
 def test_candidates_of_one_clip_may_trade_places() -> None:
-    net = stirred(Chooser(8))
+    net = stirred(Chooser(PLANES, 8))
     with torch.no_grad():
         net.kinds.zero_()  # else the network knows which is which
     given = cells(1)
-    order = torch.arange(CANDIDATES)
-    order[[0, 3]] = order[[3, 0]]
-    traded = given.clone()
-    traded[:, FIRST : FIRST + CANDIDATES] = given[:, FIRST : FIRST + CANDIDATES][:, order]
-    maps = given[:, FIRST + CANDIDATES + 1 :].flatten(1, 2)
-    maps = torch.cat([maps[:, :CANDIDATES][:, order], maps[:, CANDIDATES:]], 1)
-    traded[:, FIRST + CANDIDATES + 1 :] = maps.unflatten(1, (-1, 3))
+    traded, (first, other) = given.clone(), (0, 3)
+    a, b = PLANES.candidates[first], PLANES.candidates[other]
+    traded[:, a], traded[:, b] = given[:, b], given[:, a]
+    (p, i), (q, j) = PLANES.error_channel(first), PLANES.error_channel(other)
+    traded[:, p, i], traded[:, q, j] = given[:, q, j], given[:, p, i]
     with torch.no_grad():
         # the pool adds up in another order
         torch.testing.assert_close(net(traded), net(given), rtol=0, atol=1e-4)
@@ -104,7 +114,7 @@ def test_candidates_of_one_clip_may_trade_places() -> None:
 
 
 def test_many_cells_at_once_are_as_each_alone() -> None:
-    net, given = stirred(Chooser(8), size=0.05), cells(CELLS_AT_ONCE + 3)
+    net, given = stirred(Chooser(PLANES, 8), size=0.05), cells(CELLS_AT_ONCE + 3)
     with torch.no_grad():
         made = net(given)
         alone = torch.cat([net(cell) for cell in given.split(1)])
@@ -133,8 +143,8 @@ def test_the_model_sees_the_choice_and_no_candidates(subpixel: int) -> None:
         for p in proposal[0].flatten(0, 1).split(c, 1)
     ]
     for cell in range(6):
-        settled = bool(inputs.known[0].flatten()[cell]) or cell == 5
-        assert torch.equal(pictures[cell, 2], fine[0][cell]) == settled  # known cells stay, others are chosen for
+        kept = bool(inputs.known[0].flatten()[cell]) or cell == 5
+        assert torch.equal(pictures[cell, 2], fine[0][cell]) == kept  # known cells stay, others are chosen for
         for k, source in ((3, 1), (4, 2), (5, FIRST + CANDIDATES)):
             assert torch.equal(pictures[cell, k], fine[source][cell])
     assert bool(present.all())
@@ -164,7 +174,7 @@ def test_the_choice_by_itself_is_what_the_model_sees_of_it() -> None:
         model(inputs._replace(proposal=None))
 
 
-@pytest.mark.parametrize("wrong", [{"proposals": 4}, {"proposals": CHOOSING, "channels": 16}])
+@pytest.mark.parametrize("wrong", [{"proposals": PLANES_BY_COUNT[4]}, {"proposals": NAMES, "channels": 16}])
 def test_a_chooser_needs_candidates_in_rgb(wrong: dict) -> None:
     with pytest.raises(InputError, match="chooser"):
         DiTSpec(chooser=8, **wrong)

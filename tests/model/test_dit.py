@@ -10,11 +10,12 @@ import torch
 from fourreal_core.errors import InputError
 from fourreal_core.model.dit import GridInputs, VideoDiT
 from fourreal_core.model.model4d import Model4D
+from fourreal_core.model.shown_planes import PLANES_BY_COUNT
 from fourreal_core.model.spec import DiTSpec, Model4DSpec
 
 from .small import TINY, grid_inputs, rng, start_mask, tiny_model
 
-REFINER = replace(TINY, proposals=2, text_width=5)
+REFINER = replace(TINY, proposals=PLANES_BY_COUNT[2], text_width=5)
 
 
 def test_a_new_model_draws_the_blend_of_the_known_cells() -> None:

@@ -12,9 +12,13 @@ from safetensors.torch import load_file, save_file
 
 from fourreal_core.errors import InputError
 from fourreal_core.model.checkpoints import read_checkpoint, write_checkpoint
+from fourreal_core.model.model4d import Model4D
 from fourreal_core.model.model_file import KIND, load_model, save_model
+from fourreal_core.model.shown_planes import PLANES_BY_COUNT
+from fourreal_core.model.spec import Model4DSpec
 from fourreal_core.model.sync import SyncSpec, build_sync
 from fourreal_core.model.sync_file import save_sync
+from fourreal_core.proposals.plane_names import PLANE_SETS
 
 from .small import TINY, grid_inputs, rng, stirred, tiny_model
 
@@ -94,3 +98,29 @@ def test_specs_that_do_not_fit_are_refused(tmp_path: Path, spec: dict, message: 
     write_checkpoint(tmp_path / "m.safetensors", KIND, spec, {"a": torch.zeros(1)})
     with pytest.raises(InputError, match=message):
         load_model(tmp_path / "m.safetensors")
+
+
+def test_a_header_that_counts_its_proposals_is_read_as_their_names(tmp_path) -> None:
+    from safetensors import safe_open
+
+    for count, names in PLANES_BY_COUNT.items():
+        chooser = {"chooser": 4} if count == 31 else {}
+        model = Model4D(Model4DSpec(replace(TINY, proposals=names, **chooser)))
+        save_model(tmp_path / "new.safetensors", model)
+        with safe_open(tmp_path / "new.safetensors", framework="pt") as file:
+            metadata, tensors = dict(file.metadata()), {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
+        header = json.loads(metadata["spec"])
+        assert tuple(header["dit"]["proposals"]) == names
+        header["dit"]["proposals"] = count
+        save_file(tensors, tmp_path / "old.safetensors", metadata | {"version": "1", "spec": json.dumps(header)})
+        read = load_model(tmp_path / "old.safetensors")
+        assert read.spec == model.spec == load_model(tmp_path / "new.safetensors").spec
+        header["dit"]["proposals"] = 17
+        save_file(tensors, tmp_path / "odd.safetensors", metadata | {"spec": json.dumps(header)})
+        with pytest.raises(InputError, match="17 proposals"):
+            load_model(tmp_path / "odd.safetensors")
+
+
+def test_old_counts_mean_the_sets_that_are_made_today() -> None:
+    by_count = {len(names): names for names in PLANE_SETS.values()}
+    assert {count: names for count, names in PLANES_BY_COUNT.items() if count != 1} == by_count

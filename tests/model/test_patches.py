@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from fourreal_core.model.patches import NO_COPY, Head, Residual, Stem, blend_copies, sample_at
+from fourreal_core.model.shown_planes import PLANES_BY_COUNT
 from fourreal_core.model.spec import HEADS, STEMS
 
 from .small import TINY, rng, stirred
@@ -89,7 +90,7 @@ def test_residual_blocks_are_the_identity_until_they_are_trained() -> None:
 
 
 def test_the_first_proposal_leads_by_the_logit_of_the_spec() -> None:
-    spec = replace(TINY, proposals=2, lead=3.0)
+    spec = replace(TINY, proposals=PLANES_BY_COUNT[2], lead=3.0)
     planes, features = Stem(spec)(torch.randn(1, spec.input_channels, 8, 8, generator=rng()))
     _, gates, _ = Head(spec)(planes.flatten(2).transpose(1, 2), (2, 2), features)
     assert gates[0, :, 0, 0].tolist() == [0, 0, 3, 0]  # two sources stand in front

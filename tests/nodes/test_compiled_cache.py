@@ -21,7 +21,7 @@ kernels = importlib.import_module(name + ".rasterizer.warm_up")
 before = kernels.missing_code(True)
 kernels.warm_up(True)
 print(before, kernels.missing_code(True))
-complete = importlib.import_module(name + ".tracking.edge_aware").complete
+complete = importlib.import_module(name + ".flow.edge_aware_filter").complete
 values = np.full((8, 8), 3, np.float32)
 print(float(complete(values, np.ones_like(values), np.zeros((8, 8, 3), np.float32), 1.0, 0.1)[0].mean()))
 """

@@ -94,7 +94,7 @@ def test_another_rule_for_one_call(part: Part, net: Callable[..., Any]) -> None:
 
 
 def test_proposals_go_to_refiners(part: Part, net: Callable[..., Any]) -> None:
-    made, (x, level, options) = net(proposals=2), inputs()
+    made, (x, level, options) = net(proposals=("from_view/inverted_best", "from_time/flow_back")), inputs()
     shown = torch.rand(VIEWS, 6, TIMES, 16, 16, generator=torch.Generator().manual_seed(2))
     key = part("nodes.host_models.grid_net").PROPOSALS
     out = made(x, level, **options, **{key: shown.repeat(CHUNKS, 1, 1, 1, 1)})
@@ -126,9 +126,9 @@ def test_the_family_is_found_and_told(part: Part, net: Callable[..., Any]) -> No
     from .stand_in_model import Model
 
     model = Model()
-    model.model.diffusion_model = net(proposals=1)
+    model.model.diffusion_model = net(proposals=("blend",))
     family = part("nodes.host_models.registry").host_model(model)
-    assert family.name == "4Real" and family.runs_grids and not family.needs_text and family.proposals == 1
+    assert family.name == "4Real" and family.runs_grids and not family.needs_text and family.proposals == ("blend",)
     assert family.patch_size() == (8, 8) and len(family.layers()) == 2
     assert family.own_sync() is model.model.diffusion_model.grid_model.sync
     assert len(list(family.base_weights())) < len(list(model.model.diffusion_model.parameters()))

@@ -41,7 +41,7 @@ def test_defaults_are_the_cores(schemas: dict[str, Any], part: Part) -> None:
     for name in ("steps", "seed"):
         assert default("FourRealFitDeformation", name) == getattr(fit, name)
     assert default("FourRealTracks3D", "max_points") == part("fourreal_core.tracking.track3d").TrackOptions().max_points
-    proposal = part("fourreal_core.proposals.scene_proposal").ProposalOptions()
+    proposal = part("fourreal_core.proposals.complete_grid").ProposalOptions()
     assert default("FourRealRenderScene", "colors") == proposal.colors
 
 

@@ -1,4 +1,4 @@
-"""Flows by layers: what counts as moving, how a flow is carried on, and where a layer's flow leads."""
+"""Flows by layers: what counts as moving, how a flow is extended, and where a layer's flow leads."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import pytest
 
 from fourreal_core.flow.flow_cache import MeasuredFlow
 from fourreal_core.proposals.motion_layers import (
-    LAYERS,
+    LAYER_KINDS,
     MISS_PX,
     MOVES_PX,
     NEAR_PX,
     SIZE_PX,
     affine_flow,
-    flows_by_layers,
+    layer_candidates,
     layered_flow,
     moving_share,
     normalized_convolution,
@@ -47,14 +47,14 @@ def test_what_moves_at_any_time_moves() -> None:
     assert share[2, 3] > 0.99 and share[4, 5] == pytest.approx(0.5, abs=1e-6) and share[0, 0] < 0.01
 
 
-def test_a_flow_that_is_the_same_wherever_it_counts_is_carried_everywhere() -> None:
+def test_a_flow_that_is_the_same_wherever_it_counts_extends_everywhere() -> None:
     flow = np.where(box()[..., None] > 0, still(3, -2), still(50, 50))
     for sigma in (3.0, 8.0):
         assert np.abs(normalized_convolution(flow, box(), sigma) - still(3, -2)).max() < 1e-4  # float32
     assert np.abs(affine_flow(flow, box()) - still(3, -2)).max() < 0.03  # steadied a little towards no slope
 
 
-def test_carrying_on_is_the_slow_loop() -> None:
+def test_normalized_convolution_is_the_slow_loop() -> None:
     random = np.random.default_rng(0)
     flow, weight = random.normal(size=(*SIZE, 2)).astype(np.float32), random.random(SIZE).astype(np.float32)
     sigma = 2.0
@@ -93,22 +93,24 @@ def test_a_flow_that_misses_its_start_counts_little() -> None:
 
 
 def test_each_layer_goes_its_own_way() -> None:
-    # in the witness the subject moves by 4, the ground stands; the view sees the subject by 6 more, the ground by 1
+    # in the reference the subject moves by 4, the ground stands; the view sees the subject by 6 more, the ground by 1
     moved = np.where(box()[..., None] > 0, still(-4), still())
     seen = np.where(box()[..., None] > 0, still(-6), still(-1))
-    made = flows_by_layers(layered_flow(measured(seen), box()), layered_flow(measured(moved), box()))
-    assert len(made) == LAYERS
+    made = list(layer_candidates(layered_flow(measured(seen), box()), layered_flow(measured(moved), box())).values())
+    assert len(made) == len(LAYER_KINDS)
     for flow in made[:3]:
         assert np.abs(flow - still(-4)).max() < 0.1
     assert np.abs(made[3][12, 2:]).max() < 0.1  # far from the subject and under it alike
 
 
-def test_a_layers_flow_is_looked_up_where_the_witness_shows_it() -> None:
+def test_a_layers_flow_is_looked_up_where_the_reference_shows_it() -> None:
     y, x = np.mgrid[: SIZE[0], : SIZE[1]].astype(np.float32)
     slope = np.stack([0.1 * x, np.zeros_like(x)], -1).astype(np.float32)
     whole = np.ones(SIZE, np.float32)
     back = layered_flow(measured(slope), whole)
-    straight, beside = (flows_by_layers(layered_flow(measured(still(dx)), whole), back)[2] for dx in (0, 5))
+    straight, beside = (
+        layer_candidates(layered_flow(measured(still(dx)), whole), back)["subject_affine"] for dx in (0, 5)
+    )
     away = (beside - straight)[6:18, 8:20, 0]
     # 5 pixels on a slope of a tenth, less a tenth by steadying
     assert away == pytest.approx(np.full_like(away, 0.5), abs=0.06)

@@ -9,13 +9,15 @@ import torch
 
 from fourreal_core.errors import InputError
 from fourreal_core.model.codec import SpaceToDepth
-from fourreal_core.model.spec import CHOOSING
+from fourreal_core.model.shown_planes import PLANES_BY_COUNT
 from fourreal_core.sampling.complete import Condition4D, model_velocity, sample_grid, wall_picture
 from fourreal_core.sampling.known_cells import KnownCells
 from fourreal_core.sampling.rectified_flow import SamplingOptions
 from fourreal_core.sampling.windows import Window, WindowOptions, plan_windows, spans, windowed
 
 from .tiny import rng, start, tiny_model
+
+CANDIDATES = PLANES_BY_COUNT[31]
 
 FAST = SamplingOptions(steps=3)
 
@@ -73,7 +75,7 @@ def test_a_start_near_zero_stays_at_the_proposal() -> None:
 
 
 def test_a_refiner_sees_its_proposal_at_any_start() -> None:
-    model, known = tiny_model(proposals=1), start(3, 4)
+    model, known = tiny_model(proposals=PLANES_BY_COUNT[1]), start(3, 4)
     outs = [
         sample_grid(model, known, FAST, rng(7), Condition4D(proposal=torch.full_like(known.latents, value)))
         for value in (0.0, 0.5)
@@ -156,7 +158,7 @@ def test_one_window_over_all_is_the_model_itself() -> None:
 def test_a_large_grid_is_completed_in_windows() -> None:
     known = start(5, 9)
     condition = Condition4D(proposal=torch.zeros_like(known.latents), time_positions=torch.arange(9))
-    out = sample_grid(tiny_model(proposals=1), known, FAST, rng(7), condition, WindowOptions(4, 4, 2))
+    out = sample_grid(tiny_model(proposals=PLANES_BY_COUNT[1]), known, FAST, rng(7), condition, WindowOptions(4, 4, 2))
     assert bool(torch.isfinite(out).all())
     assert torch.equal(out[known.mask], known.latents[known.mask])
 
@@ -168,15 +170,15 @@ def test_windows_without_room_are_refused(fields: dict) -> None:
 
 
 def test_a_chooser_chooses_once_for_all_steps_and_windows() -> None:
-    model, known = tiny_model(proposals=CHOOSING, chooser=8), start(3, 4)
-    shape = (*known.latents.shape[:3], CHOOSING * known.latents.shape[3], *known.latents.shape[4:])
+    model, known = tiny_model(proposals=CANDIDATES, chooser=8), start(3, 4)
+    shape = (*known.latents.shape[:3], len(CANDIDATES) * known.latents.shape[3], *known.latents.shape[4:])
     proposal = torch.rand(shape, generator=rng(3)) * 2 - 1
     seen: list[int] = []
     model.dit.chooser.register_forward_hook(lambda _m, cells, _out: seen.append(len(cells[0])))
     out = sample_grid(model, known, FAST, rng(7), Condition4D(proposal=proposal), WindowOptions(2, 3, 0))
     assert seen == [int((~known.mask).sum())]
     with torch.no_grad():
-        settled = model.dit.settled(proposal, known.mask)
-    again = sample_grid(model, known, FAST, rng(7), Condition4D(proposal=settled), WindowOptions(2, 3, 0))
-    assert torch.equal(out, again) and len(seen) == 2  # what is settled stays
+        chosen = model.dit.with_choice(proposal, known.mask)
+    again = sample_grid(model, known, FAST, rng(7), Condition4D(proposal=chosen), WindowOptions(2, 3, 0))
+    assert torch.equal(out, again) and len(seen) == 2  # what is chosen stays
     assert (sample_grid(model, known, FAST, rng(7)) - out).abs().max() > 1e-3  # and it counts

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from fourreal_core.errors import InputError
+from fourreal_core.model.shown_planes import PLANES_BY_COUNT
 from fourreal_core.sampling.chunks import Chunk, ChunkOptions, ChunkPlan, plan_chunks
 from fourreal_core.sampling.extend import StartClips, extend, gather_chunk, model_completer
 from fourreal_core.sampling.known_cells import KnownCells
@@ -176,7 +177,7 @@ def test_a_proposal_is_asked_for_each_chunk() -> None:
         asked.append(chunk)
         return torch.zeros(1, len(chunk.window.views), len(chunk.window.times), 3, 8, 8)
 
-    complete = model_completer(tiny_model(proposals=1), SamplingOptions(steps=1), proposal=proposal)
+    complete = model_completer(tiny_model(proposals=PLANES_BY_COUNT[1]), SamplingOptions(steps=1), proposal=proposal)
     extend(PLAN, clips(V, T), complete, MemoryStore(PLAN))
     assert asked == list(PLAN.chunks)
 

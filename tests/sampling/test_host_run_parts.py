@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from fourreal_core.errors import InputError
-from fourreal_core.proposals.for_model import shown_proposals
+from fourreal_core.proposals.model_inputs import model_inputs
+from fourreal_core.proposals.plane_names import PLANE_SETS
 from fourreal_core.sampling.chunks import ChunkOptions, plan_chunks
 from fourreal_core.sampling.extend import GivenFrames, extend
 from fourreal_core.sampling.run_key import run_key
@@ -58,22 +59,25 @@ def test_a_folder_with_other_files_stays(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
+TWO = PLANE_SETS["flow"]
+
+
 def test_refiners_are_shown_flow_and_what_is_given() -> None:
     frames = torch.rand(3, 4, 32, 48, 3, generator=torch.Generator().manual_seed(0))
     known = torch.zeros(3, 4, dtype=torch.bool)
     known[0] = known[:, 0] = True
     given = torch.rand(frames.shape, generator=torch.Generator().manual_seed(1))
-    flow = shown_proposals(frames, known, 2)
-    both = shown_proposals(frames, known, 2, given)
+    flow = model_inputs(frames, known, TWO)
+    both = model_inputs(frames, known, TWO, given)
     assert flow is not None and both is not None and flow.shape == both.shape == (2, *frames.shape)
     for proposals in (flow, both):
         assert torch.equal(proposals[:, known], frames[known][None].expand(2, -1, -1, -1, -1))
     assert torch.equal(both[0][~known], given[~known]) and torch.equal(both[1], flow[1])
-    one = shown_proposals(frames, known, 1, given)
+    one = model_inputs(frames, known, TWO[:1], given)
     assert one is not None and torch.equal(one[0], both[0])
     known[1, 0] = False  # without column 0 there is no flow to carry over
-    assert shown_proposals(frames, known, 2) is None and shown_proposals(frames, known, 0, given) is None
-    alone = shown_proposals(frames, known, 2, given)
+    assert model_inputs(frames, known, TWO) is None and model_inputs(frames, known, (), given) is None
+    alone = model_inputs(frames, known, TWO, given)
     assert alone is not None and len(alone) == 1
     with pytest.raises(InputError, match="one of each cell"):
-        shown_proposals(frames, known, 2, given[:2])
+        model_inputs(frames, known, TWO, given[:2])

@@ -15,6 +15,7 @@ from fourreal_core.model.codec import SpaceToDepth
 from fourreal_core.model.model4d import Model4D
 from fourreal_core.model.model_file import save_model
 from fourreal_core.model.spec import DiTSpec, Model4DSpec
+from fourreal_core.proposals.plane_names import PLANE_SETS
 from fourreal_core.sampling.chunks import ChunkOptions, plan_chunks
 from fourreal_core.sampling.stores import MemoryStore
 from fourreal_core.synthetic.grids import GridOptions
@@ -40,7 +41,9 @@ def test_proposals_start_from_the_last_finished_column(benchmark):
     for number, chunk in enumerate(plan.chunks[:1]):
         store.write(number, codec.encode(torch.full((len(chunk.cells), 32, 32, 3), 0.75)))
     chunk = plan.chunks[1]
-    made = codec.decode(benchmark.chunk_proposals(row, column, store, True, codec)(chunk)[0].unflatten(2, (2, 3)))
+    made = codec.decode(
+        benchmark.chunk_proposals(row, column, store, True, codec, PLANE_SETS["flow"])(chunk)[0].unflatten(2, (2, 3))
+    )
     at = chunk.window.times.index(chunk.new_times[-1])
     # flat pictures: no flow, so the first is what was made last and the second is the row's own frame
     assert float(made[2, at, 0].mean()) == pytest.approx(0.75, abs=1e-5)
@@ -50,14 +53,14 @@ def test_proposals_start_from_the_last_finished_column(benchmark):
 def test_another_seen_picture_changes_the_blend_by_its_doubt(benchmark):
     proposals = torch.zeros(4, 1, 1, 2, 2, 3)
     proposals[1], proposals[3, ..., 1] = 0.5, 0.25  # the seen picture costs 8 grey levels more than the moved one
-    made = benchmark.with_seen(proposals, torch.ones(1, 1, 2, 2, 3))
+    made = benchmark.with_seen(proposals, PLANE_SETS["reliability"], torch.ones(1, 1, 2, 2, 3))
     share = math.exp(-8 / 5)
     torch.testing.assert_close(made[0], torch.full_like(made[0], (0.5 + share) / (1 + share)))
     assert (made[2] == 1).all() and torch.equal(made[[1, 3]], proposals[[1, 3]])
 
 
 def test_runs_are_kept_and_read_by_chunk(benchmark, tmp_path, monkeypatch, capsys):
-    dit = DiTSpec(width=24, layers=1, heads=2, patch=8, conv_width=4, proposals=2)
+    dit = DiTSpec(width=24, layers=1, heads=2, patch=8, conv_width=4, proposals=PLANE_SETS["flow"])
     save_model(tmp_path / "model.safetensors", Model4D(Model4DSpec(dit, "soft")))
     args = [
         "long_extension.py",

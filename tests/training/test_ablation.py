@@ -102,7 +102,7 @@ def test_the_benchmark_measures_rows_and_floors_and_goes_on(comparison, tmp_path
     assert set(found) == {"floors", "rows"} and set(found["floors"]) == {
         *ablations.FLOORS,
         *ablations.PROPOSALS,
-        *ablations.SETTLED,
+        *ablations.VERIFIED,
     }
     assert max(found["floors"], key=found["floors"].get) == "geometric proposal"
     row = found["rows"][0]

@@ -7,7 +7,8 @@ import torch
 
 from fourreal_core.errors import InputError
 from fourreal_core.model.codec import SpaceToDepth
-from fourreal_core.proposals.flow_proposal import flow_proposals
+from fourreal_core.proposals.grid_proposals import propose_planes
+from fourreal_core.proposals.plane_names import PLANE_SETS
 from fourreal_core.synthetic.grids import GridOptions, make_grid
 from fourreal_core.training.batches import augment, cut, draw_level, generator_for, known_cells, make_batch, step_shape
 from fourreal_core.training.data.cache import CachedGrids, CacheOptions, render_cache
@@ -131,22 +132,21 @@ def test_flow_distance_counts_pixels_of_unknown_cells_that_can_be_copied():
 
 
 def test_refiners_are_shown_what_flow_proposes(tiny, tiny_cache):
-    config = tiny("finetune4d", model__proposals=2, train__proposal="flow", train__windows=((3, 3),))
+    config = tiny("finetune4d", model__proposals=PLANE_SETS["flow"], train__windows=((3, 3),))
     batch = make_batch(config, CachedGrids(tiny_cache), 0, range(2))
     for k in range(2):
         assert torch.equal(batch.proposals[:, :, :, k][batch.known], batch.frames[batch.known])
     hidden = torch.where(batch.known[..., None, None, None], batch.frames, 0.0)
-    seen = torch.stack([flow_proposals(grid[:, 0], grid[0]).movedim(0, 2) for grid in hidden])
+    seen = torch.stack([propose_planes(PLANE_SETS["flow"], grid[:, 0], grid[0]).movedim(0, 2) for grid in hidden])
     assert torch.equal(batch.proposals, seen)  # nothing of the unknown cells is in it
     assert noisy_inputs(batch, SpaceToDepth(1))[0].proposal.shape == (2, 3, 3, 6, 16, 16)
-    with pytest.raises(InputError, match="as many proposals as there are"):
-        tiny("finetune4d", train__proposal="flow")
+    assert tiny("finetune4d", model__proposals="flow").model.dit.proposals == PLANE_SETS["flow"]
+    with pytest.raises(InputError, match="one of none, flow, verified"):
+        tiny("finetune4d", model__proposals="settled")
 
 
 def test_a_proposal_is_now_and_then_kept_back(tiny, tiny_cache):
-    config = tiny(
-        "finetune4d", model__proposals=2, train__proposal="flow", train__windows=((3, 3),), train__no_proposal=1.0
-    )
+    config = tiny("finetune4d", model__proposals=PLANE_SETS["flow"], train__windows=((3, 3),), train__no_proposal=1.0)
     batches = [make_batch(config, CachedGrids(tiny_cache), step, range(2)) for step in range(8)]
     shown = torch.cat([batch.shown for batch in batches])
     assert shown.sum(1).eq(1).all() and shown.any(0).all()
@@ -154,6 +154,6 @@ def test_a_proposal_is_now_and_then_kept_back(tiny, tiny_cache):
     there = inputs.proposal.unflatten(3, (2, 3)).flatten(4).any(-1)
     assert torch.equal(there, batches[0].shown[:, None, None].expand(2, 3, 3, 2))
     all_shown = tiny(
-        "finetune4d", model__proposals=2, train__proposal="flow", train__windows=((3, 3),), train__no_proposal=0.0
+        "finetune4d", model__proposals=PLANE_SETS["flow"], train__windows=((3, 3),), train__no_proposal=0.0
     )
     assert make_batch(all_shown, CachedGrids(tiny_cache), 0, range(2)).shown.all()

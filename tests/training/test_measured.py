@@ -10,7 +10,8 @@ import torch
 
 from fourreal_core.cli import main
 from fourreal_core.errors import InputError
-from fourreal_core.proposals.flow_proposal import PROPOSERS
+from fourreal_core.proposals.grid_proposals import propose_planes
+from fourreal_core.proposals.plane_names import PLANE_SETS
 from fourreal_core.synthetic.grids import to_float
 from fourreal_core.training.batches import is_measured, make_batch
 from fourreal_core.training.data.cache import CachedGrids
@@ -19,6 +20,8 @@ from fourreal_core.training.data.proposals import proposal_path, propose_cache
 from fourreal_core.training.objective import LEAST_ERROR, grid_loss, training_loss
 from fourreal_core.training.trainer import train_stage
 
+FOUR = PLANE_SETS["reliability"]
+
 
 def rng(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
@@ -26,11 +29,11 @@ def rng(seed: int = 0) -> torch.Generator:
 
 @pytest.fixture
 def proposed(tiny_cache, tmp_path):
-    """A copy of the cache with witnessed proposals beside its first shard."""
+    """A copy of the cache with proposals and their reliability beside its first shard."""
     folder = tmp_path / "proposed"
     shutil.copytree(tiny_cache, folder)
     steps = []
-    assert propose_cache(folder, "train", 4, 0, lambda done, total, preview=None: steps.append((done, total))) == 2
+    assert propose_cache(folder, "train", FOUR, 0, lambda done, total, preview=None: steps.append((done, total))) == 2
     assert steps == [(1, 2), (2, 2)]
     return folder
 
@@ -39,34 +42,34 @@ def test_kept_proposals_are_what_the_clips_say(proposed) -> None:
     grids = CachedGrids(proposed)
     for index in (0, 3):
         frames = to_float(grids.read(index)[0])
-        made = PROPOSERS[4](frames[:, 0], frames[0])
-        assert (kept_proposals(grids, index, 4) - made).abs().max() <= 0.5 / 255 + 1e-6  # 8 bits
-    assert kept_proposals(grids, 0, 3) is None
+        made = propose_planes(FOUR, frames[:, 0], frames[0])
+        assert (kept_proposals(grids, index, FOUR) - made).abs().max() <= 0.5 / 255 + 1e-6  # 8 bits
+    assert kept_proposals(grids, 0, FOUR[:3]) is None
 
 
 def test_proposing_goes_on_with_what_is_missing(proposed) -> None:
-    paths = [proposal_path(path, 4) for path, _ in CachedGrids(proposed).shards]
+    paths = [proposal_path(path, FOUR) for path, _ in CachedGrids(proposed).shards]
     before = paths[0].stat().st_mtime_ns
     paths[1].unlink()
-    assert propose_cache(proposed, "train", 4, 0) == 1
+    assert propose_cache(proposed, "train", FOUR, 0) == 1
     assert paths[1].exists() and paths[0].stat().st_mtime_ns == before
-    with pytest.raises(InputError, match="one of 2, 3, 4"):
-        propose_cache(proposed, "train", 7, 0)
+    with pytest.raises(InputError, match="name a set of planes"):
+        propose_cache(proposed, "train", (), 0)
 
 
 def test_a_damaged_file_is_named(proposed) -> None:
     grids = CachedGrids(proposed)
-    path = proposal_path(grids.shards[0][0], 4)
+    path = proposal_path(grids.shards[0][0], FOUR)
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(InputError, match="propose again"):
-        kept_proposals(grids, 0, 4)
+        kept_proposals(grids, 0, FOUR)
 
 
 def test_the_command_proposes(tiny_cache, tmp_path) -> None:
     folder = tmp_path / "cache"
     shutil.copytree(tiny_cache, folder)
     assert main(["data", "propose", "-o", str(folder), "--kind", "flow", "--workers", "0", "--quiet"]) == 0
-    assert kept_proposals(CachedGrids(folder), 0, 2) is not None
+    assert kept_proposals(CachedGrids(folder), 0, PLANE_SETS["flow"]) is not None
     assert main(["data", "propose", "-o", str(tmp_path / "nothing"), "--quiet"]) == 2
 
 
@@ -74,12 +77,12 @@ def test_windows_keep_the_given_cells_and_belong_together(proposed) -> None:
     grids = CachedGrids(proposed)
     mirrored = 0
     for seed in range(12):
-        plain = draw_measured(grids, (2, 2), 4, False, rng(seed))
+        plain = draw_measured(grids, (2, 2), FOUR, False, rng(seed))
         assert plain.frames.shape == (2, 2, 16, 16, 3) and plain.proposals.shape == (4, 2, 2, 16, 16, 3)
         given = plain.frames.float() / 255
         for picture in plain.proposals[:3]:
             assert torch.equal(picture[0], given[0]) and torch.equal(picture[:, 0], given[:, 0])
-        turned = draw_measured(grids, (2, 2), 4, True, rng(seed))
+        turned = draw_measured(grids, (2, 2), FOUR, True, rng(seed))
         flipped = turned.frames.flip(3).sort(-1).values.equal(plain.frames.sort(-1).values)
         mirrored += flipped
         back = turned.proposals.flip(4) if flipped else turned.proposals
@@ -93,8 +96,7 @@ def test_windows_keep_the_given_cells_and_belong_together(proposed) -> None:
 def test_batches_show_kept_proposals(tiny, proposed) -> None:
     config = tiny(
         "finetune4d",
-        model__proposals=4,
-        train__proposal="witnessed",
+        model__proposals="reliability",
         train__windows=((3, 3),),
         train__subject_weight=0.5,
         data__cache=proposed.as_posix(),
@@ -147,14 +149,13 @@ def test_decibels_weigh_grids_alike(tiny, proposed) -> None:
     assert (pulls[0] / pulls[1]).item() == pytest.approx(2, rel=1e-2)
 
 
-def test_a_refiner_with_doubts_trains_and_is_measured(tiny, proposed) -> None:
-    propose_cache(proposed, "validation", 4, 0)
+def test_a_refiner_with_errors_trains_and_is_measured(tiny, proposed) -> None:
+    propose_cache(proposed, "validation", FOUR, 0)
     config = tiny(
         "finetune4d",
-        model__proposals=4,
+        model__proposals="reliability",
         model__conv_depth=1,
         model__lead=4.0,
-        train__proposal="witnessed",
         train__trains="all",
         train__decibels=True,
         train__subject_weight=0.5,

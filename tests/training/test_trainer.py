@@ -19,8 +19,8 @@ from fourreal_core.errors import InputError
 from fourreal_core.model.codec import SpaceToDepth
 from fourreal_core.model.model4d import Model4D
 from fourreal_core.model.model_file import load_model
-from fourreal_core.model.spec import CHOOSING
 from fourreal_core.model.sync_file import load_sync
+from fourreal_core.proposals.plane_names import PLANE_SETS
 from fourreal_core.synthetic.grids import GridOptions
 from fourreal_core.training import states, trainer
 from fourreal_core.training.batches import make_batch
@@ -280,19 +280,22 @@ def test_longer_training_goes_on(base, tiny, kept, tmp_path):
 
 
 def test_a_refiner_is_trained_and_figured(tiny):
-    config = tiny("finetune4d", model__proposals=2, train__proposal="flow", train__trains="all", train__steps=2,
+    config = tiny("finetune4d", model__proposals="flow", train__trains="all", train__steps=2,
                   train__windows=((3, 3),), run__validate_every=2)  # fmt: skip
     report = trainer.train_stage(config)
-    assert 5 < report["psnr"] < 60 and load_model(config.folder / "model.safetensors").spec.dit.proposals == 2
+    assert (
+        5 < report["psnr"] < 60
+        and load_model(config.folder / "model.safetensors").spec.dit.proposals == PLANE_SETS["flow"]
+    )
 
 
 def test_a_chooser_is_added_to_a_refiner(tiny, tmp_path):
-    shown = {"model__proposals": 4, "train__proposal": "witnessed", "train__trains": "all", "train__steps": 1,
+    shown = {"model__proposals": "reliability", "train__trains": "all", "train__steps": 1,
              "train__windows": ((3, 3),)}  # fmt: skip
     config = tiny("finetune4d", run__out=str(tmp_path / "before"), **shown)
     trainer.train_stage(config)
     start = config.folder / "model.safetensors"
-    choosing = shown | {"model__proposals": CHOOSING, "model__chooser": 8, "train__proposal": "candidates",
+    choosing = shown | {"model__proposals": "candidates", "model__chooser": 8,
                         "train__no_proposal": 0.5, "run__start": str(start)}  # fmt: skip
     config = tiny("finetune4d", run__out=str(tmp_path / "after"), **choosing)
     before, begun = load_model(start).state_dict(), starting_model(config).state_dict()

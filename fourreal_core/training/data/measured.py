@@ -7,7 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ...proposals.flow_proposal import PICTURES, PROPOSERS
+from ...proposals.grid_proposals import propose_planes
+from ...proposals.plane_names import is_map
 from ...synthetic.grids import to_float
 from .cache import CachedGrids
 from .proposals import read_proposals
@@ -27,19 +28,19 @@ class MeasuredWindow(NamedTuple):
     proposals: Tensor | None
 
 
-def kept_proposals(grids: CachedGrids, index: int, count: int) -> Tensor | None:
+def kept_proposals(grids: CachedGrids, index: int, names: tuple[str, ...]) -> Tensor | None:
     """Proposals ``(P, V, T, H, W, 3)`` in ``[0, 1]`` that lie beside a grid; None if there are none.
 
     Raises:
         InputError: A damaged file.
     """
     path, place = grids.locate(index)
-    found = read_proposals(path, count, place)
+    found = read_proposals(path, names, place)
     return None if found is None else found.float() / 255
 
 
 def draw_measured(
-    grids: CachedGrids, window: tuple[int, int], count: int, augment: bool, generator: torch.Generator
+    grids: CachedGrids, window: tuple[int, int], names: tuple[str, ...], augment: bool, generator: torch.Generator
 ) -> MeasuredWindow:
     """A window of row 0, column 0 and other rows and columns at random, in their order.
 
@@ -48,7 +49,7 @@ def draw_measured(
     Args:
         grids: A cache.
         window: Views and times.
-        count: Proposals a cell, see flow_proposals.PROPOSERS; 0 for none.
+        names: Planes of a cell, see plane_names; empty for none.
         augment: Mirror, and swap colours, at random.
         generator: Source of all choices.
     """
@@ -57,12 +58,12 @@ def draw_measured(
     rows, columns = (_with_first(n, w, generator) for n, w in zip(frames.shape[:2], window, strict=True))
     frames, subject = frames[rows][:, columns], subject[rows][:, columns]
     path, place = grids.locate(index)
-    proposals = read_proposals(path, count, place) if count else None
+    proposals = read_proposals(path, names, place) if names else None
     if proposals is not None:
         proposals = proposals[:, rows[:, None], columns]  # only these are read
-    elif count:
+    elif names:
         floats = to_float(frames)
-        proposals = PROPOSERS[count](floats[:, 0], floats[0])
+        proposals = propose_planes(names, floats[:, 0], floats[0])
     # planes of 8 bits as long as possible, and planes in memory to the end: pixels are slow to turn over
     planes = None if proposals is None else proposals.movedim(-1, -3).contiguous()
     coins = torch.rand(2, generator=generator).tolist()
@@ -73,8 +74,8 @@ def draw_measured(
         order = torch.randperm(3, generator=generator)
         frames = frames[..., order]
         if planes is not None:  # the channels of a map mean what they mean
-            pictures = PICTURES[count]
-            planes = torch.cat([planes[:pictures].index_select(-3, order), planes[pictures:]])
+            pictures = torch.tensor([not is_map(name) for name in names])
+            planes[pictures] = planes[pictures].index_select(-3, order)
     if planes is None:
         return MeasuredWindow(frames, subject, None)
     if planes.dtype == torch.uint8:

@@ -21,7 +21,10 @@ def core(name: str) -> Any:
 
 
 def spec(variant: str = "soft_trained", **dit: Any) -> Any:
-    module = core("model.spec")
+    """Sizes of a tiny model; ``proposals`` may be a number of planes."""
+    module, counts = core("model.spec"), core("model.shown_planes").PLANES_BY_COUNT
+    if "proposals" in dit:
+        dit["proposals"] = counts[dit["proposals"]]
     sizes = {"width": 24, "layers": 3, "heads": 2, "patch": 8, "conv_width": 4}
     return module.Model4DSpec(module.DiTSpec(**sizes | dit), variant)
 

@@ -73,7 +73,7 @@ def by_core(own: Any, given: Any, seed: int, proposals: bool = False) -> torch.T
         shown = None
         if proposals:
             frames, mask = codec.decode(known.latents[0]), known.mask[0]
-            shown = core("sampling.shown_proposals").shown_proposals(frames, mask, own.spec.dit.proposals)
+            shown = core("proposals.model_inputs").model_inputs(frames, mask, own.spec.dit.proposals)
             shown = codec.encode(shown).movedim(0, 2).flatten(2, 3)[None]
         velocity = complete.model_velocity(own, known.mask, complete.Condition4D(proposal=shown))
         return flows.integrate(

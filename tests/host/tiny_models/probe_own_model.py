@@ -121,14 +121,14 @@ def check_nodes_that_shift_the_schedule() -> None:
 
 def check_proposals() -> None:
     given, guess = grid(), torch.rand(12, 32, 32, 3, generator=torch.Generator().manual_seed(3))
-    shown = core("sampling.shown_proposals").shown_proposals
+    shown = core("proposals.model_inputs").model_inputs
     for count in (0, 1, 2, 3):
         own = random_model(proposals=count)
         model, vae = loaded(own)
         for proposal in (None, guess):
             made = told(model, vae, given, proposal=proposal)
             frames = None if proposal is None else proposal.view(given.frames.shape)
-            seen = shown(given.frames, given.known, count, frames)
+            seen = shown(given.frames, given.known, own.spec.dit.proposals, frames)
             assert (seen is None) == (count == 0) and (seen is None or len(seen) == count)
             out = sampled(model, made)
             assert apart(out, by_core(own, given, noise_of(made), seen)) < ROUNDING

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -11,7 +12,15 @@ from fourreal_core.errors import InputError
 from fourreal_core.grid import FrameGrid
 from fourreal_core.media.hole_filling import fill_holes
 from fourreal_core.progress import Cancelled
-from fourreal_core.proposals.scene_proposal import ProposalOptions, _nearest_times, complete_grid, read_source
+from fourreal_core.proposals.complete_grid import (
+    FAR_WEIGHT,
+    GAP_PX,
+    ProposalOptions,
+    SourceReader,
+    close_gaps,
+    complete_grid,
+    nearest_times,
+)
 from fourreal_core.scene.pixel_points import view_lattice
 from fourreal_core.scene.render import render_cell
 from fourreal_core.scene.scene4d import Scene4D
@@ -76,7 +85,8 @@ def test_captions_are_not_copied(made: tuple[Scene4D, torch.Tensor]) -> None:
     valid[8:14, 6:26] = False
     captioned = torch.where(valid[..., None], frames, torch.tensor([1.0, 0.0, 1.0]))
     done = complete_grid(scene, known_cross(captioned, valid))
-    _, shown, _ = read_source(view_lattice(scene, 1), known_cross(captioned, valid), (1, 2), 0, ProposalOptions())
+    reader = SourceReader(known_cross(captioned, valid), view_lattice(scene, 1), None)
+    _, shown, _ = reader.read((1, 2), 0)
     assert not shown[11:15, 11:29].any()  # the caption slid by (4, 2)
     # splat colours in the light of what is around: the fifth of difference is carried in, the painting is the same
     assert psnr(done.frames[1, 2][INNER], frames[1, 2][INNER]) > 25
@@ -91,18 +101,77 @@ def test_two_sources_are_blended_by_nearness(made: tuple[Scene4D, torch.Tensor])
 
 
 @pytest.mark.parametrize(
-    ("known", "time", "count", "expected"),
+    ("known", "time", "expected"),
     [
-        ([0], 3, 2, {0: 1.0}),
-        ([0, 4], 1, 2, {0: 0.75, 4: 0.25}),
-        ([0, 4], 3, 1, {4: 1.0}),
-        ([0, 2, 6, 7], 3, 2, {2: 0.75, 6: 0.25}),
-        ([5], 1, 2, {5: 1.0}),
-        ([0, 3], 2, 5, {0: 1 / 3, 3: 2 / 3}),
+        ([0], 3, {0: 1.0}),
+        ([0, 4], 1, {0: 0.75, 4: 0.25}),
+        ([0, 2, 6, 7], 3, {2: 0.75, 6: 0.25}),
+        ([5], 1, {5: 1.0}),
+        ([0, 3], 2, {0: 1 / 3, 3: 2 / 3}),
+        ([0, 1, 3], 5, {3: 1.0, 1: FAR_WEIGHT}),
+        ([5, 7], 2, {5: 1.0, 7: FAR_WEIGHT}),
     ],
 )
-def test_nearest_times_by_hand(known: list[int], time: int, count: int, expected: dict[int, float]) -> None:
-    assert dict(_nearest_times(known, time, count)) == pytest.approx(expected)
+def test_nearest_times_by_hand(known: list[int], time: int, expected: dict[int, float]) -> None:
+    assert dict(nearest_times(known, time)) == pytest.approx(expected)
+
+
+def test_gaps_up_to_a_width_are_closed() -> None:
+    mask = torch.ones(20, 30, dtype=torch.bool)
+    mask[:, 10 : 10 + GAP_PX] = False
+    mask[8:16, 20:28] = False  # a hole as large as a limb stays, to the pixel
+    closed = close_gaps(mask, GAP_PX)
+    assert closed[:, 10 : 10 + GAP_PX].all() and not closed[8:16, 20:28].any()
+    assert closed[:, :20].all() and closed[:8].all() and closed[16:].all()
+
+
+def test_points_that_spread_apart_leave_no_hole(
+    monkeypatch: pytest.MonkeyPatch, made: tuple[Scene4D, torch.Tensor]
+) -> None:
+    from fourreal_core.proposals import complete_grid as module
+
+    def torn(points, view, time, source, options=None):
+        alpha = torch.ones(SIZE)
+        alpha[:, 10::8] = 0.0  # a pixel wide, as between points that spread apart
+        return torch.zeros(*SIZE, 2), alpha
+
+    monkeypatch.setattr(module, "render_source_map", torn)
+    scene, frames = made
+    reader = SourceReader(known_cross(frames), view_lattice(scene, 1), None)
+    assert reader.read((1, 1), 0)[1].all()
+    monkeypatch.setattr(module, "GAP_PX", 0)
+    assert not reader.read((1, 1), 0)[1].all()
+
+
+def test_what_explains_the_rows_badly_counts_little(
+    monkeypatch: pytest.MonkeyPatch, made: tuple[Scene4D, torch.Tensor]
+) -> None:
+    from fourreal_core.proposals.complete_grid import DOUBT_GRAY, propose_cell
+    from fourreal_core.scene.points_in_time import moving_splats
+
+    scene, frames = made
+    grid = known_cross(frames).with_known({(1, 2): torch.full((*SIZE, 3), 0.5)})
+    reader = SourceReader(grid, view_lattice(scene, 1), None)
+    doubts = {0: DOUBT_GRAY, 2: 0.0}
+
+    def read(self, cell, source):
+        seen = torch.ones(SIZE, dtype=torch.bool)
+        return torch.full((*SIZE, 3), source / 4), seen, torch.full(SIZE, doubts[source])
+
+    monkeypatch.setattr(SourceReader, "read", read)
+    with torch.no_grad():
+        cell = propose_cell(moving_splats(scene), reader, (1, 1), ProposalOptions())
+    share = 1 / (1 + math.exp(-1))  # of the sure one, half way between the two in time
+    assert float(cell[5, 5, 0]) == pytest.approx(share / 2) and share > 0.7
+
+
+def test_nothing_known_of_a_place_extends_the_sources(made: tuple[Scene4D, torch.Tensor]) -> None:
+    scene, frames = made
+    empty = scene.select(torch.zeros(len(scene.splats), dtype=torch.bool))
+    valid = torch.ones(SIZE, dtype=torch.bool)
+    valid[8:14, 6:26] = False
+    done = complete_grid(empty, known_cross(frames, valid), ProposalOptions(selection=None))
+    assert float(done.frames[1, 1].amin()) > 0.02  # not the background's colour, and no black hole
 
 
 def slow_average(values: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
@@ -152,7 +221,6 @@ def test_another_grid_is_refused(made: tuple[Scene4D, torch.Tensor]) -> None:
         complete_grid(made[0], other)
 
 
-@pytest.mark.parametrize("wrong", [{"colors": "guess"}, {"sources": 0}])
-def test_options_are_checked(wrong: dict[str, object]) -> None:
+def test_options_are_checked() -> None:
     with pytest.raises(InputError, match="'source' or 'splats'"):
-        ProposalOptions(**wrong)
+        ProposalOptions(colors="guess")

@@ -1,0 +1,204 @@
+"""Completes a grid: every missing cell from the scene, coloured by the known frames of its own view.
+
+The scene says where what is seen at ``[v, t]`` was at a time when view v is known; the colour is read there. So motion
+and geometry are the scene's and the texture is the view's own, which matters because generated views differ in light.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..cameras import pixel_grid
+from ..errors import InputError
+from ..flow.flow_cache import FlowCache
+from ..grid import FrameGrid
+from ..media.hole_filling import fill_holes
+from ..progress import OnStep, no_progress
+from ..rasterizer import RasterOptions
+from ..scene.pixel_points import render_source_map, view_lattice
+from ..scene.points_in_time import MovingPoints, moving_splats
+from ..scene.render import render_cell
+from ..scene.scene4d import Scene4D
+from .candidate_selection import SelectionOptions, propose_from_source
+from .scene_candidates import COVERED_ALPHA, SceneCandidates
+
+GAP_PX = 4
+"""Gaps between the moved pixels of a view that are narrower than this are no holes."""
+DOUBT_GRAY = 10.0
+"""Grey levels of 255 by which a source may explain the rows worse until it counts 1/e as much."""
+FAR_WEIGHT = 0.1
+"""Weight of the second nearest known time where no known time lies on the other side."""
+SOURCES = 2
+"""At most so many known frames of the view are blended, by nearness in time."""
+
+
+@dataclass(frozen=True)
+class ProposalOptions:
+    """How missing cells are coloured.
+
+    Attributes:
+        colors: ``"source"`` reads known frames of the same view; ``"splats"`` shows the splats' own colours.
+        selection: How known rows verify where colours come from; None to believe the scene.
+    """
+
+    colors: Literal["source", "splats"] = "source"
+    selection: SelectionOptions | None = field(default_factory=SelectionOptions)
+
+    def __post_init__(self) -> None:
+        if self.colors not in ("source", "splats"):
+            raise InputError(f"colours {self.colors!r}", "'source' or 'splats'", "choose one of the two")
+
+
+def complete_grid(
+    scene: Scene4D,
+    grid: FrameGrid,
+    options: ProposalOptions | None = None,
+    raster: RasterOptions | None = None,
+    on_step: OnStep = no_progress,
+    flows: FlowCache | None = None,
+) -> FrameGrid:
+    """Fills every unknown cell of a grid; known cells stay bit for bit.
+
+    Args:
+        scene: Fitted to the grid.
+        grid: Known cells.
+        options: See ProposalOptions.
+        raster: Rasterizer options.
+        on_step: Progress, one step a cell, with the cell as preview.
+        flows: Between the grid's known cells; measured here if None.
+
+    Raises:
+        InputError: A grid of another shape than the scene's.
+    """
+    options = options or ProposalOptions()
+    if (grid.views, grid.times) != (scene.views, scene.times):
+        raise InputError(
+            f"a grid of {grid.views} x {grid.times} cells",
+            f"{scene.views} x {scene.times} as the scene",
+            "complete the grid the scene was fitted to",
+        )
+    frames = grid.frames.clone()
+    done, total = 0, int((~grid.known).sum())
+    with torch.no_grad():
+        splats, candidates = moving_splats(scene), None
+        if options.selection is not None and options.colors == "source":
+            flows = flows or FlowCache(grid.frames, grid.known)
+            candidates = SceneCandidates(scene, grid, flows, options.selection, raster)
+        for view in range(grid.views):
+            missing = (~grid.known[view]).nonzero()[:, 0].tolist()
+            reader = SourceReader(grid, view_lattice(scene, view), candidates, raster) if missing else None
+            for time in missing:
+                assert reader is not None
+                frames[view, time] = propose_cell(splats, reader, (view, time), options).cpu()
+                done += 1
+                on_step(done, total, frames[view, time])
+    return grid.filled(frames)
+
+
+@dataclass(frozen=True)
+class SourceReader:
+    """Reads the known frames of one view.
+
+    Attributes:
+        grid: Known cells.
+        points: The view's own pixels as points of the scene, see view_lattice.
+        candidates: What corrects the scene, and verifies it; None to believe the scene.
+        raster: Rasterizer options.
+    """
+
+    grid: FrameGrid
+    points: MovingPoints
+    candidates: SceneCandidates | None
+    raster: RasterOptions | None = None
+
+    def read(self, cell: tuple[int, int], source: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Colours of cell ``[view, time]`` read from known cell ``[view, source]``.
+
+        Returns:
+            Colours ``(H, W, 3)``, where they were seen ``(H, W)`` bool, and how badly they explain the known rows,
+            ``(H, W)`` in grey levels of 255, zero without rows.
+        """
+        view, time = cell
+        flow, alpha = render_source_map(self.points, view, time, source, self.raster)
+        covered = close_gaps(alpha > COVERED_ALPHA, GAP_PX)  # between points that spread apart there is no hole
+        flow = fill_holes(flow, covered)
+        at = pixel_grid(self.grid.size, flow.device) + flow
+        inside = (at >= 0).all(-1) & (at[..., 0] < self.grid.size[1]) & (at[..., 1] < self.grid.size[0])
+        shows = _sample(self.grid.valid.to(flow), at) > 0.99  # a caption in the source is not the scene's colour
+        seen = covered & inside & shows
+        if self.candidates is None:
+            return _sample(self.grid.frames[view, source].to(flow), at), seen, torch.zeros_like(alpha)
+        found, checks = self.candidates.candidates(cell, source, flow.cpu().numpy(), seen.cpu().numpy())
+        picture = self.candidates.flows.picture((view, source))
+        made = propose_from_source(picture, found, checks, self.candidates.options)
+        color, seen, error = (torch.from_numpy(np.ascontiguousarray(x)).to(flow.device) for x in made[:3])
+        return color, seen, error
+
+
+def propose_cell(splats: MovingPoints, reader: SourceReader, cell: tuple[int, int], options: ProposalOptions) -> Tensor:
+    """One cell ``(H, W, 3)`` in ``[0, 1]``; a view with no known frame at all falls back to splat colours.
+
+    Where no source sees a pixel, the splats' colours are taken, shifted smoothly by the difference to the sources
+    around them, so that no seam shows where a view is brighter than the splats. Where there is no splat either, the
+    sources' colours are extended.
+
+    Args:
+        splats: The scene's splats, ready for many times.
+        reader: Of the known frames of the cell's view.
+        cell: View and time.
+        options: See ProposalOptions.
+    """
+    (view, time), grid = cell, reader.grid
+    rendered = render_cell(splats.scene, view, time, reader.raster, splats.at(time))
+    own = rendered.image.clamp(0, 1)
+    known = grid.known[view].nonzero()[:, 0].tolist()
+    if options.colors == "splats" or not known:
+        return own
+    total, mass = torch.zeros_like(own), torch.zeros_like(own[..., :1])
+    for source, weight in nearest_times(known, time):
+        color, seen, error = reader.read(cell, source)
+        share = weight * seen[..., None] * torch.exp(-error / DOUBT_GRAY)[..., None]
+        total += share * color
+        mass += share
+    seen = mass[..., 0] > 0
+    blended = total / mass.clamp_min(1e-12)
+    lit = own + fill_holes(blended - own, seen)
+    nothing = (rendered.alpha < COVERED_ALPHA)[..., None]  # no splat either, as behind a caption that never moves
+    rest = torch.where(nothing, fill_holes(blended, seen), lit)
+    return torch.where(seen[..., None], blended, rest).clamp(0, 1)
+
+
+def nearest_times(known: list[int], time: int) -> list[tuple[int, float]]:
+    """The nearest known time before and the one after, weighted by nearness.
+
+    Where all known times lie on one side, the second nearest counts FAR_WEIGHT as much as the nearest.
+    """
+    before = [t for t in known if t <= time][-1:]
+    after = [t for t in known if t > time][:1]
+    both = sorted(before + after, key=lambda t: abs(t - time))
+    if len(both) == 2:
+        gap = abs(both[0] - time) + abs(both[1] - time)
+        return [(both[0], abs(both[1] - time) / gap), (both[1], abs(both[0] - time) / gap)]
+    others = sorted((t for t in known if t not in both), key=lambda t: abs(t - time))
+    return [(both[0], 1.0), *((t, FAR_WEIGHT) for t in others[: SOURCES - 1])]
+
+
+def close_gaps(mask: Tensor, gap: int) -> Tensor:
+    """A mask ``(H, W)`` with gaps of up to ``gap`` pixels closed; the picture's rim counts as set."""
+    grown = torch.nn.functional.max_pool2d(mask[None].float(), gap + 1 - gap % 2, 1, gap // 2)
+    return 1 - torch.nn.functional.max_pool2d(1 - grown, gap + 1 - gap % 2, 1, gap // 2)[0] > 0.5
+
+
+def _sample(image: Tensor, at: Tensor) -> Tensor:
+    """Bilinear samples of ``(H, W[, C])`` at pixels ``(H, W, 2)``; the border repeats."""
+    flat = image.ndim == 2
+    x = (image[..., None] if flat else image).permute(2, 0, 1)[None]
+    h, w = image.shape[:2]
+    grid = (at / at.new_tensor([w, h]) * 2 - 1)[None].to(x.dtype)
+    out = torch.nn.functional.grid_sample(x, grid, align_corners=False, padding_mode="border")[0].permute(1, 2, 0)
+    return out[..., 0] if flat else out

@@ -1,0 +1,46 @@
+"""The small filters that the proposals are made of: a Gaussian window, a logistic step, a median, an opening."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..flow.flow_field import Flow
+
+Image = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+LEAST_SIGMA_PX = 0.5
+"""Smallest standard deviation of a window: narrower ones see single pixels, whose noise decides."""
+_REGION_SOFT_PX = 1.5
+
+
+def gaussian_blur(values: Image, sigma_px: float) -> Image:
+    """A map ``(H, W[, C])`` averaged over a Gaussian window of at least LEAST_SIGMA_PX."""
+    import cv2
+
+    return cv2.GaussianBlur(values.astype(np.float32), (0, 0), max(sigma_px, LEAST_SIGMA_PX))
+
+
+def logistic_step(values: Image, half: float, softness: float) -> Image:
+    """A step ``(H, W)`` from 0 to 1: one half at ``half``, steeper where ``softness`` is smaller."""
+    return (1 / (1 + np.exp(np.clip((half - values) / softness, -30, 30)))).astype(np.float32)
+
+
+def median_flow(flow: Flow, side_px: int) -> Flow:
+    """Each component of a flow ``(H, W, 2)`` as the median of a square window; a side of 0 leaves it as it is."""
+    import cv2
+
+    if side_px == 0:
+        return flow
+    return np.stack([cv2.medianBlur(np.ascontiguousarray(flow[..., axis]), side_px) for axis in (0, 1)], -1)
+
+
+def open_regions(share: Image, side_px: int) -> Image:
+    """A share ``(H, W)`` without regions narrower than ``side_px``, with soft outlines; 0 leaves it as it is."""
+    import cv2
+
+    if side_px == 0:
+        return share
+    return gaussian_blur(
+        cv2.morphologyEx(share, cv2.MORPH_OPEN, np.ones((side_px, side_px), np.uint8)), _REGION_SOFT_PX
+    )

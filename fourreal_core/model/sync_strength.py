@@ -72,4 +72,6 @@ def recorded_sync(model: Model4D) -> Iterator[SyncRecorder]:
 
 
 def _relative(x: Tensor, y: Tensor) -> Tensor:
-    return ((x.float() - y.float()).norm() / y.float().norm().clamp_min(1e-12)).cpu()
+    change: Tensor = (x.float() - y.float()).norm()
+    size: Tensor = y.float().norm()
+    return (change / size.clamp_min(1e-12)).cpu()

@@ -12,8 +12,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-ROUTES = ("auto", "dense", "gathered", "merged")
-
 
 def cross_mask(views: int, times: int, tokens: int, device: torch.device | None = None) -> Tensor:
     """``(V T S, V T S)`` bool: true where two tokens share a view or a time."""

@@ -4,7 +4,7 @@ The names below are the public interface; each is imported when it is first aske
 costs nothing. Nothing in here knows ComfyUI; the nodes beside this package are one of its users, the ``fourreal``
 command another.
 
-Example:
+Examples:
     >>> import fourreal_core as fr  # doctest: +SKIP
     >>> freeze_time, fixed_view = fr.read_clip_pair("around.mp4", "moving.mp4", views=8, times=8)  # doctest: +SKIP
     >>> result = fr.run_pipeline(fr.FrameGrid.from_clips(freeze_time, fixed_view))  # doctest: +SKIP

@@ -38,7 +38,7 @@ def no_stages(name: str) -> OnStep:
 class StageClock:
     """Measures the wall time of named stages, in the order they ran.
 
-    Example:
+    Examples:
         >>> clock = StageClock()
         >>> with clock("depth"):
         ...     pass

@@ -31,6 +31,11 @@ def test_types_and_the_lazy_table_say_the_same():
     assert sorted(name for _, name in table) == sorted(fourreal_core.__all__)
 
 
+def test_the_version_is_the_same_in_both_places():
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    assert f'\nversion = "{fourreal_core.__version__}"' in text
+
+
 @pytest.mark.parametrize("name", fourreal_core.__all__)
 def test_every_name_is_what_its_module_defines(name):
     module = next(m for m, names in fourreal_core._MODULES.items() if name in names)

@@ -57,7 +57,7 @@ class SyncRecorder:
 def recorded_sync(model: Model4D) -> Iterator[SyncRecorder]:
     """Notes the strength of a model's sync layers while the block runs.
 
-    Example:
+    Examples:
         >>> with recorded_sync(model) as recorder:  # doctest: +SKIP
         ...     sample(velocity, noise, levels)
         >>> recorder.by_layer()  # doctest: +SKIP

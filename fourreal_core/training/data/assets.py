@@ -109,7 +109,9 @@ class AssetShards:
 
     Args:
         shards: Paths or anything ``webdataset`` opens, for example ``pipe:curl ...``; braces expand.
-        views, times, size: As for folders.
+        views: V, as for folders.
+        times: T, as for folders.
+        size: ``(height, width)`` to resize to.
 
     Raises:
         InputError: No such shards, or a lap in which nothing could be read.

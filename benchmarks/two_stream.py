@@ -9,7 +9,6 @@ model has the small model's sizes: 8 x 8 cells of 64 x 64 pixels.
     time_ratio        a synced call over the base model on V videos plus on T videos       at most 1.10
     memory_ratio      its peak memory over the base model's on the same grid               at most 2
     fused_time_ratio  a fused call over a synced one                                        at most 0.65
-    window_linearity  time of the last thirty of 70 columns in windows over that of the thirty before; 1 is linear
     extension_growth  peak memory of an extension to 120 frames over one to 16
 """
 
@@ -38,12 +37,9 @@ from fourreal_core.model.dit import GridInputs  # noqa: E402
 from fourreal_core.model.model4d import Model4D  # noqa: E402
 from fourreal_core.model.spec import DiTSpec, Model4DSpec  # noqa: E402
 from fourreal_core.sampling.chunks import ChunkOptions, plan_chunks  # noqa: E402
-from fourreal_core.sampling.complete import sample_grid  # noqa: E402
 from fourreal_core.sampling.extend import StartClips, extend, model_completer  # noqa: E402
-from fourreal_core.sampling.known_cells import KnownCells  # noqa: E402
 from fourreal_core.sampling.rectified_flow import SamplingOptions  # noqa: E402
 from fourreal_core.sampling.stores import FolderStore  # noqa: E402
-from fourreal_core.sampling.windows import WindowOptions  # noqa: E402
 
 VIEWS = TIMES = 8
 SIDE = 64
@@ -149,24 +145,6 @@ def ratios(base: Model4D, rounds: int, autocast: bool) -> dict[str, float]:
     }
 
 
-def window_linearity() -> float:
-    """What thirty more columns take in windows: going from 40 to 70 over going from 10 to 40."""
-    model = Model4D(Model4DSpec(DiTSpec(width=128, layers=2, heads=2, conv_width=8), "soft")).eval()
-    spent = {}
-    for times in (10, 40, 70):
-        inputs = grid(4, times)
-        known = KnownCells(inputs.known, inputs.latents)
-
-        def run(known: KnownCells = known) -> object:
-            rng = torch.Generator().manual_seed(0)
-            return sample_grid(model, known, SamplingOptions(steps=1), rng, windows=WindowOptions(4, 4, 1))
-
-        run()
-        spent[times] = min(seconds(run) for _ in range(5))
-    print("windows: " + ", ".join(f"4 x {times} cells {value:.2f} s" for times, value in spent.items()))
-    return (spent[70] - spent[40]) / (spent[40] - spent[10])
-
-
 def extension_growth() -> float:
     """Peak memory of an extension to 120 frames over one to 16."""
     model, peaks = Model4D(Model4DSpec(DiTSpec(width=32, layers=2, heads=2, conv_width=8), "soft")).eval(), {}
@@ -245,7 +223,6 @@ def main() -> None:
     base = Model4D(Model4DSpec(DiTSpec(), "soft"), torch.Generator().manual_seed(0)).eval()
     print(f"{sum(p.numel() for p in base.dit.parameters()) / 1e6:.1f} M parameters, {torch.get_num_threads()} threads")
     found = ratios(base, options.rounds, options.bf16)
-    found["window_linearity"] = window_linearity()
     found["extension_growth"] = extension_growth()
     for name, value in found.items():
         target = f"  (at most {TARGETS[name]})" if name in TARGETS else ""

@@ -10,7 +10,7 @@ import torch
 
 
 class OnStep(Protocol):
-    """Called after every unit of work; may raise to cancel, and the exception passes through."""
+    """Called after every unit of work; cancels by raising an exception of its own, which the core never catches."""
 
     def __call__(self, done: int, total: int, preview: torch.Tensor | None = None) -> None:
         """Reports progress.
@@ -26,10 +26,6 @@ StageFactory = Callable[[str], OnStep]
 """Given a stage's name ("depth"), returns the callback that stage reports to."""
 
 
-class Cancelled(Exception):
-    """Raised by a callback to stop the work; never caught in the core."""
-
-
 def no_progress(done: int, total: int, preview: torch.Tensor | None = None) -> None:
     """The callback for nobody listening."""
 
@@ -42,7 +38,7 @@ def no_stages(name: str) -> OnStep:
 class StageClock:
     """Measures the wall time of named stages, in the order they ran.
 
-    Example:
+    Examples:
         >>> clock = StageClock()
         >>> with clock("depth"):
         ...     pass

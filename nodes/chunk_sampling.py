@@ -12,9 +12,8 @@ from torch import Tensor
 
 from ..fourreal_core.grid import FrameGrid
 from ..fourreal_core.progress import OnStep, no_progress
-from ..fourreal_core.sampling.chunks import Chunk
+from ..fourreal_core.sampling.chunks import Chunk, Window
 from ..fourreal_core.sampling.known_cells import KnownCells
-from ..fourreal_core.sampling.windows import Window
 from .freeze_time_conditioning import conditioned_start
 from .grid_latents import GridLatents
 from .grid_sampling import SamplerSettings, sample

@@ -11,7 +11,6 @@ from comfy_api.latest import io
 
 from ..fourreal_core.errors import InputError
 from .compat import schema
-from .line_plot import line_plot
 
 
 class SyncStrength(io.ComfyNode):
@@ -47,6 +46,7 @@ class SyncStrength(io.ComfyNode):
     @classmethod
     def execute(cls, model: Any, positive: Any, latent: dict[str, Any], steps: int, seed: int) -> io.NodeOutput:
         """See ComfyNode."""
+        from ..fourreal_core.media.line_plot import line_plot, require_matplotlib
         from ..fourreal_core.model.sync_strength import SyncRecorder
         from .host_models.patch import patched, streams_of
 
@@ -57,6 +57,7 @@ class SyncStrength(io.ComfyNode):
                 "one that runs two streams",
                 "put 'Apply Parallel Sync' before 'Sync Strength'",
             )
+        require_matplotlib()  # before the sampling, which takes long
         recorder = SyncRecorder(streams.sync, len(streams.family.layers()))
         measured = patched(model, replace(streams, rule=recorder))
         start = latent["samples"]
@@ -76,5 +77,7 @@ class SyncStrength(io.ComfyNode):
             disable_pbar=True,
         )
         view, time = recorder.by_layer().tolist()
+        layers = range(len(view))
         title = f"sync strength of {streams.family.name}, {streams.sync.spec.variant}"
-        return io.NodeOutput(line_plot({"view stream": view, "time stream": time}, title, "layer")[None])
+        curves = {"view stream": (layers, view), "time stream": (layers, time)}
+        return io.NodeOutput(line_plot(curves, "layer", "|x' - y| / |y|", title)[None])

@@ -14,11 +14,13 @@ from fourreal_core.errors import InputError
 from fourreal_core.geometry.structure_from_motion import ParallaxOptions
 from fourreal_core.grid import FrameGrid
 from fourreal_core.pipeline import PipelineOptions, PipelineResult, run_pipeline
-from fourreal_core.progress import Cancelled, OnStep
+from fourreal_core.progress import OnStep
 from fourreal_core.reconstruction.fit_deformation import FitOptions
 from fourreal_core.reconstruction.floaters import FloaterOptions
 from fourreal_core.synthetic.demo_scene import DemoScene, demo_scene
 from fourreal_core.tracking.track3d import TrackOptions
+
+from .cancelling import Cancelled
 
 SIZE = (64, 96)
 STAGES = ["geometry", "tracks", "motion", "floaters", "deformation", "completion"]

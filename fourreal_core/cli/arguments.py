@@ -43,14 +43,12 @@ def add_job_options(parser: argparse.ArgumentParser, size_help: str) -> None:
     add_engine_options(parser)
 
 
-def parse_size(text: str | None) -> tuple[int, int] | None:
+def parse_size(text: str) -> tuple[int, int]:
     """``(height, width)`` of a ``--size`` such as ``512x288``.
 
     Raises:
         InputError: Not two numbers, or a side shorter than 32 pixels.
     """
-    if text is None:
-        return None
     match = re.fullmatch(r"(\d{1,5})[xX](\d{1,5})", text)
     if not match or min(int(side) for side in match.groups()) < _SMALLEST_SIDE:
         raise InputError(

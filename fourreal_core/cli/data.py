@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from .arguments import parse_size
 
 if TYPE_CHECKING:
+    from ..progress import OnStep
     from ..synthetic.grids import GridOptions
     from ..training.data.cache import CacheOptions
 
@@ -17,7 +18,9 @@ _SPLITS, _FORMATS = ("train", "validation", "test"), ("cache", "folders", "webda
 _KINDS = ("flow", "verified", "reliability", "candidates")
 
 
-def add_command(commands: argparse._SubParsersAction, parents: list[argparse.ArgumentParser]) -> None:
+def add_command(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], parents: list[argparse.ArgumentParser]
+) -> None:
     """Declares the command and its options."""
     parser = commands.add_parser("data", help="make training data")
     kinds = parser.add_subparsers(title="data", required=True, metavar="WHAT")
@@ -69,7 +72,7 @@ def execute(args: argparse.Namespace) -> None:
     from ..training.data.cache import CacheOptions, render_cache
     from .bars import StageBars
 
-    sizes = GridOptions(args.views, args.times, parse_size(args.size) or (64, 64))
+    sizes = GridOptions(args.views, args.times, parse_size(args.size))
     options = CacheOptions(args.split, args.grids, args.per_shard, sizes, args.flows)
     with StageBars(args.quiet) as bars:
         step = bars(f"render {args.split}")
@@ -93,7 +96,7 @@ def execute_propose(args: argparse.Namespace) -> None:
         propose_cache(args.out, args.split, planes_named(args.kind), args.workers, bars(f"propose {args.split}"))
 
 
-def _write_assets(out: Path, kind: str, options: CacheOptions, sizes: GridOptions, step: object) -> None:
+def _write_assets(out: Path, kind: str, options: CacheOptions, sizes: GridOptions, step: OnStep) -> None:
     from .. import media
     from ..synthetic.grids import make_grid
     from ..training.data.assets import META, write_asset, write_shard

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 _SIZE = "256x144"
 
 
-def add_command(commands: argparse._SubParsersAction, parents: list[argparse.ArgumentParser]) -> None:
+def add_command(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], parents: list[argparse.ArgumentParser]
+) -> None:
     """Declares the command and its options."""
     parser = commands.add_parser(
         "demo",

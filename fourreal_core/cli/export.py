@@ -17,7 +17,9 @@ FORMATS = ("ply", "4dgs", "cameras")
 _ENDINGS = {".ply": "ply", ".4dgs": "4dgs", ".json": "cameras"}
 
 
-def add_command(commands: argparse._SubParsersAction, parents: list[argparse.ArgumentParser]) -> None:
+def add_command(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], parents: list[argparse.ArgumentParser]
+) -> None:
     """Declares the command and its options."""
     parser = commands.add_parser(
         "export",

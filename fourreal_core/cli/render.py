@@ -18,7 +18,9 @@ MODES = ("bullet-time", "freeze-time", "fixed-view", "orbit", "path")
 _MOST_FRAMES = 100_000
 
 
-def add_command(commands: argparse._SubParsersAction, parents: list[argparse.ArgumentParser]) -> None:
+def add_command(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], parents: list[argparse.ArgumentParser]
+) -> None:
     """Declares the command and its options."""
     parser = commands.add_parser(
         "render",
@@ -66,7 +68,7 @@ def execute(args: argparse.Namespace) -> None:
     from .bars import StageBars
     from .report import tell
 
-    size = parse_size(args.size)
+    size = None if args.size is None else parse_size(args.size)
     _check(args)
     scene = open_scene(args)
     path = camera_path(scene, args)

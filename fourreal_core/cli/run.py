@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 _CELL = re.compile(r"v(\d+)_t(\d+)\.(png|jpe?g)", re.IGNORECASE)
 
 
-def add_command(commands: argparse._SubParsersAction, parents: list[argparse.ArgumentParser]) -> None:
+def add_command(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], parents: list[argparse.ArgumentParser]
+) -> None:
     """Declares the command and its options."""
     parser = commands.add_parser(
         "run",
@@ -55,7 +57,8 @@ def execute(args: argparse.Namespace) -> None:
     from .bars import StageBars
     from .job import base_report, complete, finish, write_clips, write_results
 
-    size, _ = parse_size(args.size), parse_device(args.device)
+    size = None if args.size is None else parse_size(args.size)
+    parse_device(args.device)
     refuse_overwriting([p for p in (args.freeze_time, args.fixed_view, args.mask, args.grid) if p], args.out)
     clock = StageClock()
     with StageBars(args.quiet) as bars:
@@ -85,7 +88,7 @@ def read_given(args: argparse.Namespace, size: tuple[int, int] | None) -> FrameG
     freeze, fixed = media.read_clip_pair(
         args.freeze_time, args.fixed_view, size, args.views, args.times, at_most=DEFAULT_COUNT
     )
-    valid = None if args.mask is None else media.read_mask(args.mask, tuple(freeze.shape[1:3]))
+    valid = None if args.mask is None else media.read_mask(args.mask, (freeze.shape[1], freeze.shape[2]))
     grid = FrameGrid.from_clips(freeze, fixed, valid)
     return grid if args.grid is None else grid.with_known(read_cells(args.grid, grid.size))
 

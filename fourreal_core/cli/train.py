@@ -11,7 +11,9 @@ from ..errors import InputError
 _STAGES = ("base", "pseudo4d", "finetune4d", "mixed")
 
 
-def add_command(commands: argparse._SubParsersAction, parents: list[argparse.ArgumentParser]) -> None:
+def add_command(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], parents: list[argparse.ArgumentParser]
+) -> None:
     """Declares the command and its options."""
     parser = commands.add_parser(
         "train",

@@ -64,4 +64,5 @@ def _read(path: Path) -> np.ndarray:
         raise InputError(
             f"{path} has NaN or infinite pixels", "finite values", "replace what is not known by the farthest"
         )
-    return found.astype(np.float32)
+    depth: np.ndarray = found.astype(np.float32)
+    return depth

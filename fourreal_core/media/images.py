@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -104,7 +105,8 @@ def read_pictures(path: Path) -> list[np.ndarray]:
             mode = file.metadata(index=0).get("mode", "")
             if mode.startswith("I") or mode == "F":
                 return [_deep_to_rgb(picture, path) for picture in file.iter()]
-            return [_over_black(picture) for picture in file.iter(mode="RGBA", rotate=True)]
+            reader: Any = file  # the plugin's own options are not part of imageio's types
+            return [_over_black(picture) for picture in reader.iter(mode="RGBA", rotate=True)]
     except InputError:
         raise
     except Exception as err:  # each codec has its own exceptions for the same thing: these bytes are no picture
@@ -159,7 +161,8 @@ def _over_black(picture: np.ndarray) -> np.ndarray:
     rgb, alpha = picture[..., :3], picture[..., 3:]
     if alpha.min() == 255:
         return np.ascontiguousarray(rgb)
-    return ((rgb.astype(np.uint16) * alpha + 127) // 255).astype(np.uint8)
+    laid: np.ndarray = (rgb.astype(np.uint16) * alpha + 127) // 255
+    return laid.astype(np.uint8)
 
 
 def _deep_to_rgb(picture: np.ndarray, path: Path) -> np.ndarray:

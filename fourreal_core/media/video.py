@@ -142,8 +142,7 @@ def _to_rgb(frame: VideoFrame) -> np.ndarray:
     matrix = None  # the frame's own tag
     if int(frame.colorspace) == _UNSPECIFIED and not frame.format.is_rgb:
         matrix = Colorspace.ITU709 if max(frame.height, frame.width * 9 // 16) >= 720 else Colorspace.ITU601
-    tag = {} if matrix is None else {"src_colorspace": matrix}
-    picture = frame.to_ndarray(format="rgb24", interpolation=_exact("BICUBIC"), **tag)
+    picture = frame.to_ndarray(format="rgb24", interpolation=_exact("BICUBIC"), src_colorspace=matrix)
     turns = round(getattr(frame, "rotation", 0) / 90) % 4  # counter-clockwise degrees
     return np.ascontiguousarray(np.rot90(picture, turns)) if turns else picture
 

@@ -68,7 +68,11 @@ def _pair(frame: Tensor, truth: Tensor, valid: Tensor | None) -> tuple[Tensor, T
             f"{tuple(frame.shape[:2])} with at least one",
             "use the mask of the same clip",
         )
-    return tuple((x.detach().double().clamp(0, 1) * 255).round() for x in (frame, truth))
+    return _in_8_bits(frame), _in_8_bits(truth)
+
+
+def _in_8_bits(frame: Tensor) -> Tensor:
+    return (frame.detach().double().clamp(0, 1) * 255).round()
 
 
 def _luma(rgb: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 
 def peak_memory_mb() -> tuple[float | None, str]:
@@ -42,7 +43,8 @@ def _windows_peak() -> tuple[float | None, str]:
         ]
 
     try:
-        kernel, info = ctypes.windll.kernel32, Counters()
+        library: Any = getattr(ctypes, "windll")  # noqa: B009 - other systems' types don't know it
+        kernel, info = library.kernel32, Counters()
         kernel.GetCurrentProcess.restype = ctypes.c_void_p
         read = kernel.K32GetProcessMemoryInfo
         read.argtypes = [ctypes.c_void_p, ctypes.POINTER(Counters), ctypes.c_uint32]

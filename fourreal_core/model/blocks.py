@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .residual import zero_parameters
 from .rope import rotate
 from .spec import DiTSpec
 
@@ -73,7 +75,9 @@ class LevelEmbedding(nn.Module):
         """``(..., D)`` of levels ``(...)`` in ``[0, 1]``."""
         turns = torch.linspace(-1, 6, self.frequencies, device=level.device)
         angles = level[..., None].float() * (math.pi * torch.exp2(turns))
-        return self.mlp(torch.cat([angles.sin(), angles.cos()], -1).to(self.mlp[0].weight.dtype))
+        dtype = cast(nn.Linear, self.mlp[0]).weight.dtype
+        embedded: Tensor = self.mlp(torch.cat([angles.sin(), angles.cos()], -1).to(dtype))
+        return embedded
 
 
 class Attention(nn.Module):
@@ -94,7 +98,8 @@ class Attention(nn.Module):
         q = rotate(F.rms_norm(q, q.shape[-1:], self.q_gain.to(q.dtype)), cos, sin)
         k = rotate(F.rms_norm(k, k.shape[-1:], self.k_gain.to(k.dtype)), cos, sin)
         mixed = condition.core(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2))
-        return self.out(mixed.transpose(1, 2).flatten(2))
+        out: Tensor = self.out(mixed.transpose(1, 2).flatten(2))
+        return out
 
 
 class TextAttention(nn.Module):
@@ -107,8 +112,7 @@ class TextAttention(nn.Module):
         self.q = nn.Linear(width, width)
         self.kv = nn.Linear(width, 2 * width)
         self.out = nn.Linear(width, width)
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)
+        zero_parameters(self.out)
 
     def forward(self, x: Tensor, text: Tensor, mask: Tensor | None) -> Tensor:
         """What the text adds to tokens ``(N, tokens, D)``; text is ``(B, L, D)``, see Condition."""
@@ -117,7 +121,8 @@ class TextAttention(nn.Module):
         k, v = self.kv(text).unflatten(-1, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)
         keep = None if mask is None else mask[:, None, None, :]
         mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=keep)
-        return self.out(mixed.transpose(1, 2).flatten(2)).view(x.shape)
+        out: Tensor = self.out(mixed.transpose(1, 2).flatten(2))
+        return out.view(x.shape)
 
 
 class Block(nn.Module):

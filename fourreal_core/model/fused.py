@@ -6,11 +6,11 @@ in view, so that the weights of a model trained on videos keep their meaning; ot
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-
-ROUTES = ("auto", "dense", "gathered", "merged")
 
 
 def cross_mask(views: int, times: int, tokens: int, device: torch.device | None = None) -> Tensor:
@@ -42,7 +42,7 @@ def fused_attention(q: Tensor, k: Tensor, v: Tensor, views: int, times: int, rou
         return F.scaled_dot_product_attention(q, k, v, attn_mask=cross_mask(views, times, tokens, q.device))
     grids = [x.unflatten(2, (views, times, tokens)).permute(0, 2, 3, 1, 4, 5) for x in (q, k, v)]
     run = _Merged.apply if route == "merged" or (route == "auto" and can_merge(q)) else _gathered
-    mixed = run(*grids)
+    mixed: Tensor = run(*grids)
     return mixed.permute(0, 3, 1, 2, 4, 5).flatten(2, 4)
 
 
@@ -57,14 +57,17 @@ def _gathered(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     rows = []
     for row in range(views):
         others = [u for u in range(views) if u != row]
-        seen = []
-        for x in (k, v):
-            along = x[:, row].permute(0, 2, 1, 3, 4).flatten(2, 3)[:, None].expand(-1, times, -1, -1, -1)
-            across = x[:, others].permute(0, 2, 3, 1, 4, 5).flatten(3, 4)
-            seen.append(torch.cat([along, across], 3).flatten(0, 1))
-        mixed = F.scaled_dot_product_attention(q[:, row].flatten(0, 1), *seen)
+        keys, values = (_seen_from(x, row, others) for x in (k, v))
+        mixed = F.scaled_dot_product_attention(q[:, row].flatten(0, 1), keys, values)
         rows.append(mixed.unflatten(0, (-1, times)))
     return torch.stack(rows, 1)
+
+
+def _seen_from(x: Tensor, row: int, others: list[int]) -> Tensor:
+    """Keys or values that the frames of a row see: of the whole row, and of each one's column."""
+    along = x[:, row].permute(0, 2, 1, 3, 4).flatten(2, 3)[:, None].expand(-1, x.shape[2], -1, -1, -1)
+    across = x[:, others].permute(0, 2, 3, 1, 4, 5).flatten(3, 4)
+    return torch.cat([along, across], 3).flatten(0, 1)
 
 
 class _Merged(torch.autograd.Function):
@@ -75,7 +78,7 @@ class _Merged(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: torch.autograd.function.FunctionCtx, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         attend = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
         outs, sums = [], []
         for axis, mask in (("time", None), ("view", _without_own(q))):
@@ -84,16 +87,16 @@ class _Merged(torch.autograd.Function):
             sums.append(_grid(lse[..., None], axis, q.shape))
         share = torch.sigmoid(sums[1] - sums[0])
         # laid out as the rows are, so that what follows needs no copy
-        out = torch.lerp(*(part.to(share.dtype) for part in outs), share).to(q.dtype)
+        merged = torch.lerp(outs[0].to(share.dtype), outs[1].to(share.dtype), share).to(q.dtype)
         if any(ctx.needs_input_grad):
-            ctx.save_for_backward(q, k, v, out, torch.logaddexp(*sums))
-        return out
+            ctx.save_for_backward(q, k, v, merged, torch.logaddexp(sums[0], sums[1]))
+        return merged
 
     @staticmethod
-    def backward(ctx: torch.autograd.function.FunctionCtx, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         back = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
         q, k, v, out, lse = ctx.saved_tensors
-        total = []
+        total: list[list[Tensor]] = []
         for axis, mask in (("time", None), ("view", _without_own(q))):
             parts = back(
                 *(_videos(x, axis) for x in (grad, q, k, v, out)),
@@ -103,7 +106,8 @@ class _Merged(torch.autograd.Function):
                 attn_mask=mask,
             )
             total.append([_grid(part, axis, q.shape) for part in parts])
-        return tuple(a + b for a, b in zip(*total, strict=True))
+        of_q, of_k, of_v = (a + b for a, b in zip(*total, strict=True))
+        return of_q, of_k, of_v
 
 
 def _videos(grid: Tensor, axis: str) -> Tensor:
@@ -115,7 +119,7 @@ def _videos(grid: Tensor, axis: str) -> Tensor:
 def _grid(videos: Tensor, axis: str, shape: torch.Size) -> Tensor:
     """Undoes _videos for a grid of a shape."""
     frames = shape[2] if axis == "time" else shape[1]
-    grid = videos.unflatten(0, (shape[0], -1)).unflatten(3, (frames, -1)).transpose(2, 3)
+    grid: Tensor = videos.unflatten(0, (shape[0], -1)).unflatten(3, (frames, -1)).transpose(2, 3)
     return grid if axis == "time" else grid.transpose(1, 2)
 
 

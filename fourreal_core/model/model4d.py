@@ -15,7 +15,7 @@ from .dit import GridInputs, VideoDiT
 from .fingerprint import Fingerprint, fingerprint
 from .fused import fused_attention
 from .spec import Model4DSpec
-from .streams import run_fused, run_sequential, run_two_streams, run_video
+from .streams import SyncRule, run_fused, run_sequential, run_two_streams, run_video
 from .sync import Sync, build_sync
 
 LEAST_LEVEL = 1e-3
@@ -71,9 +71,11 @@ class Model4D(nn.Module):
         self.sync = build_sync(spec.sync, generator) if sync is None else sync
         self.time_attention: nn.ModuleList | None = None
         if spec.variant == "sequential_cross_time":
-            self.time_attention = nn.ModuleList(copy.deepcopy(block.attention) for block in self.dit.blocks)
+            self.time_attention = nn.ModuleList(
+                copy.deepcopy(block.get_submodule("attention")) for block in self.dit.blocks
+            )
         self.recompute = False
-        self.sync_rule = None
+        self.sync_rule: SyncRule | None = None
         self.choice_alone = False
 
     def forward(self, inputs: GridInputs) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, fields, replace
+from typing import Any
 
 import torch
 
@@ -65,7 +66,7 @@ def load_model(path: str | os.PathLike[str], sync: str | os.PathLike[str] | None
     return model.eval()
 
 
-def model_spec(header: Mapping, name: str) -> Model4DSpec:
+def model_spec(header: Mapping[str, Any], name: str) -> Model4DSpec:
     """The spec that a file's header holds.
 
     Raises:

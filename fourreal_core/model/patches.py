@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .residual import Residual, channels_last
+from .residual import Residual, channels_last, zero_parameters
 from .spec import DiTSpec
 
 NO_COPY = -4.0
@@ -95,8 +95,7 @@ class Head(nn.Module):
             self.mix = nn.Conv2d(inner + skip, width, 3, padding=1)
             self.at_half = _residuals(width, spec.conv_depth)
             self.out = last = nn.Conv2d(width, 4 * outputs, 3, padding=1)
-        nn.init.zeros_(last.weight)
-        nn.init.zeros_(last.bias)
+        zero_parameters(last)
 
     def forward(
         self, tokens: Tensor, size: tuple[int, int], features: Features | None

@@ -14,12 +14,18 @@ class Residual(nn.Module):
         super().__init__()
         self.first = nn.Conv2d(width, width, 3, padding=1)
         self.second = nn.Conv2d(width, width, 3, padding=1)
-        nn.init.zeros_(self.second.weight)
-        nn.init.zeros_(self.second.bias)
+        zero_parameters(self.second)
 
     def forward(self, x: Tensor) -> Tensor:
         """``(N, width, h, w)`` to the same."""
-        return x + self.second(F.silu(self.first(F.silu(x))))
+        change: Tensor = self.second(F.silu(self.first(F.silu(x))))
+        return x + change
+
+
+def zero_parameters(layer: nn.Module) -> None:
+    """Sets a layer's weights to zero in place: what it adds to the model starts at nothing."""
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
 
 
 def channels_last(planes: Tensor) -> Tensor:

@@ -23,7 +23,7 @@ class VideoBlocks(Protocol):
     def layers(self) -> int:
         """Number of blocks."""
 
-    def block(self, layer: int, tokens: Tensor, condition: Any, attention: nn.Module | None = None) -> Tensor:
+    def block(self, layer: int, tokens: Tensor, condition: Any, attention: Any = None) -> Tensor:
         """Runs a block on the tokens ``(N, F, S, D)`` of N videos, with another self-attention if one is given."""
 
 
@@ -93,7 +93,7 @@ def run_sequential(
     tokens: Tensor,
     columns: Any,
     rows: Any,
-    time_attention: Sequence[nn.Module] | None = None,
+    time_attention: Sequence[nn.Module] | nn.ModuleList | None = None,
     recompute: bool = False,
 ) -> Tensor:
     """One stream: ``x' = ViewBlock(TimeBlock(x))`` for each block.

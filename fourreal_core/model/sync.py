@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import InputError
+from .residual import zero_parameters
 
 VARIANTS = ("identity", "hard", "soft", "hard_trained", "soft_trained")
 DROPPED_SHARE = 0.33
@@ -65,14 +66,14 @@ class NoiseGain(nn.Module):
         super().__init__()
         self.frequencies = frequencies
         self.linear = nn.Linear(2 * frequencies, width)
-        nn.init.zeros_(self.linear.weight)
-        nn.init.zeros_(self.linear.bias)
+        zero_parameters(self.linear)
 
     def forward(self, noise_level: Tensor) -> Tensor:
         """Gains ``(..., width)`` of noise levels ``(...)`` in ``[0, 1]``."""
         turns = torch.linspace(0, 6, self.frequencies, device=noise_level.device)  # in float32 whatever the weights are
         angles = noise_level[..., None].float() * (math.pi * torch.exp2(turns))
-        return 1 + self.linear(torch.cat([angles.sin(), angles.cos()], -1).to(self.linear.weight.dtype))
+        change: Tensor = self.linear(torch.cat([angles.sin(), angles.cos()], -1).to(self.linear.weight.dtype))
+        return 1 + change
 
 
 class HardSync(nn.Module):
@@ -258,7 +259,8 @@ class Sync(nn.Module):
         if not self.spec.active(layer):
             return identity(y_view, y_time)
         if self.spec.trained:
-            return self.layer[str(layer)](y_view, y_time, _cell_levels(noise_level, y_view))
+            mixed: Streams = self.layer[str(layer)](y_view, y_time, _cell_levels(noise_level, y_view))
+            return mixed
         if self.spec.variant == "soft":
             return soft_sync(y_view, y_time, soft_weight(layer, self.spec.layers))
         rule: Callable[[Tensor, Tensor], Streams] = {"identity": identity, "hard": hard_sync}[self.spec.variant]
@@ -273,7 +275,7 @@ def build_sync(spec: SyncSpec, generator: torch.Generator | None = None) -> Sync
 def _orthogonal_rows(rows: int, columns: int, generator: torch.Generator | None) -> Tensor:
     """Random rows of unit length, orthogonal as far as there are columns for it."""
     tall = torch.randn(max(rows, columns), min(rows, columns), generator=generator)
-    basis = torch.linalg.qr(tall)[0]
+    basis: Tensor = torch.linalg.qr(tall)[0]
     return (basis if rows >= columns else basis.T).contiguous()
 
 

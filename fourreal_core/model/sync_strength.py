@@ -57,7 +57,7 @@ class SyncRecorder:
 def recorded_sync(model: Model4D) -> Iterator[SyncRecorder]:
     """Notes the strength of a model's sync layers while the block runs.
 
-    Example:
+    Examples:
         >>> with recorded_sync(model) as recorder:  # doctest: +SKIP
         ...     sample(velocity, noise, levels)
         >>> recorder.by_layer()  # doctest: +SKIP
@@ -72,4 +72,6 @@ def recorded_sync(model: Model4D) -> Iterator[SyncRecorder]:
 
 
 def _relative(x: Tensor, y: Tensor) -> Tensor:
-    return ((x.float() - y.float()).norm() / y.float().norm().clamp_min(1e-12)).cpu()
+    change: Tensor = (x.float() - y.float()).norm()
+    size: Tensor = y.float().norm()
+    return (change / size.clamp_min(1e-12)).cpu()

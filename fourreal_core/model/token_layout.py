@@ -19,5 +19,5 @@ def to_videos(grid: Tensor, axis: str) -> Tensor:
 
 def from_videos(videos: Tensor, axis: str, batch: int) -> Tensor:
     """Undoes to_videos, without a copy: ``(B, V, T, ...)``, whose columns lie together if the axis is ``view``."""
-    grid = videos.unflatten(0, (batch, -1))
+    grid: Tensor = videos.unflatten(0, (batch, -1))
     return grid if axis == "time" else grid.transpose(1, 2)

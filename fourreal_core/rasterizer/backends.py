@@ -1,7 +1,6 @@
 """Which back ends there are, which of them work here, and which one ``auto`` takes.
 
-A back end is a module with ``unavailable() -> str | None`` (the reason why it can't be used) and
-``render(views, options, buffers=None) -> Rendered`` (batched). A new one is a file and a line in ``_MODULES``.
+A back end is a module with the functions of :class:`Backend`; a new one is a file and a line in ``_MODULES``.
 """
 
 from __future__ import annotations
@@ -9,9 +8,13 @@ from __future__ import annotations
 import functools
 import importlib
 import logging
-from types import ModuleType
+from collections.abc import Sequence
+from typing import Protocol, cast
 
 import torch
+
+from .inputs import Buffers, SplatView
+from .options import RasterOptions, Rendered
 
 _log = logging.getLogger(__name__)
 _MODULES = {
@@ -19,6 +22,16 @@ _MODULES = {
     "gsplat": "gsplat_backend",
     "torch": "torch_backend",
 }
+
+
+class Backend(Protocol):
+    """What a back end's module offers."""
+
+    def unavailable(self) -> str | None:
+        """The reason why this back end can't be used, or None."""
+
+    def render(self, views: Sequence[SplatView], options: RasterOptions, buffers: Buffers | None = None) -> Rendered:
+        """Renders all views; returns tensors with the leading B."""
 
 
 def available_backends() -> dict[str, str]:
@@ -29,7 +42,7 @@ def available_backends() -> dict[str, str]:
     return {name: _unavailable(name) or "ok" for name in _MODULES}
 
 
-def load_backend(name: str, like: torch.Tensor) -> ModuleType:
+def load_backend(name: str, like: torch.Tensor) -> Backend:
     """The back end's module.
 
     Args:
@@ -70,8 +83,8 @@ def _unavailable(name: str) -> str | None:
     return _module(name).unavailable()
 
 
-def _module(name: str) -> ModuleType:
-    return importlib.import_module(f".{_MODULES[name]}", __package__)
+def _module(name: str) -> Backend:
+    return cast(Backend, importlib.import_module(f".{_MODULES[name]}", __package__))
 
 
 @functools.cache  # one line a choice, not one a render

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from numba import njit
 
@@ -38,7 +39,7 @@ def kernel(function: Callable[..., None]) -> Callable[..., None]:
     return njit(nogil=True, cache=True, error_model="numpy")(function)
 
 
-def has_code(compiled: Callable[..., None]) -> bool:
+def has_code(compiled: Any) -> bool:
     """Whether a kernel is loaded, or lies in the cache on disk."""
     if compiled.signatures:
         return True

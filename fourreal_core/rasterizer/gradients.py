@@ -44,7 +44,7 @@ _REST, _CONSTANT, _FIRST = PLANE, 2 * PLANE, 3 * PLANE  # planes behind the tran
 
 
 @inlined
-def slot_size(channels):
+def slot_size(channels: int) -> int:
     """Numbers in a pair's slot, a whole number of lanes."""
     return (GEOMETRY_SLOTS + GROUP * groups_of(channels) + LANES - 1) // LANES * LANES
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 MAX_CHANNELS = 32
 _MAX_SIDE = 32767  # pixel boxes are kept as 16-bit integers
 _COMPUTE_DTYPES = (torch.float32, torch.float64)
 
-Buffers = dict[str, object]
+Buffers = dict[str, np.ndarray]
 """What a back end keeps from one call to the next for a caller who passes the same dictionary again."""
 
 

@@ -6,6 +6,7 @@ import importlib
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -14,6 +15,12 @@ from .inputs import Buffers, SplatView, non_finite
 from .options import RasterOptions, Rendered
 from .workers import run_on_workers, worker_count
 
+if TYPE_CHECKING:
+    from .binning import Lens, Raster
+    from .compositing import Limits
+
+_Frame = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+"""Image, alpha and depth."""
 _log = logging.getLogger(__name__)
 _CHUNKS_PER_WORKER = 4  # splats are projected in chunks, so that a slow worker holds nobody up
 
@@ -33,9 +40,8 @@ def render(views: Sequence[SplatView], options: RasterOptions, buffers: Buffers 
     Raises:
         ValueError: If an input holds a NaN or an infinity.
     """
-    frames = [
-        _Rasterize.apply(view.means, view.scales, view.opacities, view.colors, view, options, buffers) for view in views
-    ]
+    draw: Callable[..., _Frame] = _Rasterize.apply
+    frames = [draw(view.means, view.scales, view.opacities, view.colors, view, options, buffers) for view in views]
     if len(frames) == 1:
         return Rendered(*(part[None] for part in frames[0]))
     return Rendered(*(torch.stack(parts) for parts in zip(*frames, strict=True)))
@@ -54,13 +60,23 @@ class _Binned:
 
 class _Rasterize(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, means, scales, opacities, colors, view: SplatView, options: RasterOptions, buffers):
+    def forward(
+        ctx: Any,
+        means: torch.Tensor,
+        scales: torch.Tensor,
+        opacities: torch.Tensor,
+        colors: torch.Tensor,
+        view: SplatView,
+        options: RasterOptions,
+        buffers: Buffers | None,
+    ) -> _Frame:
         from .compositing import composite_tiles
 
         inputs = tuple(tensor.detach().contiguous() for tensor in (means, scales, opacities, colors))
         flat = tuple(tensor.view(-1).numpy() for tensor in inputs)
         height, width = view.size
-        frame = (means.new_empty(height, width, colors.shape[1]), *means.new_empty(2, height, width).unbind(0))
+        alpha, depth = means.new_empty(2, height, width).unbind(0)
+        frame = (means.new_empty(height, width, colors.shape[1]), alpha, depth)
         raster, lens, limits = _constants(view, options)
         _announce_compilation(composite_tiles, "the rasterizer", 12)
         binned = _bin(flat, lens, raster, {} if buffers is None or any(ctx.needs_input_grad) else buffers)
@@ -72,7 +88,7 @@ class _Rasterize(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx, *frame_gradients):
+    def backward(ctx: Any, *frame_gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         from .gradients import gather_gradients, replay_tiles, slot_size
 
         *inputs, image, alpha, depth = ctx.saved_tensors
@@ -106,7 +122,7 @@ def _announce_compilation(kernel: Callable[..., None], what: str, seconds: int) 
         _log.info("rasterizer: compiling %s once (about %d s); the code is kept on disk", what, seconds)
 
 
-def _constants(view: SplatView, options: RasterOptions):
+def _constants(view: SplatView, options: RasterOptions) -> tuple[Raster, Lens, Limits]:
     """The kernels' named tuples for a view: Raster, Lens, Limits."""
     from .binning import TILE, Lens, Raster
     from .compositing import Limits
@@ -121,7 +137,7 @@ def _constants(view: SplatView, options: RasterOptions):
     )
 
 
-def _bin(flat: tuple[np.ndarray, ...], lens, raster, buffers: Buffers) -> _Binned:
+def _bin(flat: tuple[np.ndarray, ...], lens: Lens, raster: Raster, buffers: Buffers) -> _Binned:
     """Projects the splats and puts their pairs into the tiles' ranges, unsorted."""
     from .binning import NON_FINITE, place_pairs, project_splats
 
@@ -147,7 +163,9 @@ def _bin(flat: tuple[np.ndarray, ...], lens, raster, buffers: Buffers) -> _Binne
     return _Binned(geometry, boxes, pairs, starts, first_slot)
 
 
-def _composite(binned: _Binned, colors: np.ndarray, raster, limits, background: torch.Tensor, frame) -> np.ndarray:
+def _composite(
+    binned: _Binned, colors: np.ndarray, raster: Raster, limits: Limits, background: torch.Tensor, frame: _Frame
+) -> np.ndarray:
     """Renders into the frame's tensors; returns how many pairs of every tile were drawn."""
     from .compositing import composite_tiles
 

@@ -49,7 +49,7 @@ def new_stage(groups):
 
 
 @inlined
-def groups_of(channels):
+def groups_of(channels: int) -> int:
     """Groups of attributes for this many colour channels and the depth."""
     return (channels + GROUP) // GROUP
 

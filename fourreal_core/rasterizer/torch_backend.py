@@ -78,9 +78,9 @@ def composite_tile(
         ``(height, width, K + 1)`` of the box: the K weighted sums, then the final transmittance.
     """
     top, left, bottom, right = box
-    like = {"dtype": attributes.dtype, "device": attributes.device}
-    py = torch.arange(top, bottom, **like) + 0.5
-    px = torch.arange(left, right, **like) + 0.5
+    dtype, device = attributes.dtype, attributes.device
+    py = torch.arange(top, bottom, dtype=dtype, device=device) + 0.5
+    px = torch.arange(left, right, dtype=dtype, device=device) + 0.5
     u, v = footprints.centers.unbind(-1)
     distance2 = (py[:, None] - v[:, None, None]) ** 2 + (px - u[:, None, None]) ** 2  # (M, h, w)
     variances, opacities = footprints.variances[:, None, None], footprints.opacities[:, None, None]
@@ -105,5 +105,5 @@ def _checkpointed(
     footprints: Footprints, attributes: torch.Tensor, box: tuple[int, int, int, int], options: RasterOptions
 ) -> torch.Tensor:
     """:func:`composite_tile`, computed again in the backward pass instead of kept in memory."""
-
-    return checkpoint(composite_tile, footprints, attributes, box, options, use_reentrant=False)
+    composited: torch.Tensor = checkpoint(composite_tile, footprints, attributes, box, options, use_reentrant=False)
+    return composited

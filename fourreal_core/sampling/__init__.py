@@ -1,1 +1,1 @@
-"""From noise to frames: velocity-matching steps, known cells that stay, windows and chunks of long grids."""
+"""From noise to frames: velocity-matching steps, known cells that stay, chunks of long grids."""

@@ -16,9 +16,27 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import InputError
-from .windows import Window
 
 FAR = ("none", "first", "overlap")
+
+
+@dataclass(frozen=True)
+class Window:
+    """A piece of the grid that a model sees at once.
+
+    Attributes:
+        views: Which views, rising.
+        times: Which times, rising.
+    """
+
+    views: tuple[int, ...]
+    times: tuple[int, ...]
+
+    def cut(self, grid: Tensor) -> Tensor:
+        """The window's cells ``(B, v, t, ...)`` of ``(B, V, T, ...)``."""
+        device = grid.device
+        views, times = torch.tensor(self.views, device=device), torch.tensor(self.times, device=device)
+        return grid.index_select(1, views).index_select(2, times)
 
 
 @dataclass(frozen=True)

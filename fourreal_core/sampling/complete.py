@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -12,8 +11,7 @@ from ..model.dit import GridInputs
 from ..model.model4d import Model4D
 from ..progress import OnStep, no_progress
 from .known_cells import KnownCells, check_completable
-from .rectified_flow import Picture, SamplingOptions, Velocity, draw_noise, guided, integrate, schedule, start_latents
-from .windows import Window, WindowOptions, plan_windows, windowed
+from .rectified_flow import SamplingOptions, Velocity, draw_noise, integrate, schedule, start_latents
 
 
 @dataclass(frozen=True)
@@ -34,16 +32,6 @@ class Condition4D:
     text_mask: Tensor | None = None
     view_positions: Tensor | None = None
     time_positions: Tensor | None = None
-
-    def cut(self, window: Window) -> Condition4D:
-        """The condition of a window's cells."""
-        views, times = self.view_positions, self.time_positions
-        return replace(
-            self,
-            proposal=None if self.proposal is None else window.cut(self.proposal),
-            view_positions=None if views is None else views[list(window.views)],
-            time_positions=None if times is None else times[list(window.times)],
-        )
 
 
 NO_CONDITION = Condition4D()
@@ -84,9 +72,7 @@ def sample_grid(
     options: SamplingOptions,
     generator: torch.Generator,
     condition: Condition4D = NO_CONDITION,
-    windows: WindowOptions | None = None,
     on_step: OnStep = no_progress,
-    picture: Picture | None = None,
 ) -> Tensor:
     """Draws the unknown cells of some grids.
 
@@ -95,10 +81,8 @@ def sample_grid(
         known: What is held.
         options: How noise becomes a grid.
         generator: Source of the noise; the same seed draws the same grid.
-        condition: What the grid is drawn after; guidance leads away from the same without text.
-        windows: How a grid that is larger than the model's window is cut; not at all if None.
+        condition: What the grid is drawn after.
         on_step: Called after every step.
-        picture: Makes previews of clean latents.
 
     Returns:
         ``(B, V, T, C, h, w)`` clean latents, the known ones exactly as given.
@@ -112,35 +96,5 @@ def sample_grid(
     start = start_latents(noise, options.start, first)
     if condition.proposal is not None and model.spec.dit.chooser:
         condition = replace(condition, proposal=model.dit.with_choice(condition.proposal, known.mask))
-    without = replace(condition, text=None, text_mask=None)
-
-    def on(window: Window) -> Velocity:
-        mask = window.cut(known.mask)
-        return guided(
-            model_velocity(model, mask, condition.cut(window)),
-            model_velocity(model, mask, without.cut(window)),
-            options.guidance,
-        )
-
-    views, times = known.mask.shape[1:]
-    velocity = (
-        on(Window(tuple(range(views)), tuple(range(times))))
-        if windows is None
-        else windowed(on, plan_windows(views, times, windows))
-    )
-    return integrate(velocity, start, schedule(options), known, options.solver, on_step, picture)
-
-
-CellPicture = Callable[[Tensor], Tensor]
-"""Frames ``(..., H, W, 3)`` of latents ``(..., C, h, w)``: a codec's decode."""
-
-
-def wall_picture(decode: CellPicture) -> Picture:
-    """Previews of the first grid as a wall of frames: views from top to bottom, times from left to right."""
-
-    def picture(latents: Tensor) -> Tensor:
-        frames = decode(latents[0])
-        views, times, height, width, _ = frames.shape
-        return frames.permute(0, 2, 1, 3, 4).reshape(views * height, times * width, 3)
-
-    return picture
+    velocity = model_velocity(model, known.mask, condition)
+    return integrate(velocity, start, schedule(options), known, on_step)

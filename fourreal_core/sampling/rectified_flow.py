@@ -15,12 +15,8 @@ from ..errors import InputError
 from ..progress import OnStep, no_progress
 from .known_cells import KnownCells
 
-SOLVERS = ("euler", "heun")
-
 Velocity = Callable[[Tensor, Tensor], Tensor]
 """Velocities ``(B, V, T, C, h, w)`` of latents of that shape at noise levels ``(B, V, T)``."""
-Picture = Callable[[Tensor], Tensor]
-"""A picture ``(H, W, 3)`` in ``[0, 1]`` of clean latents ``(B, V, T, C, h, w)``, for previews."""
 
 
 @dataclass(frozen=True)
@@ -28,26 +24,20 @@ class SamplingOptions:
     """How noise becomes a grid.
 
     Attributes:
-        steps: Steps from the first level to 0.
-        solver: ``euler``, one call of the model a step, or ``heun``, two and of second order.
+        steps: Euler steps from the first level to 0, each one call of the model.
         shift: Above 1 more of the steps are spent at high noise.
         start: Noise level at which the sampling starts; below 1 it starts from a proposal.
-        guidance: How far to go along the difference that the condition makes; 1 is no guidance.
     """
 
     steps: int = 12
-    solver: str = "euler"
     shift: float = 1.0
     start: float = 1.0
-    guidance: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.solver not in SOLVERS:
-            raise InputError(f"a solver {self.solver!r}", "one of " + ", ".join(SOLVERS), "choose one of them")
-        if self.steps < 1 or not self.shift > 0 or not 0 < self.start <= 1 or not self.guidance >= 0:
+        if self.steps < 1 or not self.shift > 0 or not 0 < self.start <= 1:
             raise InputError(
-                f"{self.steps} steps, shift {self.shift}, start at level {self.start}, guidance {self.guidance}",
-                "steps of at least 1, a shift above 0, a start in (0, 1], guidance of at least 0",
+                f"{self.steps} steps, shift {self.shift}, start at level {self.start}",
+                "steps of at least 1, a shift above 0, a start in (0, 1]",
                 "choose other values",
             )
 
@@ -98,26 +88,12 @@ def start_latents(noise: Tensor, start: float, proposal: Tensor | None) -> Tenso
     return torch.lerp(proposal.to(noise), noise, start)
 
 
-def guided(conditional: Velocity, unconditional: Velocity, guidance: float) -> Velocity:
-    """Classifier-free guidance: ``u + guidance (c - u)``; at 1 the unconditional model isn't called."""
-    if guidance == 1:
-        return conditional
-
-    def velocity(latents: Tensor, level: Tensor) -> Tensor:
-        without = unconditional(latents, level)
-        return without + guidance * (conditional(latents, level) - without)
-
-    return velocity
-
-
 def integrate(
     velocity: Velocity,
     latents: Tensor,
     levels: Tensor,
     known: KnownCells,
-    solver: str = "euler",
     on_step: OnStep = no_progress,
-    picture: Picture | None = None,
 ) -> Tensor:
     """Follows the velocity through the levels; known cells are exactly what was given after every step.
 
@@ -126,9 +102,7 @@ def integrate(
         latents: ``(B, V, T, C, h, w)`` at the first level.
         levels: Noise levels from schedule, falling.
         known: What is held.
-        solver: One of SOLVERS.
-        on_step: Called after every step, with a picture of the clean latents expected so far.
-        picture: Makes that picture.
+        on_step: Called after every step.
 
     Returns:
         ``(B, V, T, C, h, w)`` at the last level.
@@ -139,17 +113,12 @@ def integrate(
     x, steps = known.hold(latents), len(levels) - 1
     for k in range(steps):
         level, after = float(levels[k]), float(levels[k + 1])
-        slope = velocity(x, known.levels(level))
-        expected = x - level * slope if picture is not None else None
-        if solver == "heun" and after > 0:
-            ahead = known.hold(x + (after - level) * slope)
-            slope = (slope + velocity(ahead, known.levels(after))) / 2
-        x = known.hold(x + (after - level) * slope)
+        x = known.hold(x + (after - level) * velocity(x, known.levels(level)))
         if not bool(torch.isfinite(x).all()):
             raise InputError(
                 f"NaN or infinite latents after step {k + 1} of {steps}",
                 "finite values",
                 "use float32 in place of half precision, or another checkpoint",
             )
-        on_step(k + 1, steps, preview=None if expected is None else picture(known.hold(expected)))
+        on_step(k + 1, steps)
     return x

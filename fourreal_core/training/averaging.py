@@ -46,8 +46,9 @@ class Average:
         """Goes on from an average that was saved; here it may be spread over processes."""
         for name, kept in self.weights.items():
             if hasattr(kept, "device_mesh"):
-                from torch.distributed.tensor import distribute_tensor
+                from torch.distributed.tensor import DTensor, distribute_tensor
 
+                assert isinstance(kept, DTensor)  # nothing else has a mesh
                 kept.copy_(distribute_tensor(weights[name].to(kept.device), kept.device_mesh, kept.placements))
             else:
                 kept.copy_(weights[name])

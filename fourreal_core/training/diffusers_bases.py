@@ -52,7 +52,7 @@ class _Condition:
 class WanVideos:
     """``WanTransformer3DModel``; every token gets its own frame's level, as in Wan 2.2 5B."""
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: Any) -> None:
         time, self.high, self.wide = model.config.patch_size
         if time != 1:
             raise InputError(f"a Wan model with {time} frames in a token", "1", "choose a model of Wan 2.1 or 2.2")
@@ -73,7 +73,9 @@ class WanVideos:
 
     def block(self, layer: int, tokens: Tensor, condition: _Condition) -> Tensor:
         """See BaseVideos."""
-        flat = self.model.blocks[layer](tokens.flatten(1, 2), condition.text, condition.modulation, condition.rope)
+        flat: Tensor = self.model.blocks[layer](
+            tokens.flatten(1, 2), condition.text, condition.modulation, condition.rope
+        )
         return flat.view(tokens.shape)
 
     def end(self, tokens: Tensor, condition: _Condition) -> Tensor:
@@ -81,7 +83,7 @@ class WanVideos:
         model, (n, f) = self.model, tokens.shape[:2]
         flat = tokens.flatten(1, 2)
         shift, scale = (model.scale_shift_table[None] + condition.embedded[:, :, None]).unbind(2)
-        drawn = model.proj_out((model.norm_out(flat.float()) * (1 + scale) + shift).type_as(flat))
+        drawn: Tensor = model.proj_out((model.norm_out(flat.float()) * (1 + scale) + shift).type_as(flat))
         drawn = drawn.view(n, f, *condition.size, self.high, self.wide, -1).permute(0, 6, 1, 2, 4, 3, 5)
         return drawn.flatten(5, 6).flatten(3, 4)
 
@@ -89,7 +91,7 @@ class WanVideos:
 class LTXVideos:
     """``LTXVideoTransformer3DModel``; a latent pixel is a token, with its own level."""
 
-    def __init__(self, model: nn.Module, seconds_a_frame: float = 8 / 25, factor: int = 32) -> None:
+    def __init__(self, model: Any, seconds_a_frame: float = 8 / 25, factor: int = 32) -> None:
         if model.config.patch_size != 1 or model.config.patch_size_t != 1:
             raise InputError(f"an LTX model with patches of {model.config.patch_size}", "1", "choose LTX-Video")
         self.model, self.layers = model, len(model.transformer_blocks)
@@ -110,7 +112,7 @@ class LTXVideos:
 
     def block(self, layer: int, tokens: Tensor, condition: _Condition) -> Tensor:
         """See BaseVideos."""
-        flat = self.model.transformer_blocks[layer](
+        flat: Tensor = self.model.transformer_blocks[layer](
             tokens.flatten(1, 2), condition.text, condition.modulation, condition.rope, None
         )
         return flat.view(tokens.shape)
@@ -119,7 +121,7 @@ class LTXVideos:
         """See BaseVideos."""
         model, (n, f) = self.model, tokens.shape[:2]
         shift, scale = (model.scale_shift_table[None, None] + condition.embedded[:, :, None]).unbind(2)
-        drawn = model.proj_out(model.norm_out(tokens.flatten(1, 2)) * (1 + scale) + shift)
+        drawn: Tensor = model.proj_out(model.norm_out(tokens.flatten(1, 2)) * (1 + scale) + shift)
         return drawn.view(n, f, *condition.size, -1).permute(0, 4, 1, 2, 3)
 
 
@@ -160,15 +162,16 @@ class SyncedVideos(nn.Module):
         batch, views, times = inputs.known.shape
         text = inputs.text
         if text is None:
-            width = getattr(self.base.config, "text_dim", None) or self.base.config.caption_channels
+            config: Any = self.base.config
+            width = getattr(config, "text_dim", None) or config.caption_channels
             text = inputs.latents.new_zeros(batch, 1, width)
         streams = {axis: self._start(inputs, text, axis) for axis in ("view", "time")}
         if 1 in (views, times):
             axis = "time" if views == 1 else "view"
-            tokens, condition = streams[axis]
+            video, condition = streams[axis]
             for layer in range(self.videos.layers):
-                tokens = self._block(layer, tokens, condition)
-            return self._end(tokens, condition, axis, batch)
+                video = self._block(layer, video, condition)
+            return self._end(video, condition, axis, batch)
         tokens = {axis: stream[0] for axis, stream in streams.items()}
         for layer in range(self.videos.layers):
             made = {
@@ -206,12 +209,12 @@ class SyncedVideos(nn.Module):
 
     def _block(self, layer: int, tokens: Tensor, condition: Any) -> Tensor:
         if self.recompute and torch.is_grad_enabled():
-            return checkpoint(self.videos.block, layer, tokens, condition, use_reentrant=False)
+            made: Tensor = checkpoint(self.videos.block, layer, tokens, condition, use_reentrant=False)
+            return made
         return self.videos.block(layer, tokens, condition)
 
     def _end(self, tokens: Tensor, condition: Any, axis: str, batch: int) -> Tensor:
-        drawn = self.videos.end(tokens, condition).transpose(1, 2)
-        drawn = drawn.unflatten(0, (batch, -1))
+        drawn: Tensor = self.videos.end(tokens, condition).transpose(1, 2).unflatten(0, (batch, -1))
         return drawn if axis == "time" else drawn.transpose(1, 2)
 
 

@@ -50,12 +50,13 @@ class FrameVAE:
         """Latents ``(..., C, h, w)`` of frames ``(..., H, W, 3)`` in ``[0, 1]``."""
         flat = (frames * 2 - 1).movedim(-1, -3).flatten(0, -4)
         parts = [self.vae.encode(frame[None, :, None]).latent_dist.mode()[0, :, 0] for frame in flat]
-        latents = (torch.stack(parts) - self.mean) / self.std
-        return latents.unflatten(0, frames.shape[:-3])
+        latents: Tensor = ((torch.stack(parts) - self.mean) / self.std).unflatten(0, frames.shape[:-3])
+        return latents
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:
         """Frames ``(..., H, W, 3)`` in ``[0, 1]`` of latents ``(..., C, h, w)``."""
         flat = (latents * self.std + self.mean).flatten(0, -4)
         parts = [self.vae.decode(latent[None, :, None]).sample[0, :, 0] for latent in flat]
-        return ((torch.stack(parts).movedim(-3, -1) + 1) / 2).clamp(0, 1).unflatten(0, latents.shape[:-3])
+        frames: Tensor = torch.stack(parts).movedim(-3, -1).unflatten(0, latents.shape[:-3])
+        return ((frames + 1) / 2).clamp(0, 1)

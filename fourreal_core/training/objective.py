@@ -61,7 +61,9 @@ def grid_loss(
     error = ((drawn.float() - target.float()) ** 2).mean(3)
     wanted = (~known)[..., None, None].float().expand(error.shape)
     if subject is not None:
-        share = F.adaptive_avg_pool2d(subject.flatten(0, 2)[:, None].float(), error.shape[-2:]).view(error.shape)
+        share = F.adaptive_avg_pool2d(subject.flatten(0, 2)[:, None].float(), (error.shape[-2], error.shape[-1])).view(
+            error.shape
+        )
         there = (share * wanted).flatten(1).any(1)
         wanted = torch.where(there[:, None, None, None, None], share * wanted, wanted)
     return (error * wanted).flatten(1).sum(1) / wanted.flatten(1).sum(1).clamp_min(1e-6)

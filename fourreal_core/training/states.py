@@ -52,9 +52,9 @@ def save_state(folder: Path, state: RunState, keep: int) -> Path:
     part = folder / f".{path.name}-{os.getpid()}.part"
     try:
         part.mkdir()
-        for name, file in _FILES.items():
+        for name, file_name in _FILES.items():
             tensors = {k: v.detach().cpu().contiguous() for k, v in getattr(state, name).items()}
-            save_file(tensors or {"none": torch.zeros(0)}, part / file)
+            save_file(tensors or {"none": torch.zeros(0)}, part / file_name)
         (part / _STATE).write_text(json.dumps({"step": state.step, "facts": state.facts}), encoding="utf-8")
         for file in part.iterdir():
             _to_disk(file)
@@ -104,7 +104,8 @@ def optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dic
     """The optimizer's moments by ``{parameter}/{moment}``, gathered from all processes; the main one gets them."""
     from torch.distributed.checkpoint.state_dict import StateDictOptions, get_optimizer_state_dict
 
-    state = get_optimizer_state_dict(model, optimizer, options=StateDictOptions(full_state_dict=True, cpu_offload=True))
+    options = StateDictOptions(full_state_dict=True, cpu_offload=True)
+    state: dict[str, Any] = get_optimizer_state_dict(model, optimizer, options=options)
     return {
         f"{name}/{moment}": value
         for name, moments in state.get("state", {}).items()
@@ -125,7 +126,7 @@ def restore_optimizer(model: nn.Module, optimizer: torch.optim.Optimizer, tensor
     )
 
     options = StateDictOptions(full_state_dict=True)  # with offloading only the main process would get an answer
-    state = get_optimizer_state_dict(model, optimizer, options=options)
+    state: dict[str, Any] = get_optimizer_state_dict(model, optimizer, options=options)
     named: dict[str, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         name, _, moment = key.rpartition("/")
@@ -137,14 +138,17 @@ def restore_optimizer(model: nn.Module, optimizer: torch.optim.Optimizer, tensor
             f"the {len(trained)} that are trained here",
             "go on with the settings that the run was started with",
         )
-    set_optimizer_state_dict(model, optimizer, {"state": named, "param_groups": state["param_groups"]}, options=options)
+    restored: dict[str, Any] = {"state": named, "param_groups": state["param_groups"]}
+    set_optimizer_state_dict(model, optimizer, restored, options=options)
 
 
 def whole_weights(model: nn.Module) -> dict[str, Tensor]:
     """Weights by name of a model that may be spread over processes; the main one gets them, on the CPU."""
     from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
-    return get_model_state_dict(model, options=StateDictOptions(full_state_dict=True, cpu_offload=True))
+    options = StateDictOptions(full_state_dict=True, cpu_offload=True)
+    weights: dict[str, Any] = get_model_state_dict(model, options=options)
+    return weights
 
 
 def _to_disk(path: Path) -> None:

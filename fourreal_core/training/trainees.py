@@ -58,6 +58,7 @@ def prediction_of(model: Trainee) -> str:
 @contextlib.contextmanager
 def offsets_of(model: Trainee) -> Iterator[list[Tensor]]:
     """While it lasts, the list gets the offsets in pixels of every call of a warp head."""
+    assert isinstance(model, Model4D)  # true flows are for the own model alone; choose_trained sees to it
     found: list[Tensor] = []
     handle = model.dit.head_out.register_forward_hook(lambda module, given, made: found.append(made[2]))
     try:

@@ -18,7 +18,6 @@ from ..progress import OnStep, no_progress
 from .averaging import Average, learning_rate
 from .batches import Batch, make_batch
 from .data.cache import CachedGrids
-from .data.sources import GridSource
 from .objective import flow_distance, noisy_inputs, training_loss
 from .options import TrainingConfig
 from .preparing import (
@@ -107,7 +106,8 @@ class _Run:
             compile_parts(self.model, self.accelerator.device)
         check_space(config.folder, self.model, config.run.keep)
         self.codec = codec_of(config)
-        self.loss, self.figures, self.step, self.seconds, self.cells = math.nan, {}, 0, 0.0, 0
+        self.loss, self.step, self.seconds, self.cells = math.nan, 0, 0.0, 0
+        self.figures: dict[str, float] = {}
         if config.train.batch % self.accelerator.num_processes:
             raise InputError(
                 f"a batch of {config.train.batch} over {self.accelerator.num_processes} processes",
@@ -151,7 +151,7 @@ class _Run:
     @property
     def main(self) -> bool:
         """Whether this process writes."""
-        return self.accelerator.is_main_process
+        return bool(self.accelerator.is_main_process)
 
     @property
     def places(self) -> range:
@@ -165,6 +165,7 @@ class _Run:
         with ThreadPoolExecutor(1, thread_name_prefix="data") as reader:
             ahead = reader.submit(self._read, self.step) if steps else None
             for step in steps:
+                assert ahead is not None  # there is a step, so its batch was asked for
                 batch = ahead.result()
                 ahead = reader.submit(self._read, step + 1) if step + 1 < steps.stop else None
                 yield step, batch
@@ -212,10 +213,13 @@ class _Run:
         """The objective, and what is added to it where the true flows are told."""
         inputs, clean, noise = noisy_inputs(part, self.codec)
         device = self.accelerator.device
-        inputs = type(inputs)(*(x.to(device) if isinstance(x, torch.Tensor) else x for x in inputs))
+        inputs = inputs._replace(**{name: x.to(device) for name, x in inputs._asdict().items() if x is not None})
+        watched: contextlib.AbstractContextManager[list[torch.Tensor]] = contextlib.nullcontext([])
+        if part.flows is not None:
+            watched = offsets_of(self.model)
         with (
             torch.autocast(device.type, torch.bfloat16, enabled=self.precision == "bf16"),
-            offsets_of(self.model) if part.flows is not None else contextlib.nullcontext([]) as offsets,
+            watched as offsets,
         ):
             drawn = self.wrapped(inputs)
         loss = training_loss(
@@ -310,7 +314,7 @@ class _Run:
             return state
         return None
 
-    def _held_out(self) -> GridSource | None:
+    def _held_out(self) -> CachedGrids | None:
         if not (self.config.data.cache and self.config.run.validation and isinstance(self.model, Model4D)):
             return None
         try:

@@ -16,8 +16,8 @@ from fourreal_core.flow.flow_field import (
     to_gray,
     warp,
 )
-from fourreal_core.progress import Cancelled
 
+from ..cancelling import Cancelled
 from ..geometry.worlds import World
 
 SHAPE = (11, 14)

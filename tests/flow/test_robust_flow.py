@@ -8,8 +8,8 @@ import torch
 
 from fourreal_core.flow.flow_field import DisFlow, to_gray
 from fourreal_core.flow.robust_flow import RobustFlowOptions, choose_flow, robust_flow, smooth_flow, still_explains
-from fourreal_core.progress import Cancelled
 
+from ..cancelling import Cancelled
 from ..geometry.worlds import SIZE, World
 
 

@@ -22,8 +22,8 @@ from fourreal_core.geometry.structure_from_motion import (
     parallax_geometry,
     solve_cameras,
 )
-from fourreal_core.progress import Cancelled
 
+from ..cancelling import Cancelled
 from .worlds import FOCAL_PX, SIZE, World, look, path
 
 

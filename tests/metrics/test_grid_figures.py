@@ -9,7 +9,6 @@ import torch
 
 from fourreal_core.errors import InputError
 from fourreal_core.metrics import psnr
-from fourreal_core.metrics.bootstrap import bootstrap_interval
 from fourreal_core.metrics.consistency import change_psnr
 from fourreal_core.metrics.grid_quality import FIGURES, grid_quality
 
@@ -49,21 +48,6 @@ def test_only_cells_that_count_are_scored(truth):
 def test_changes_of_other_grids_are_refused(truth, axis, shape):
     with pytest.raises(InputError):
         change_psnr(torch.zeros(shape), truth, axis)
-
-
-def test_an_interval_covers_the_mean_and_narrows_with_more_values(generator):
-    values = torch.randn(400, generator=generator)
-    few, many = (bootstrap_interval(values[:n], torch.Generator().manual_seed(1)) for n in (25, 400))
-    for (low, high), n in ((few, 25), (many, 400)):
-        # a normal mean's 95 % interval is 2 * 1.96 / sqrt(n) wide; 25 values know their own spread to 15 %
-        assert high - low == pytest.approx(3.92 / n**0.5, rel=0.4) and low < float(values[:n].mean()) < high
-    assert many == bootstrap_interval(values, torch.Generator().manual_seed(1))
-
-
-@pytest.mark.parametrize("values", [torch.zeros(0), torch.tensor([1.0, float("nan")]), torch.zeros(2, 2)])
-def test_intervals_of_nothing_are_refused(values):
-    with pytest.raises(InputError):
-        bootstrap_interval(values, torch.Generator())
 
 
 def test_a_row_of_the_table_is_the_mean_over_cells_not_given(truth, generator):

@@ -112,15 +112,6 @@ def test_a_wall_shows_every_cell_once(part: Part) -> None:
     assert torch.equal(wall[0, :, 0, 10:15, 6:12], latents[2, :, 1])
 
 
-def test_a_plot_has_a_point_for_every_value(part: Part) -> None:
-    made = part("nodes.line_plot")
-    plain = made.line_plot({"a": [0.0, 0.0, 0.0]}, "title", "layer")
-    risen = made.line_plot({"a": [0.0, 1.0, 0.5], "b": [1.0, 0.2, 0.1]}, "title", "layer")
-    assert plain.shape == risen.shape == (*made.SIZE, 3) and risen.max() <= 1
-    for color in made.COLORS[:2]:
-        assert ((risen - torch.tensor(color)).abs().amax(-1) < 0.01).sum() > 200  # lines and points, not specks
-
-
 def test_weights_are_listed_from_their_folder(part: Part, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import folder_paths
 

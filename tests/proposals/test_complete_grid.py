@@ -11,7 +11,6 @@ import torch
 from fourreal_core.errors import InputError
 from fourreal_core.grid import FrameGrid
 from fourreal_core.media.hole_filling import fill_holes
-from fourreal_core.progress import Cancelled
 from fourreal_core.proposals.complete_grid import (
     FAR_WEIGHT,
     GAP_PX,
@@ -25,6 +24,7 @@ from fourreal_core.scene.pixel_points import view_lattice
 from fourreal_core.scene.render import render_cell
 from fourreal_core.scene.scene4d import Scene4D
 
+from ..cancelling import Cancelled
 from ..scene.scenes import SIZE, known_cross, psnr, rendered_grid, sliding, wall_scene
 
 VIEWS, TIMES = 2, 3

@@ -9,11 +9,11 @@ import torch
 
 from fourreal_core.errors import InputError
 from fourreal_core.grid import FrameGrid
-from fourreal_core.progress import Cancelled
 from fourreal_core.reconstruction.fit_deformation import FitOptions, fit_deformation, motion_spec
 from fourreal_core.reconstruction.rendering_fit import RenderingFitOptions, fit_rendering
 from fourreal_core.scene.scene4d import Scene4D
 
+from ..cancelling import Cancelled
 from ..scene.scenes import PIXEL, SIZE, known_cross, psnr, rendered_grid, sliding, true_time_tracks, wall_scene
 
 QUICK = FitOptions(steps=3, features=24, frequencies=(0.5, 4.0))

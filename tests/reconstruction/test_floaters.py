@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from fourreal_core.errors import InputError
-from fourreal_core.progress import Cancelled
 from fourreal_core.reconstruction.floaters import FloaterOptions, prune_floaters
 from fourreal_core.scene.scene4d import Scene4D
 
+from ..cancelling import Cancelled
 from ..scene.scenes import SIZE, psnr, rendered_grid, wall_scene
 
 VIEWS = 3

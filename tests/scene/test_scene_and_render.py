@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from fourreal_core.errors import InputError
-from fourreal_core.progress import Cancelled
 from fourreal_core.rasterizer import rasterize
 from fourreal_core.scene.gaussians import Splats
 from fourreal_core.scene.points_in_time import moving_splats
@@ -24,6 +23,7 @@ from fourreal_core.scene.render import (
 from fourreal_core.scene.scene4d import Scene4D
 from fourreal_core.scene.to_device import scene_to, tracks_to
 
+from ..cancelling import Cancelled
 from .scenes import PIXEL, SIZE, sliding, true_time_tracks, wall_scene
 
 

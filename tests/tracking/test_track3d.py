@@ -10,7 +10,6 @@ import torch
 from fourreal_core.cameras import intrinsics_from_focal, project
 from fourreal_core.errors import InputError
 from fourreal_core.geometry.geometry import Geometry
-from fourreal_core.progress import Cancelled
 from fourreal_core.tracking.track3d import (
     TrackOptions,
     choose_points,
@@ -24,6 +23,7 @@ from fourreal_core.tracking.track3d import (
 )
 from fourreal_core.tracking.tracks import Tracks
 
+from ..cancelling import Cancelled
 from ..geometry.worlds import FOCAL_PX, SIZE, World, look, path
 
 

@@ -8,11 +8,12 @@ import pytest
 import torch
 
 from fourreal_core.errors import InputError
-from fourreal_core.progress import Cancelled
 from fourreal_core.synthetic.grids import GridOptions, make_grid
 from fourreal_core.training.data import cache
 from fourreal_core.training.data.cache import CachedGrids, CacheOptions, render_cache
 from fourreal_core.training.data.sources import Mixture
+
+from ..cancelling import Cancelled
 
 SIZES = GridOptions(2, 2, (16, 20))
 OPTIONS = CacheOptions("train", grids=5, per_shard=2, grid=SIZES)

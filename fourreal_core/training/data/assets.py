@@ -109,7 +109,9 @@ class AssetShards:
 
     Args:
         shards: Paths or anything ``webdataset`` opens, for example ``pipe:curl ...``; braces expand.
-        views, times, size: As for folders.
+        views: V, as for folders.
+        times: T, as for folders.
+        size: ``(height, width)`` to resize to.
 
     Raises:
         InputError: No such shards, or a lap in which nothing could be read.
@@ -123,7 +125,8 @@ class AssetShards:
         missing = [url for url in self.shards if ":" not in url and not Path(url).is_file()]
         if not self.shards or missing:
             raise InputError(f"no shards {missing or list(shards)}", "tar files of assets", "check the paths")
-        self._stream, self._next = iter(()), -1
+        self._stream: Iterator[tuple[dict[str, Any], dict[tuple[int, int], bytes]]] = iter(())
+        self._next = -1
 
     def draw(self, position: int, generator: torch.Generator) -> Tensor:
         """See GridSource; positions that grow by one stream through, others skip ahead or start again."""
@@ -201,9 +204,8 @@ def window_start(
         raise InputError(
             f"the asset {name} of {have[0]} x {have[1]} cells", f"at least {views} x {times}", "leave it out"
         )
-    return tuple(
-        int(torch.randint(h - n + 1, (), generator=generator)) for h, n in zip(have, (views, times), strict=True)
-    )
+    view = int(torch.randint(have[0] - views + 1, (), generator=generator))
+    return view, int(torch.randint(have[1] - times + 1, (), generator=generator))
 
 
 def _find_cell(folder: Path, view: int, time: int) -> Path:

@@ -270,6 +270,6 @@ def _open(path: Path) -> int:
         with safe_open(path, framework="pt") as file:
             if (file.metadata() or {}).get("format") != FORMAT:
                 raise InputError(f"{path.name} is of another kind", FORMAT, "remove it")
-            return file.get_slice("cells").get_shape()[0]
+            return int(file.get_slice("cells").get_shape()[0])
     except (SafetensorError, OSError) as err:
         raise InputError(f"{path.name} can't be read ({err})", "a whole shard", "render it again") from err

@@ -61,7 +61,6 @@ class EvaluateOptions:
         grids: How many.
         steps: Sampling steps; 1 is the first guess at noise level 1, the mean of what a model holds for possible.
         seed: Of the noise.
-        draws: Of the bootstrap.
         geometric: How many of the grids the geometric proposal is made of, which takes long; all of them by default.
     """
 
@@ -69,7 +68,6 @@ class EvaluateOptions:
     grids: int = 64
     steps: int = 1
     seed: int = 0
-    draws: int = 4000
     geometric: int = 1_000_000
 
 

@@ -9,6 +9,7 @@ import host_process
 
 host_process.enter_host()
 
+import importlib.util  # noqa: E402
 import os  # noqa: E402 - the host reads its arguments before anything else
 from typing import Any  # noqa: E402
 
@@ -178,10 +179,10 @@ def check_sync_can_be_changed() -> None:
     assert torch.equal(sampled(model, made), plain)  # the patches were the clones' alone
     again = apply_sync(apply_sync(model, variant="hard"), variant="auto")
     assert torch.equal(sampled(again, made), plain)
-    (plot,) = outputs(
-        node("sync_strength", "SyncStrength").execute(apply_sync(model, variant="auto"), made[0], made[2], 2, 0)
-    )
-    assert plot.std() > 0.05
+    if importlib.util.find_spec("matplotlib") is not None:  # ComfyUI itself doesn't need it
+        strength = node("sync_strength", "SyncStrength")
+        (plot,) = outputs(strength.execute(apply_sync(model, variant="auto"), made[0], made[2], 2, 0))
+        assert plot.std() > 0.05
 
 
 def check_sync_weights_of_a_file() -> None:

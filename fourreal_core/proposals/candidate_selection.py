@@ -24,8 +24,7 @@ from ..flow.flow_field import Flow, warp
 from ..grid import FrameGrid
 from ..media.hole_filling import fill_holes
 from ..rasterizer import RasterOptions
-from ..scene.pixel_points import render_source_map, view_lattice
-from ..scene.points_in_time import MovingPoints
+from ..scene.pixel_points import PixelPoints, pixel_points, render_source_map
 from ..scene.scene4d import Scene4D
 from .photometric_check import (
     Witness,
@@ -106,7 +105,7 @@ class Evidence:
     flows: FlowCache
     options: EvidenceOptions = field(default_factory=EvidenceOptions)
     raster: RasterOptions | None = None
-    _lattices: dict[int, MovingPoints] = field(default_factory=dict)
+    _lattices: dict[int, PixelPoints] = field(default_factory=dict)
     _scene_maps: dict[tuple[int, int, int], Flow] = field(default_factory=dict)
     _own_costs: dict[tuple[int, int, int], Image] = field(default_factory=dict)
 
@@ -214,8 +213,8 @@ class Evidence:
         key = (row, time, source)
         if key not in self._scene_maps:
             if row not in self._lattices:
-                self._lattices[row] = view_lattice(self.scene, row)
-            flow, alpha = render_source_map(self._lattices[row], row, time, source, self.raster)
+                self._lattices[row] = pixel_points(self.scene, row)
+            flow, alpha = render_source_map(self._lattices[row], time, source, self.raster)
             self._scene_maps[key] = fill_holes(flow, alpha > self.options.covered).cpu().numpy()
         return self._scene_maps[key]
 

@@ -20,8 +20,7 @@ from ..grid import FrameGrid
 from ..media.hole_filling import fill_holes
 from ..progress import OnStep, no_progress
 from ..rasterizer import RasterOptions
-from ..scene.pixel_points import render_source_map, view_lattice
-from ..scene.points_in_time import MovingPoints, moving_splats
+from ..scene.pixel_points import PixelPoints, pixel_points, render_source_map
 from ..scene.render import render_cell
 from ..scene.scene4d import Scene4D
 from .candidate_selection import Evidence, EvidenceOptions, numpy_of
@@ -86,23 +85,21 @@ def complete_grid(
     frames = grid.frames.clone()
     done, total = 0, int((~grid.known).sum())
     with torch.no_grad():
-        splats = moving_splats(scene)
         evidence = None
         if options.evidence is not None and options.colors == "source":
             flows = flows or FlowCache(grid.frames, grid.known)
             evidence = Evidence(scene, grid, flows, options.evidence, raster)
         for view in range(grid.views):
-            lattice = None if bool(grid.known[view].all()) else view_lattice(scene, view)
+            points = None if bool(grid.known[view].all()) else pixel_points(scene, view)
             for time in (~grid.known[view]).nonzero()[:, 0].tolist():
-                frames[view, time] = propose_cell(splats, lattice, grid, (view, time), options, raster, evidence).cpu()
+                frames[view, time] = propose_cell(points, grid, (view, time), options, raster, evidence).cpu()
                 done += 1
                 on_step(done, total, frames[view, time])
     return grid.filled(frames)
 
 
 def propose_cell(
-    splats: MovingPoints,
-    lattice: MovingPoints,
+    points: PixelPoints,
     grid: FrameGrid,
     cell: tuple[int, int],
     options: ProposalOptions,
@@ -116,8 +113,7 @@ def propose_cell(
     the sources' colours are extended.
 
     Args:
-        splats: The scene's splats, ready for many times.
-        lattice: The view's own pixels, likewise (see view_lattice).
+        points: The view's own pixels, which move with the scene.
         grid: Known cells.
         cell: View and time.
         options: See ProposalOptions.
@@ -125,14 +121,14 @@ def propose_cell(
         evidence: What settles where colours come from; the scene alone if None.
     """
     view, time = cell
-    rendered = render_cell(splats.scene, view, time, raster, splats.at(time))
+    rendered = render_cell(points.scene, view, time, raster)
     own = rendered.image.clamp(0, 1)
     known = grid.known[view].nonzero()[:, 0].tolist()
     if options.colors == "splats" or not known:
         return own
     total, mass = torch.zeros_like(own), torch.zeros_like(own[..., :1])
     for source, weight in _nearest_times(known, time, options.sources, options.beyond):
-        color, seen, cost = read_source(lattice, grid, cell, source, options, raster, evidence)
+        color, seen, cost = read_source(points, grid, cell, source, options, raster, evidence)
         share = weight * seen[..., None] * torch.exp(-cost / options.doubt_gray)[..., None]
         total += share * color
         mass += share
@@ -162,7 +158,7 @@ def _nearest_times(known: list[int], time: int, count: int, beyond: float = 0.0)
 
 
 def read_source(
-    lattice: MovingPoints,
+    points: PixelPoints,
     grid: FrameGrid,
     cell: tuple[int, int],
     source: int,
@@ -177,7 +173,7 @@ def read_source(
         W)`` in grey levels of 255, zero without evidence.
     """
     view, time = cell
-    flow, alpha = render_source_map(lattice, view, time, source, raster)
+    flow, alpha = render_source_map(points, time, source, raster)
     covered = _closed(alpha > options.covered, options.gap_px)  # between points that spread apart there is no hole
     flow = fill_holes(flow, covered)
     at = pixel_grid(grid.size, flow.device) + flow

@@ -12,7 +12,7 @@ from fourreal_core.grid import FrameGrid
 from fourreal_core.media.hole_filling import fill_holes
 from fourreal_core.progress import Cancelled
 from fourreal_core.proposals.scene_proposal import ProposalOptions, _nearest_times, complete_grid, read_source
-from fourreal_core.scene.pixel_points import view_lattice
+from fourreal_core.scene.pixel_points import pixel_points
 from fourreal_core.scene.render import render_cell
 from fourreal_core.scene.scene4d import Scene4D
 
@@ -76,7 +76,7 @@ def test_captions_are_not_copied(made: tuple[Scene4D, torch.Tensor]) -> None:
     valid[8:14, 6:26] = False
     captioned = torch.where(valid[..., None], frames, torch.tensor([1.0, 0.0, 1.0]))
     done = complete_grid(scene, known_cross(captioned, valid))
-    _, shown, _ = read_source(view_lattice(scene, 1), known_cross(captioned, valid), (1, 2), 0, ProposalOptions())
+    _, shown, _ = read_source(pixel_points(scene, 1), known_cross(captioned, valid), (1, 2), 0, ProposalOptions())
     assert not shown[11:15, 11:29].any()  # the caption slid by (4, 2)
     # splat colours in the light of what is around: the fifth of difference is carried in, the painting is the same
     assert psnr(done.frames[1, 2][INNER], frames[1, 2][INNER]) > 25

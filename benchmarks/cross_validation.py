@@ -40,9 +40,7 @@ from fourreal_core.proposals.scene_candidates import SceneCandidates
 from fourreal_core.reconstruction.canonical import canonical_scene
 from fourreal_core.reconstruction.fit_deformation import fit_deformation
 from fourreal_core.reconstruction.floaters import prune_floaters
-from fourreal_core.reconstruction.regularizers import MotionRegularizers
-from fourreal_core.scene.pixel_points import view_lattice
-from fourreal_core.scene.points_in_time import moving_splats
+from fourreal_core.scene.pixel_points import pixel_points
 from fourreal_core.scene.render import render_cell
 from fourreal_core.scene.scene4d import Scene4D
 from fourreal_core.tracking.track_engines import FlowTracks
@@ -80,10 +78,6 @@ SETTINGS: dict[str, Change] = {
     "SSIM 0.4": _rendering(ssim_weight=0.4),
     "motion rate x 0.4": _rendering(motion_rate=1.6e-5),
     "motion rate x 2.5": _rendering(motion_rate=1e-4),
-    "rigid": _rendering(regularizers=MotionRegularizers(rigidity=0.01)),
-    "smooth": _rendering(regularizers=MotionRegularizers(smoothness=0.1)),
-    "standing": _rendering(regularizers=MotionRegularizers(standing=0.01)),
-    "pixels follow": _rendering(pixels_follow=True),
 }
 """Options by name, each one step away from the defaults."""
 
@@ -178,14 +172,13 @@ def figures(start: Start, scene: Scene4D, options: PipelineOptions) -> dict[str,
     """Mean PSNR of the scored cells as they are filled, and of plain renders of them."""
     grid, found = start.grid, {figure: [] for figure in FIGURES}
     with torch.no_grad():
-        splats = moving_splats(scene)
         candidates = SceneCandidates(scene, grid, start.flows, options.proposal.selection, options.raster)
         readers = {
-            view: SourceReader(grid, view_lattice(scene, view), candidates, options.raster)
+            view: SourceReader(grid, pixel_points(scene, view), candidates, options.raster)
             for view in {view for view, _ in start.truth}
         }
         for (view, time), truth in start.truth.items():
-            filled = propose_cell(splats, readers[view], (view, time), options.proposal)
+            filled = propose_cell(readers[view], (view, time), options.proposal)
             plain = render_cell(scene, view, time, options.raster).image.clamp(0, 1)
             for figure, image in zip(FIGURES, (filled, plain), strict=True):
                 found[figure].append(psnr(image, truth, grid.valid))

@@ -121,8 +121,7 @@ def _no_offsets(options: PipelineOptions, recorder: Recorder) -> PipelineOptions
 
 
 def _no_view_colors(options: PipelineOptions, recorder: Recorder) -> PipelineOptions:
-    appearance = replace(options.floaters.appearance, view_colors=False)
-    return replace(options, floaters=replace(options.floaters, appearance=appearance))
+    return replace(options, floaters=replace(options.floaters, view_colors=False))
 
 
 def _rendering(options: PipelineOptions, **changes: float) -> PipelineOptions:
@@ -134,13 +133,11 @@ ABLATIONS: dict[str, Change] = {
     "no compensation": lambda options, recorder: _no_view_colors(_no_offsets(options, recorder), recorder),
     "no view offsets": _no_offsets,
     "no view colours": _no_view_colors,
-    "learned offsets": lambda options, recorder: _rendering(_no_offsets(options, recorder), view_offset_rate=0.05),
-    "anisotropic": lambda options, recorder: _rendering(options, stretch_rate=0.05),
     "no track start": _unstarted,
     "motion not fitted": lambda options, recorder: _rendering(options, motion_rate=0.0),
     "no fit": lambda options, recorder: replace(options, fit=replace(options.fit, steps=0)),
 }
-"""Options that are changed, by name; the first is the product. "learned offsets" is 4Real's (2024) compensation."""
+"""Options that are changed, by name; the first is the product."""
 
 
 def main() -> int:

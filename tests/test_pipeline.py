@@ -107,8 +107,8 @@ def test_seeds_decide_and_the_grid_stays_as_it_was(demo: DemoScene) -> None:
     before = grid.frames.clone()
     a, b, c = (run_pipeline(grid, replace(QUICK, seed=s)) for s in (1, 1, 2))
     assert torch.equal(a.grid.frames, b.grid.frames) and torch.equal(a.scene.splats.colors, b.scene.splats.colors)
-    assert torch.equal(a.scene.deformation.out, b.scene.deformation.out)
-    assert not torch.equal(a.scene.deformation.waves, c.scene.deformation.waves)
+    assert torch.equal(a.scene.deformation.weights, b.scene.deformation.weights)
+    assert not torch.equal(a.scene.deformation.frequencies, c.scene.deformation.frequencies)
     assert torch.equal(grid.frames, before)
 
 

@@ -20,8 +20,7 @@ from ..grid import FrameGrid
 from ..media.hole_filling import fill_holes
 from ..progress import OnStep, no_progress
 from ..rasterizer import RasterOptions
-from ..scene.pixel_points import render_source_map, view_lattice
-from ..scene.points_in_time import MovingPoints, moving_splats
+from ..scene.pixel_points import PixelPoints, pixel_points, render_source_map
 from ..scene.render import render_cell
 from ..scene.scene4d import Scene4D
 from .candidate_selection import SelectionOptions, propose_from_source
@@ -85,16 +84,16 @@ def complete_grid(
     frames = grid.frames.clone()
     done, total = 0, int((~grid.known).sum())
     with torch.no_grad():
-        splats, candidates = moving_splats(scene), None
+        candidates = None
         if options.selection is not None and options.colors == "source":
             flows = flows or FlowCache(grid.frames, grid.known)
             candidates = SceneCandidates(scene, grid, flows, options.selection, raster)
         for view in range(grid.views):
             missing = (~grid.known[view]).nonzero()[:, 0].tolist()
-            reader = SourceReader(grid, view_lattice(scene, view), candidates, raster) if missing else None
+            reader = SourceReader(grid, pixel_points(scene, view), candidates, raster) if missing else None
             for time in missing:
                 assert reader is not None
-                frames[view, time] = propose_cell(splats, reader, (view, time), options).cpu()
+                frames[view, time] = propose_cell(reader, (view, time), options).cpu()
                 done += 1
                 on_step(done, total, frames[view, time])
     return grid.filled(frames)
@@ -106,13 +105,13 @@ class SourceReader:
 
     Attributes:
         grid: Known cells.
-        points: The view's own pixels as points of the scene, see view_lattice.
+        points: The view's own pixels as points of the scene.
         candidates: What corrects the scene, and verifies it; None to believe the scene.
         raster: Rasterizer options.
     """
 
     grid: FrameGrid
-    points: MovingPoints
+    points: PixelPoints
     candidates: SceneCandidates | None
     raster: RasterOptions | None = None
 
@@ -124,7 +123,7 @@ class SourceReader:
             ``(H, W)`` in grey levels of 255, zero without rows.
         """
         view, time = cell
-        flow, alpha = render_source_map(self.points, view, time, source, self.raster)
+        flow, alpha = render_source_map(self.points, time, source, self.raster)
         covered = close_gaps(alpha > COVERED_ALPHA, GAP_PX)  # between points that spread apart there is no hole
         flow = fill_holes(flow, covered)
         at = pixel_grid(self.grid.size, flow.device) + flow
@@ -140,7 +139,7 @@ class SourceReader:
         return color, seen, error
 
 
-def propose_cell(splats: MovingPoints, reader: SourceReader, cell: tuple[int, int], options: ProposalOptions) -> Tensor:
+def propose_cell(reader: SourceReader, cell: tuple[int, int], options: ProposalOptions) -> Tensor:
     """One cell ``(H, W, 3)`` in ``[0, 1]``; a view with no known frame at all falls back to splat colours.
 
     Where no source sees a pixel, the splats' colours are taken, shifted smoothly by the difference to the sources
@@ -148,13 +147,12 @@ def propose_cell(splats: MovingPoints, reader: SourceReader, cell: tuple[int, in
     sources' colours are extended.
 
     Args:
-        splats: The scene's splats, ready for many times.
         reader: Of the known frames of the cell's view.
         cell: View and time.
         options: See ProposalOptions.
     """
     (view, time), grid = cell, reader.grid
-    rendered = render_cell(splats.scene, view, time, reader.raster, splats.at(time))
+    rendered = render_cell(reader.points.scene, view, time, reader.raster)
     own = rendered.image.clamp(0, 1)
     known = grid.known[view].nonzero()[:, 0].tolist()
     if options.colors == "splats" or not known:

@@ -17,8 +17,7 @@ from ..flow.flow_field import Flow, on_picture, warp
 from ..grid import FrameGrid
 from ..media.hole_filling import fill_holes
 from ..rasterizer import RasterOptions
-from ..scene.pixel_points import render_source_map, view_lattice
-from ..scene.points_in_time import MovingPoints
+from ..scene.pixel_points import PixelPoints, pixel_points, render_source_map
 from ..scene.scene4d import Scene4D
 from .candidate_selection import Candidates, SelectionOptions, smoothed_error
 from .image_filters import Image, Mask
@@ -49,7 +48,7 @@ class SceneCandidates:
     flows: FlowCache
     options: SelectionOptions
     raster: RasterOptions | None = None
-    _points: dict[int, MovingPoints] = field(default_factory=dict)
+    _points: dict[int, PixelPoints] = field(default_factory=dict)
     _scene_flows: dict[tuple[int, int, int], Flow] = field(default_factory=dict)
     _self_errors: dict[tuple[int, int, int], Image] = field(default_factory=dict)
 
@@ -121,8 +120,8 @@ class SceneCandidates:
         key = (row, time, source)
         if key not in self._scene_flows:
             if row not in self._points:
-                self._points[row] = view_lattice(self.scene, row)
-            flow, alpha = render_source_map(self._points[row], row, time, source, self.raster)
+                self._points[row] = pixel_points(self.scene, row)
+            flow, alpha = render_source_map(self._points[row], time, source, self.raster)
             self._scene_flows[key] = fill_holes(flow, alpha > COVERED_ALPHA).cpu().numpy()
         return self._scene_flows[key]
 

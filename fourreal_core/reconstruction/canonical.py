@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -14,9 +14,16 @@ from ..rasterizer import rasterize
 from ..scene.gaussians import Splats
 from ..scene.scene4d import Scene4D
 from ..tracking.tracks import Tracks
-from .merge_keyframes import MergeOptions, merge_keyframes
+from .merge_keyframes import merge_keyframes
 
 log = logging.getLogger(__name__)
+
+SCALE_FACTOR = 0.5
+"""Standard deviation of a splat over the spacing of neighbouring points."""
+OPACITY = 0.9
+"""Opacity that every splat starts with."""
+FEWEST = 50
+"""Points that the canonical frame and a view must both see for the view's camera to be fitted to these alone."""
 
 
 @dataclass(frozen=True)
@@ -24,29 +31,15 @@ class CanonicalOptions:
     """How points become splats.
 
     Attributes:
-        scale_factor: Standard deviation over the spacing of neighbouring points.
-        opacity: Initial opacity.
         view_offsets: Keep what the tracks found beyond the rigid cameras (supplement eq. 3); false is the ablation
             without view compensation.
-        merge: When points of two keyframes are one.
     """
 
-    scale_factor: float = 0.5
-    opacity: float = 0.9
     view_offsets: bool = True
-    merge: MergeOptions = field(default_factory=MergeOptions)
-
-    def __post_init__(self) -> None:
-        if not (self.scale_factor > 0 and 0 < self.opacity < 1):
-            raise InputError(
-                f"a scale factor of {self.scale_factor} and an opacity of {self.opacity}",
-                "a positive factor and an opacity between 0 and 1",
-                "leave them at their defaults",
-            )
 
 
 def rigid_motion(source: Tensor, target: Tensor, weight: Tensor, rounds: int = 8) -> Tensor:
-    """The rigid motion ``(4, 4)`` that best carries points onto points, robustly.
+    """The rigid motion ``(4, 4)`` that best maps points onto points, robustly.
 
     Kabsch's closed form under Geman-McClure weights whose width follows the median residual.
 
@@ -95,7 +88,7 @@ def canonical_scene(tracks: Tracks, times: int, options: CanonicalOptions | None
     options = options or CanonicalOptions()
     if len(tracks) == 0:
         raise InputError("tracks without points", "at least one point", "check the clip and its mask")
-    once = merge_keyframes(tracks, options.merge)
+    once = merge_keyframes(tracks)
     if not bool(once.all()):
         log.info("canonical: %d of %d points were there already", int((~once).sum()), len(once))
         tracks = tracks.select(once)
@@ -105,17 +98,17 @@ def canonical_scene(tracks: Tracks, times: int, options: CanonicalOptions | None
     world_to_cam = []
     for v in range(views):
         seen = tracks.visible[v] & tracks.visible[views // 2] & in_front
-        if int(seen.sum()) < 50:
+        if int(seen.sum()) < FEWEST:
             seen = in_front
-        nearness = seen.float() / canonical[:, 2].clamp_min(1e-3)
-        world_to_cam.append(rigid_motion(canonical, tracks.positions[v], nearness))
+        weight = seen.float() / canonical[:, 2].clamp_min(1e-3)  # an error of one pixel is farther off at a distance
+        world_to_cam.append(rigid_motion(canonical, tracks.positions[v], weight))
     cameras = Cameras(torch.stack(world_to_cam), tracks.intrinsics, tracks.size)
     offsets = tracks.positions - cameras.to_camera(canonical)
     if not options.view_offsets:
         offsets = torch.zeros_like(offsets)
     n = len(tracks)
-    logit = torch.logit(torch.tensor(options.opacity))
-    splats = Splats(canonical, (tracks.spacing * options.scale_factor).log(), logit.expand(n).clone(), tracks.colors)
+    logit = torch.logit(torch.tensor(OPACITY))
+    splats = Splats(canonical, (tracks.spacing * SCALE_FACTOR).log(), logit.expand(n).clone(), tracks.colors)
     depth = tracks.depth if tracks.depth is not None else _rendered_depth(splats, cameras, offsets)
     return Scene4D(
         splats,

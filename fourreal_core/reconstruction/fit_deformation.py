@@ -13,16 +13,18 @@ from ..flow.flow_cache import FlowCache
 from ..grid import FrameGrid
 from ..progress import OnStep, no_progress
 from ..rasterizer import RasterOptions
-from ..scene.deformation_field import Deformation, DeformationSpec, TrackFitOptions, ray_coordinates, solve_from_tracks
+from ..scene.deformation_field import DeformationSpec, random_field, ray_coordinates
 from ..scene.scene4d import Scene4D
 from ..tracking.tracks import Tracks
-from .motion_segmentation import MotionMapOptions, motion_maps, splat_motion
+from .fit_to_tracks import fit_to_tracks
+from .motion_segmentation import ClipMotion, clip_motion, motion_maps, splat_motion
 from .rendering_fit import RenderingFitOptions, fit_rendering
-from .scene_flow import world_motion
 from .track_residual import residual_maps
-from .view_correspondence import MatchOptions, ViewMatch, match_by_flow, match_by_geometry
 
 log = logging.getLogger(__name__)
+
+MAX_KNOTS = 24
+"""Most times at which the deformation has offsets of its own."""
 
 
 @dataclass(frozen=True)
@@ -32,32 +34,22 @@ class FitOptions:
     Attributes:
         steps: Known cells that are rendered for it, several for each step of the optimiser.
         rendering: What rendering fits, and how fast.
-        features: Hidden units of the deformation.
+        features: Fourier features of the deformation field.
         frequencies: Their lowest and highest frequency in radians over the radius of what moves.
-        max_knots: Most times at which the deformation has offsets of its own.
-        maps: How moving regions are outlined.
-        matches: How far matches between views are trusted.
-        track_fit: How tracks start the deformation.
-        keep_residual: Keep what tracks found beyond the deformation as a fixed correction.
-        seed: Of the waves, the draws and the order of cells.
+        seed: Of the field's frequencies, the draws and the order of cells.
     """
 
     steps: int = 400
     rendering: RenderingFitOptions = field(default_factory=RenderingFitOptions)
     features: int = 512
     frequencies: tuple[float, float] = (2.0, 32.0)
-    max_knots: int = 24
-    maps: MotionMapOptions = field(default_factory=MotionMapOptions)
-    matches: MatchOptions = field(default_factory=MatchOptions)
-    track_fit: TrackFitOptions = field(default_factory=TrackFitOptions)
-    keep_residual: bool = True
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.steps < 0 or min(self.features, self.max_knots) < 1:
+        if self.steps < 0 or self.features < 1:
             raise InputError(
-                f"{self.steps} steps, {self.features} features and {self.max_knots} knots",
-                "no negative steps, at least 1 of the others",
+                f"{self.steps} steps and {self.features} features",
+                "no negative steps, at least 1 feature",
                 "leave them at their defaults",
             )
 
@@ -73,8 +65,8 @@ def fit_deformation(
 ) -> Scene4D:
     """Animates canonical splats so that they follow the known cells.
 
-    ``dp_view`` comes from the tracks of the freeze-time clip and stays fixed; ``dp_time`` is an MLP of canonical
-    position and time, started from the tracks of the fixed-view clip and then fitted by rendering every known cell.
+    ``dp_view`` comes from the tracks of the freeze-time clip and stays fixed; ``dp_time`` is determined by the tracks
+    of the fixed-view clip and then refined by rendering every known cell.
 
     Args:
         scene: Canonical splats with their view-dependent offsets.
@@ -103,16 +95,8 @@ def fit_deformation(
     elif time_tracks is None:
         scene = start_standing(scene, options, generator)
     else:
-        flows = flows or FlowCache(grid.frames, grid.known)
-        scene = start_from_tracks(
-            scene,
-            time_tracks,
-            grid.freeze_time,
-            options,
-            generator,
-            flows,
-            lambda done, n, preview=None: on_step(done, total),
-        )
+        motion = clip_motion(scene, time_tracks, grid.freeze_time, flows or FlowCache(grid.frames, grid.known))
+        scene = start_from_tracks(motion, options, generator, lambda done, n, preview=None: on_step(done, total))
     on_step(start, total)
     return fit_rendering(
         scene,
@@ -127,66 +111,37 @@ def fit_deformation(
 
 def motion_spec(points: Tensor, times: int, options: FitOptions) -> DeformationSpec:
     """A deformation spec whose encoding spans ``points (M, 3)`` (their 95th percentile radius)."""
-    spec = DeformationSpec(options.features, options.frequencies, min(times - 1, options.max_knots))
+    spec = DeformationSpec(options.features, options.frequencies, min(times - 1, MAX_KNOTS))
     rays = ray_coordinates(points, spec.depth_gain)
     centre = rays.mean(0)
     radius = (rays - centre).norm(dim=-1).sort().values[int(0.95 * (len(points) - 1))]
-    return replace(spec, centre=tuple(centre.tolist()), extent=float(radius.clamp_min(1e-3)))
+    x, y, z = centre.tolist()
+    return replace(spec, centre=(x, y, z), extent=float(radius.clamp_min(1e-3)))
 
 
 def start_from_tracks(
-    scene: Scene4D,
-    tracks: Tracks,
-    frames: Tensor,
-    options: FitOptions,
-    generator: torch.Generator,
-    flows: FlowCache | None = None,
-    on_step: OnStep = no_progress,
+    motion: ClipMotion, options: FitOptions, generator: torch.Generator, on_step: OnStep = no_progress
 ) -> Scene4D:
-    """Decides what moves and solves the deformation from the fixed-view clip's tracks; two steps a view and one more.
+    """Decides what moves and fits the deformation to the fixed-view clip's tracks.
 
     Args:
-        scene: Canonical splats that stand.
-        tracks: Of the fixed-view clip.
-        frames: The freeze-time clip ``(V, H, W, 3)`` in ``[0, 1]``, whose outlines moving regions follow.
+        motion: The tracks, with the scene of canonical splats that stand.
         options: See FitOptions.
-        generator: Of the waves and draws.
-        flows: Between known cells; views are matched by geometry alone if None.
-        on_step: Progress.
+        generator: Of the field's frequencies and the draws.
+        on_step: Progress, two steps a view and one more.
     """
-    motion = world_motion(scene, tracks)
-    moving = motion.travel_px > options.maps.still_px
-    if not bool(moving.any()):
+    scene, total = motion.scene, 2 * motion.scene.views + 1
+    if not bool(motion.flow.moves.any()):
         log.info("motion: the fixed-view clip stands still")
         return replace(scene, deformation=None)
-    total = 2 * scene.views + 1
-    matches = matches_with_first(scene, frames, options.matches, flows)
-    maps = motion_maps(scene, motion, frames, options.maps, matches, lambda done, n, preview=None: on_step(done, total))
-    points = motion.points[moving]
-    deformation = Deformation(motion_spec(points, scene.times, options), generator).to(points.device)
-    px_per_unit = scene.cameras.intrinsics[0, 0, 0] / tracks.positions[0, moving, 2].clamp_min(1e-3)
-    error = solve_from_tracks(
-        deformation,
-        points,
-        motion.offsets[:, moving],
-        motion.visible[:, moving],
-        px_per_unit,
-        options.track_fit,
-        generator,
-    )
+    maps = motion_maps(motion, lambda done, n, preview=None: on_step(done, total))
+    moving = motion.flow.select(motion.flow.moves)
+    spec = motion_spec(moving.points, scene.times, options)
+    deformation, error = fit_to_tracks(random_field(spec, generator, moving.points.device), moving, generator)
     on_step(scene.views + 1, total)
-    residual = None
-    if options.keep_residual:
-        residual = residual_maps(
-            scene,
-            deformation,
-            motion,
-            maps,
-            frames,
-            options.maps,
-            matches=matches,
-            on_step=lambda done, n, preview=None: on_step(scene.views + 1 + done, total),
-        )
+    residual = residual_maps(
+        motion, maps, deformation, lambda done, n, preview=None: on_step(scene.views + 1 + done, total)
+    )
     scene = replace(
         scene,
         motion_weight=splat_motion(scene, maps),
@@ -202,22 +157,12 @@ def start_from_tracks(
     return scene
 
 
-def matches_with_first(
-    scene: Scene4D, frames: Tensor, options: MatchOptions, flows: FlowCache | None
-) -> list[ViewMatch]:
-    """Every view's matches with view 0 at time 0, by flow where there is any."""
-    if flows is None:
-        return [match_by_geometry(scene, v, options) for v in range(scene.views)]
-    first = [match_by_geometry(scene, 0, options)]
-    return first + [match_by_flow(scene, v, flows((v, 0), (0, 0)), frames, options) for v in range(1, scene.views)]
-
-
 def start_standing(scene: Scene4D, options: FitOptions, generator: torch.Generator) -> Scene4D:
     """Everything may move and nothing does yet: the start without tracks."""
-    deformation = Deformation(motion_spec(scene.splats.means, scene.times, options), generator)
+    means = scene.splats.means
     return replace(
         scene,
         motion_weight=torch.ones_like(scene.motion_weight),
         view_motion=torch.ones_like(scene.view_motion),
-        deformation=deformation.to(scene.splats.means.device),
+        deformation=random_field(motion_spec(means, scene.times, options), generator, means.device),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -15,9 +15,18 @@ from ..rasterizer import RasterOptions
 from ..scene.render import render_cell
 from ..scene.scene4d import Scene4D
 from .photometric_loss import photometric_loss
-from .view_colors import AppearanceOptions, gather_colors, in_light_of_views
+from .view_colors import gather_colors, in_light_of_views, view_appearance
 
 log = logging.getLogger(__name__)
+
+
+LEARNING_RATE = 0.35
+"""Adam's, on opacity logits."""
+PRUNE_BELOW = 0.5
+"""Opacity under which a splat goes that few views see."""
+PRUNE_SUPPORTED_BELOW = 0.1
+"""The same for a splat that at least half of the views see in whose pictures it falls: texture that differs between
+views, as it does in generated clips, takes opacity from points that are where they should be."""
 
 
 @dataclass(frozen=True)
@@ -26,28 +35,15 @@ class FloaterOptions:
 
     Attributes:
         rounds: Passes over the freeze-time frames.
-        learning_rate: Adam's, on opacity logits.
-        prune_below: Opacity under which a splat goes that less than half of the views see in whose pictures it falls.
-        prune_seen_below: The same for a splat that at least half of them see: there texture that differs from view to
-            view, as it does in generated clips, takes opacity from points that are where they should be.
-        appearance: How colours are gathered from the frames before; None keeps those the scene has.
+        view_colors: Keep by how much each view shows other colours; false is the ablation.
     """
 
     rounds: int = 8
-    learning_rate: float = 0.35
-    prune_below: float = 0.5
-    prune_seen_below: float = 0.1
-    appearance: AppearanceOptions | None = field(default_factory=AppearanceOptions)
+    view_colors: bool = True
 
     def __post_init__(self) -> None:
-        limits = (self.prune_below, self.prune_seen_below)
-        if self.rounds < 1 or not (min(limits) > 0 and max(limits) < 1) or not self.learning_rate > 0:
-            raise InputError(
-                f"{self.rounds} rounds at a learning rate of {self.learning_rate} that prune below "
-                f"opacities of {limits}",
-                "at least one round, a positive rate, opacities in (0, 1)",
-                "leave them at their defaults",
-            )
+        if self.rounds < 1:
+            raise InputError(f"{self.rounds} rounds", "at least one round", "leave it at its default")
 
 
 def prune_floaters(
@@ -82,13 +78,12 @@ def prune_floaters(
     frames = frames.to(device)
     valid = torch.ones(frames.shape[1:3], dtype=torch.bool) if valid is None else valid
     valid = valid.to(device)
-    lit = scene
-    if options.appearance is not None:
-        # without it a view's light would be taken for a fault of the splats; with its texture no fault would show
-        lit = in_light_of_views(scene, frames, valid, options.appearance)
-        scene = gather_colors(scene, frames, valid, options.appearance)
+    # without a view's light it would be taken for a fault of the splats; with its texture no fault would show
+    appearance = view_appearance(scene, frames, valid)
+    lit = in_light_of_views(scene, appearance)
+    scene = gather_colors(scene, appearance, options.view_colors)
     logits = scene.splats.opacity_logits.detach().clone().requires_grad_()
-    adam = torch.optim.Adam([logits], lr=options.learning_rate, betas=(0.8, 0.95))
+    adam = torch.optim.Adam([logits], lr=LEARNING_RATE, betas=(0.8, 0.95))
     total = options.rounds * scene.views
     for k in range(total):
         view = k % scene.views
@@ -100,7 +95,7 @@ def prune_floaters(
             loss.backward()
         adam.step()
         on_step(k + 1, total, image.detach().clamp(0, 1))
-    limit = torch.where(_supported(scene), options.prune_seen_below, options.prune_below)
+    limit = torch.where(_supported(scene), PRUNE_SUPPORTED_BELOW, PRUNE_BELOW)
     kept = torch.sigmoid(logits.detach()) >= limit
     if not bool(kept.any()):
         raise InputError(

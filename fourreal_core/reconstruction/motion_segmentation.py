@@ -1,7 +1,7 @@
-"""Which pixels of every view move: the fixed-view clip's tracks, carried to all views and fitted to their outlines.
+"""Which pixels of every view move: labels of the fixed-view clip's tracks, propagated to all views and their outlines.
 
 Tracks are least sure at silhouettes, and what view 0 does not see has none. A view's own picture and depth say where
-its bodies end, so answers are carried only where they are sure and spread along the picture's regions from there.
+its bodies end, so labels are transferred only where they are sure, and propagated along the picture's regions there.
 """
 
 from __future__ import annotations
@@ -11,89 +11,92 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ..cameras import project
-from ..errors import InputError
 from ..flow.edge_aware_filter import complete
+from ..flow.flow_cache import FlowCache
 from ..progress import OnStep, no_progress
 from ..scene.scene4d import Scene4D
-from .scene_flow import WorldMotion
-from .view_correspondence import ViewMatch, match_by_geometry
+from ..tracking.tracks import Tracks
+from .scene_flow import SceneFlow, scene_flow
+from .view_correspondence import ViewMatch, matches_with_first
+
+REACH_PX = 8.0
+"""How far labels spread over regions of one colour and depth."""
+EDGE = 0.1
+"""Colour difference, summed over RGB, at which the spreading has fallen to 1/e."""
+DEPTH_EDGE = 0.05
+"""Relative depth difference that counts as much as EDGE."""
+RIM_PX = 3
+"""Labels this near to an outline are not transferred to other views, where matches are off by as much."""
+PLAIN = 2.0
+"""Mean gradient in grey levels a pixel below which a region says little about standing: it looks alike either way."""
+PRIOR = 1e-3
+"""Confidence in standing where nothing is known, against 1 for a sure track."""
 
 
 @dataclass(frozen=True)
-class MotionMapOptions:
-    """How moving regions are outlined.
+class ClipMotion:
+    """What the two clips say about motion: the fixed-view clip's tracks, and where every view shows the same things.
 
     Attributes:
-        still_px: Travel in pixels up to which a track counts as standing.
-        reach_px: How far answers spread over regions of one colour and depth.
-        edge: Colour difference, summed over RGB, at which the spreading has fallen to 1/e.
-        depth_edge: Relative depth difference that counts as much as ``edge``.
-        rim_px: Answers this near to an outline are not carried to other views, whose geometry is off by as much.
-        plain: Mean gradient in grey levels a pixel below which a region says little about standing.
-        standing: Trust in standing where nothing is known, against 1 for a sure track.
+        scene: Its cameras, and the depth that every view sees.
+        frames: The freeze-time clip ``(V, H, W, 3)`` in ``[0, 1]``.
+        flow: Scene flow at view 0.
+        matches: Of every view with view 0.
     """
 
-    still_px: float = 0.7
-    reach_px: float = 8.0
-    edge: float = 0.1
-    depth_edge: float = 0.05
-    rim_px: int = 3
-    plain: float = 2.0
-    standing: float = 1e-3
+    scene: Scene4D
+    frames: Tensor
+    flow: SceneFlow
+    matches: Sequence[ViewMatch]
 
-    def __post_init__(self) -> None:
-        if min(self.reach_px, self.edge, self.depth_edge, self.still_px) <= 0 or self.rim_px < 0:
-            raise InputError(
-                f"a reach of {self.reach_px}, edges of {self.edge} and {self.depth_edge}, a rim of {self.rim_px}",
-                "positive numbers",
-                "leave them at their defaults",
-            )
+    def guide(self, view: int) -> NDArray[np.float32]:
+        """What spreading must not cross: colours and log depth, scaled to count alike, ``(H, W, 4)``."""
+        log_depth = self.scene.view_depth[view].clamp_min(1e-3).log()[..., None] * (EDGE / DEPTH_EDGE)
+        return torch.cat([self.frames[view].to(log_depth), log_depth], -1).cpu().numpy().astype(np.float32)
 
 
-def motion_maps(
-    scene: Scene4D,
-    motion: WorldMotion,
-    frames: Tensor,
-    options: MotionMapOptions | None = None,
-    matches: Sequence[ViewMatch] | None = None,
-    on_step: OnStep = no_progress,
-) -> Tensor:
+def clip_motion(scene: Scene4D, tracks: Tracks, frames: Tensor, flows: FlowCache | None = None) -> ClipMotion:
+    """Takes the fixed-view clip's tracks into the world and matches every view with view 0.
+
+    Args:
+        scene: Canonical splats that stand.
+        tracks: Of the fixed-view clip.
+        frames: The freeze-time clip ``(V, H, W, 3)`` in ``[0, 1]``.
+        flows: Between known cells; views are matched by geometry alone if None.
+    """
+    return ClipMotion(scene, frames, scene_flow(scene, tracks), matches_with_first(scene, frames, flows))
+
+
+def motion_maps(motion: ClipMotion, on_step: OnStep = no_progress) -> Tensor:
     """What moves in every view, ``(V, H, W)`` of 0 and 1.
 
     Args:
-        scene: Its cameras and the depth that every view sees.
-        motion: See world_motion.
-        frames: The freeze-time clip ``(V, H, W, 3)`` in ``[0, 1]``.
-        options: See MotionMapOptions.
-        matches: Of all views with view 0; by geometry if None.
+        motion: See ClipMotion.
         on_step: Progress, one step a view.
     """
-    options = options or MotionMapOptions()
-    matches = matches or [match_by_geometry(scene, v) for v in range(scene.views)]
-    first = _first_view(scene, motion, frames[0], options)
+    scene = motion.scene
+    first = _first_view(motion)
     maps = [first]
-    rim = 2 * options.rim_px + 1
-    grown = torch.nn.functional.max_pool2d(torch.stack([first, 1 - first])[None], rim, 1, options.rim_px)[0]
-    sure = (grown.sum(0) < 1.5).to(first)  # both grown over each other: an outline is near
+    rim = 2 * RIM_PX + 1
+    grown = torch.nn.functional.max_pool2d(torch.stack([first, 1 - first])[None], rim, 1, RIM_PX)[0]
+    inner = (grown.sum(0) < 1.5).to(first)  # where both grow over each other an outline is near
     on_step(1, scene.views)
     h, w = scene.cameras.size
     for v in range(1, scene.views):
-        match = matches[v]
-        trust = match.trust * sure[match.row, match.column]
-        maps.append(
-            _outlined(
-                first[match.row, match.column].view(h, w), trust.view(h, w), frames[v], scene.view_depth[v], options
-            )
-        )
+        match = motion.matches[v]
+        confidence = match.confidence * inner[match.row, match.column]
+        label = first[match.row, match.column]
+        maps.append(_propagated(label.view(h, w), confidence.view(h, w), motion.guide(v)))
         on_step(v + 1, scene.views)
     return torch.stack(maps)
 
 
 def splat_motion(scene: Scene4D, maps: Tensor) -> Tensor:
-    """Motion weight ``(N,)`` of every splat, 0 or 1: what most of the views that see it say.
+    """Motion weight ``(N,)`` of every splat, 0 or 1: the majority of the views that see it.
 
     Args:
         scene: Its splats and cameras.
@@ -112,22 +115,16 @@ def splat_motion(scene: Scene4D, maps: Tensor) -> Tensor:
     return (votes > 0.5 * count).to(votes)
 
 
-def _first_view(scene: Scene4D, motion: WorldMotion, frame: Tensor, options: MotionMapOptions) -> Tensor:
-    """View 0's map ``(H, W)``: tracks count as much as they were surely seen."""
-    h, w = scene.cameras.size
-    answer, trust = torch.zeros(h, w, device=motion.points.device), torch.zeros(h, w, device=motion.points.device)
-    column, row = motion.pixels[:, 0].long().clamp(0, w - 1), motion.pixels[:, 1].long().clamp(0, h - 1)
-    moves = motion.travel_px > options.still_px
-    answer[row, column] = moves.float()
-    texture = _texture(frame)[row, column] / options.plain  # a plain region explains standing and moving alike
-    trust[row, column] = torch.where(moves, motion.visible.float().mean(0).clamp_min(0.05), texture.clamp(1e-2, 1))
-    return _outlined(answer, trust, frame, scene.view_depth[0], options)
-
-
-def region_guide(frame: Tensor, depth: Tensor, options: MotionMapOptions) -> np.ndarray:
-    """What spreading must not cross: colours ``(H, W, 3)`` and log depth, scaled to count alike, ``(H, W, 4)``."""
-    relative = depth.clamp_min(1e-3).log()[..., None] * (options.edge / options.depth_edge)
-    return torch.cat([frame.to(depth), relative], -1).cpu().numpy().astype(np.float32)
+def _first_view(motion: ClipMotion) -> Tensor:
+    """View 0's map ``(H, W)``: moving tracks count by how often they were seen, standing ones by their texture."""
+    flow = motion.flow
+    h, w = motion.scene.cameras.size
+    label, confidence = (torch.zeros(h, w, device=flow.points.device) for _ in range(2))
+    column, row = flow.pixels[:, 0].long().clamp(0, w - 1), flow.pixels[:, 1].long().clamp(0, h - 1)
+    label[row, column] = flow.moves.float()
+    texture = _texture(motion.frames[0])[row, column] / PLAIN
+    confidence[row, column] = torch.where(flow.moves, flow.visible.float().mean(0), texture.clamp(1e-2, 1))
+    return _propagated(label, confidence, motion.guide(0))
 
 
 def _texture(frame: Tensor) -> Tensor:
@@ -139,10 +136,9 @@ def _texture(frame: Tensor) -> Tensor:
     return torch.nn.functional.avg_pool2d(255 * (across + down)[None], 5, 1, 2)[0]
 
 
-def _outlined(answer: Tensor, trust: Tensor, frame: Tensor, depth: Tensor, options: MotionMapOptions) -> Tensor:
-    """Spreads answers ``(H, W)`` in 0..1 by trust ``(H, W)`` along regions of one colour and depth; 0 or 1."""
-    guide = region_guide(frame, depth, options)
-    known = torch.maximum(trust.float(), torch.full_like(trust, options.standing, dtype=torch.float32))
-    value = torch.where(trust > 0, answer.float(), torch.zeros_like(answer, dtype=torch.float32))
-    spread, _ = complete(value.cpu().numpy(), known.cpu().numpy(), guide, options.reach_px**2, options.edge)
-    return torch.from_numpy((spread > 0.5).astype(np.float32)).to(answer.device)
+def _propagated(label: Tensor, confidence: Tensor, guide: NDArray[np.float32]) -> Tensor:
+    """Labels ``(H, W)`` spread by confidence ``(H, W)`` along regions of the guide, 0 or 1."""
+    known = torch.maximum(confidence.float(), torch.full_like(confidence, PRIOR, dtype=torch.float32))
+    value = torch.where(confidence > 0, label.float(), torch.zeros_like(label, dtype=torch.float32))
+    spread, _ = complete(value.cpu().numpy(), known.cpu().numpy(), guide, REACH_PX**2, EDGE)
+    return torch.from_numpy((spread > 0.5).astype(np.float32)).to(label.device)

@@ -1,4 +1,4 @@
-"""Reads a scene's motion residual: which view's map a point takes, and what it says at a time (see residual_maps)."""
+"""Reads a scene's motion residual: what tracks in time measured beyond the deformation field (see track_residual)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ..cameras import Cameras, project
+from .deformation_field import NEAREST
 
 
 def places_in_views(means: Tensor, cameras: Cameras, view_offsets: Tensor, visible: Tensor) -> tuple[Tensor, Tensor]:
@@ -29,24 +30,41 @@ def places_in_views(means: Tensor, cameras: Cameras, view_offsets: Tensor, visib
     return view, places
 
 
-def residual_offsets(maps: Tensor, view: Tensor, places: Tensor, depth: Tensor, time: float) -> Tensor:
-    """Offsets ``(N, 3)`` in world units at a time step, fractions allowed.
+class SampledResidual:
+    """A motion residual at some points; every time step is sampled once, when it is first asked for.
 
     Args:
-        maps: ``(V, T, 3, h, w)`` from residual_maps.
-        view: ``(N,)`` whose map each point reads.
-        places: ``(N, 2)`` where, in ``[-1, 1]``.
-        depth: ``(N,)`` world depth of the points, the unit of the maps.
-        time: Time step.
+        maps: ``(V, T, 3, h, w)`` from residual_maps, in units of a point's depth.
+        view: ``(M,)`` long, which view's map each point reads.
+        places: ``(M, 2)`` where, in ``[-1, 1]``.
+        points: ``(M, 3)`` world points.
+        weight: ``(M,)`` motion weights.
     """
-    last = maps.shape[1] - 1
-    at = min(max(float(time), 0.0), float(last))
-    low = min(int(at), max(last - 1, 0))
-    out = maps.new_zeros(len(places), 3)
-    for v in view.unique().tolist():
-        mixed = torch.lerp(maps[v, low], maps[v, min(low + 1, last)], at - low)
-        mine = view == v
-        out[mine] = torch.nn.functional.grid_sample(
-            mixed[None], places[mine][None, None], align_corners=False, padding_mode="border"
-        )[0, :, 0].T
-    return out * depth.clamp_min(1e-2)[:, None]
+
+    def __init__(self, maps: Tensor, view: Tensor, places: Tensor, points: Tensor, weight: Tensor) -> None:
+        self._maps, self._view, self._places = maps, view, places
+        self._unit = points[:, 2:].clamp_min(NEAREST) * weight[:, None]
+        self._steps: dict[int, Tensor] = {}
+
+    def at(self, time: float) -> Tensor:
+        """Offsets ``(M, 3)`` in world units at a time step, linear between steps and held beyond the ends."""
+        last = self._maps.shape[1] - 1
+        at = min(max(float(time), 0.0), float(last))
+        low, part = int(at), at - int(at)
+        return torch.lerp(self._step(low), self._step(low + 1), part) if part else self._step(low)
+
+    @torch.no_grad()
+    def _step(self, step: int) -> Tensor:
+        if step not in self._steps:
+            out = torch.zeros_like(self._places[:, :1]).repeat(1, 3)
+            for v in self._view.unique().tolist() if step > 0 else []:  # at time 0 nothing has moved
+                mine = self._view == v
+                sampled = torch.nn.functional.grid_sample(
+                    self._maps[v, step][None],
+                    self._places[mine][None, None],
+                    align_corners=False,
+                    padding_mode="border",
+                )
+                out[mine] = sampled[0, :, 0].T
+            self._steps[step] = out * self._unit
+        return self._steps[step]

@@ -1,4 +1,4 @@
-"""The pixels of a view as points of the scene: what reads a view's own frame again at another time.
+"""The pixels of a view as points of the scene, from which its own frames are read again at other times.
 
 Canonical splats are shared by all views, so in any one view their silhouettes are off by what tracking was. The view's
 own pixels, lifted by the depth that view sees, are exact there; the scene moves them.
@@ -6,13 +6,56 @@ own pixels, lifted by the depth that view sees, are exact there; the scene moves
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 import torch
 from torch import Tensor
 
 from ..cameras import lift, pixel_grid, project
 from ..rasterizer import RasterOptions, rasterize
-from .points_in_time import MovingPoints, moving_points
+from .points_in_time import TimeOffsets, displaced_points
 from .scene4d import Scene4D
+
+SPREAD = 0.35
+"""Standard deviation of a pixel's splat in pixels; the rasterizer's low-pass adds the rest."""
+OPAQUE = 0.95
+"""Opacity of a pixel's splat."""
+
+
+@dataclass(frozen=True)
+class PixelPoints:
+    """The pixels of one view as world points that move with the scene.
+
+    Attributes:
+        scene: Where they move.
+        view: Whose pixels they are.
+        rest: ``(H W, 3)`` world points at time 0, row by row.
+        offsets: ``dp_time`` of these points by the tracks' own weights; None in a scene that does not move.
+    """
+
+    scene: Scene4D
+    view: int
+    rest: Tensor
+    offsets: TimeOffsets | None
+
+    def at(self, time: float) -> Tensor:
+        """World points ``(H W, 3)`` at a time step, fractions allowed (eq. 3; these pixels need no ``dp_view``)."""
+        return self.rest if self.offsets is None else displaced_points(self.rest, self.offsets, time)
+
+
+def pixel_points(scene: Scene4D, view: int) -> PixelPoints:
+    """The pixels of a view, ready for any time."""
+    rest, field = view_points(scene, view), scene.deformation
+    if field is None:
+        return PixelPoints(scene, view, rest, None)
+    if scene.tracked_weights is not None:
+        field = replace(field, weights=scene.tracked_weights)
+    h, w = scene.cameras.size
+    places = pixel_grid(scene.cameras.size, rest.device).reshape(-1, 2) / rest.new_tensor([w, h]) * 2 - 1
+    views = torch.full((len(rest),), view, dtype=torch.long, device=rest.device)
+    with torch.no_grad():
+        offsets = scene.offsets_of(rest, scene.view_motion[view].reshape(-1), views, places, field)
+    return PixelPoints(scene, view, rest, offsets)
 
 
 def view_points(scene: Scene4D, view: int) -> Tensor:
@@ -45,23 +88,13 @@ def look_up(scene: Scene4D, view: int, points: Tensor, same_surface: float) -> t
     return column, row, inside & near
 
 
-def view_lattice(scene: Scene4D, view: int) -> MovingPoints:
-    """The same points, ready for many times."""
-    points = view_points(scene, view)
-    h, w = scene.cameras.size
-    places = pixel_grid(scene.cameras.size, points.device).reshape(-1, 2) / points.new_tensor([w, h]) * 2 - 1
-    own = torch.full((len(points),), view, dtype=torch.long, device=points.device)
-    return moving_points(scene, points, scene.view_motion[view].reshape(-1), own, places)
-
-
 def render_source_map(
-    lattice: MovingPoints, view: int, time: float, source: float, options: RasterOptions | None = None
+    points: PixelPoints, time: float, source: float, options: RasterOptions | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Where what cell ``[view, time]`` shows stands in cell ``[view, source]``.
+    """Where what a view shows at one time stands at another.
 
     Args:
-        lattice: The view's pixels as points, from view_lattice.
-        view: The view of both cells.
+        points: The pixels of the view.
         time: Time step of the cell to be made.
         source: Time step of the cell to read.
         options: Rasterizer options.
@@ -69,15 +102,15 @@ def render_source_map(
     Returns:
         Displacement ``(H, W, 2)`` in pixels to the source, and how well it is covered ``(H, W)`` in ``[0, 1]``.
     """
-    scene = lattice.scene
+    scene, view = points.scene, points.view
     camera, intrinsics = scene.cameras[view], scene.cameras.intrinsics[view]
-    now, then = camera.to_camera(lattice.at(time))[0], camera.to_camera(lattice.at(source))[0]
+    now, then = camera.to_camera(points.at(time))[0], camera.to_camera(points.at(source))[0]
     shift = project(then, intrinsics) - project(now, intrinsics)
-    scales = scene.view_depth[view].reshape(-1) / intrinsics[0, 0] * 0.35  # pixels: the low-pass adds the rest
+    scales = scene.view_depth[view].reshape(-1) / intrinsics[0, 0] * SPREAD
     rendered = rasterize(
         now,
         scales,
-        torch.full_like(scales, 0.95),
+        torch.full_like(scales, OPAQUE),
         shift,
         intrinsics,
         scene.cameras.size,

@@ -1,79 +1,66 @@
-"""Points of a scene at many times: the deformation is asked once, at its knots, and mixed for every time."""
+"""Where points of a scene are at a time: supplement eq. 3, ``dp[i, j] = dp_view[i] + dp_time[j]``, in one place.
+
+A canonical point ``p`` appears in cell ``[v, t]`` at
+
+    x[v, t] = R_v (p + dp_time(p, t)) + T_v + dp_view[v] = x[v, 0] + R_v dp_time(p, t)
+
+``x[v, 0]`` is where the freeze-time clip's tracks saw it. In the world, which new cameras see, it is at
+``p + dp_time(p, t)``. Rendering, fitting and proposals all ask ``displaced_points``; they differ in where the offsets
+at the knots come from: the field, or parameters that are being fitted.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from .motion_residual import residual_offsets
-from .scene4d import Scene4D
+from .deformation_field import knot_weights
+from .motion_residual import SampledResidual
 
 
 @dataclass(frozen=True)
-class MovingPoints:
-    """World points that are wanted at many times, for renders without gradients.
+class TimeOffsets:
+    """``dp_time`` of those of N points that move, ready for any time of the clip.
 
     Attributes:
-        scene: Where they move.
-        points: ``(N, 3)`` at time 0.
-        index: ``(M,)`` which of them move.
-        by_knot: ``(M, knots, 3)`` their offsets at the deformation's knots, motion weights included.
-        weight: ``(M,)`` their motion weights.
-        view: ``(M,)`` whose motion residual they read.
-        places: ``(M, 2)`` where in that view, in ``[-1, 1]``.
+        index: ``(M,)`` long, which of the points move.
+        knots: For each of K knots in time the field's offsets ``(M, 3)`` in world units, motion weights included.
+        times: Number of time steps T of the clip.
+        residual: What tracks measured beyond the field, motion weights included; or None.
     """
 
-    scene: Scene4D
-    points: Tensor
     index: Tensor
-    by_knot: Tensor
-    weight: Tensor
-    view: Tensor
-    places: Tensor
+    knots: Sequence[Tensor]
+    times: int
+    residual: SampledResidual | None = None
 
     def at(self, time: float) -> Tensor:
-        """The points ``(N, 3)`` at a time step; of splats the same as ``Scene4D.deformed`` to rounding."""
-        if time == 0 or not len(self.index):
-            return self.points
-        weights = self.scene.deformation.knot_weights(self.scene.clip_time(time))
-        offset = torch.einsum("k,mkc->mc", weights, self.by_knot)
-        moving = self.points[self.index]
-        if self.scene.motion_residual is not None:
-            beyond = residual_offsets(self.scene.motion_residual, self.view, self.places, moving[:, 2], time)
-            offset = offset + self.weight[:, None] * beyond
-        return self.points.index_put((self.index,), moving + offset)
+        """Offsets ``(M, 3)`` in world units at a time step, fractions allowed; held beyond the ends of the clip."""
+        offsets = torch.zeros_like(self.knots[0])
+        for k, weight in knot_weights(len(self.knots), clip_position(time, self.times)):
+            offsets = offsets + weight * self.knots[k]
+        return offsets if self.residual is None else offsets + self.residual.at(time)
 
 
-def moving_points(scene: Scene4D, points: Tensor, motion_weight: Tensor, view: Tensor, places: Tensor) -> MovingPoints:
-    """Prepares world points for many times, by the motion as the tracks gave it.
+def clip_position(time: float, times: int) -> float:
+    """Time step ``0..T-1`` (fractions allowed) as a place in the clip in ``[0, 1]``; held beyond the ends."""
+    return min(max(float(time) / max(times - 1, 1), 0.0), 1.0)
 
-    Rendering fits the motion to splats as they are, sizes and faults included, which is not how pixels move.
+
+def displaced_points(rest: Tensor, offsets: TimeOffsets, time: float, rotation: Tensor | None = None) -> Tensor:
+    """Points ``(N, 3)`` at a time step by supplement eq. 3; at time 0 ``rest`` itself.
 
     Args:
-        scene: Where they move.
-        points: ``(N, 3)`` at time 0.
-        motion_weight: ``(N,)``.
-        view: ``(N,)`` whose motion residual each point reads.
-        places: ``(N, 2)`` where in that view, in ``[-1, 1]``.
+        rest: ``(N, 3)`` where the points are at time 0: canonical points in the world; or in a view's camera space,
+            ``dp_view`` included.
+        offsets: ``dp_time`` of these points.
+        time: Time step, fractions allowed; held beyond the ends of the clip.
+        rotation: ``(3, 3)`` of the view's camera, from the world; None in the world.
     """
-    return _prepared(scene, points, motion_weight, view, places, scene.tracked_output)
-
-
-def moving_splats(scene: Scene4D) -> MovingPoints:
-    """The scene's splats, ready for many times, by the motion that was fitted to them."""
-    return _prepared(scene, scene.splats.means, scene.motion_weight, *scene.residual_places, None)
-
-
-def _prepared(
-    scene: Scene4D, points: Tensor, motion_weight: Tensor, view: Tensor, places: Tensor, output: Tensor | None
-) -> MovingPoints:
-    index = motion_weight.nonzero()[:, 0] if scene.deformation is not None else motion_weight.new_zeros(0).long()
-    weight = motion_weight[index]
-    if scene.deformation is None:
-        by_knot = points.new_empty(0, 1, 3)
-    else:
-        with torch.no_grad():
-            by_knot = scene.deformation.at_knots(points[index], output) * weight[:, None, None]
-    return MovingPoints(scene, points, index, by_knot, weight, view[index], places[index])
+    if time <= 0 or not len(offsets.index):
+        return rest
+    moved = offsets.at(time)
+    return rest.index_add(0, offsets.index, moved if rotation is None else moved @ rotation.T)

@@ -9,17 +9,18 @@ from torch import Tensor
 
 from ..cameras import Cameras
 from ..errors import InputError
-from .deformation_field import Deformation
+from .deformation_field import DeformationField
 from .gaussians import Splats
-from .motion_residual import places_in_views, residual_offsets
+from .motion_residual import SampledResidual, places_in_views
+from .points_in_time import TimeOffsets, displaced_points
 
 
 @dataclass(frozen=True)
 class Scene4D:
     """Everything needed to render the scene at any time from any camera.
 
-    A splat is rendered into cell ``[v, t]`` at ``R_v (p + dp_time(p, t)) + t_v + view_offsets[v]``; a camera that is
-    none of the clip's takes ``p + dp_time(p, t)`` alone.
+    Splats move by supplement eq. 3 (see points_in_time): cells of the grid are rendered with the view-dependent
+    offsets, a camera that is none of the clip's without them.
 
     Attributes:
         splats: Canonical splats; the world is the canonical frame's camera space.
@@ -36,8 +37,9 @@ class Scene4D:
         motion_residual: ``(V, T, 3, h, w)`` what tracks in time found beyond ``dp_time``, see residual_maps; or None.
         view_colors: ``(V, N, 3)`` by how much each view shows a splat in another colour, the counterpart in colour of
             ``view_offsets``; or None. The paper has none: the views of generated clips differ in light and texture.
-        tracked_output: The deformation's output as the tracks gave it, before rendering fitted it to the splats; the
-            views' own pixels follow that one. None where rendering fitted nothing.
+        tracked_weights: The field's weights as the tracks determined them, before rendering fitted them to the splats.
+            The views' own pixels follow these, since rendering also makes up for faults of the splats. None where
+            rendering fitted nothing.
     """
 
     splats: Splats
@@ -48,11 +50,11 @@ class Scene4D:
     view_depth: Tensor
     view_motion: Tensor
     times: int
-    deformation: Deformation | None
+    deformation: DeformationField | None
     background: Tensor
     motion_residual: Tensor | None = None
     view_colors: Tensor | None = None
-    tracked_output: Tensor | None = None
+    tracked_weights: Tensor | None = None
 
     def __post_init__(self) -> None:
         v, n = len(self.cameras), len(self.splats)
@@ -75,7 +77,6 @@ class Scene4D:
                 f"{expected} with at least 1 time",
                 "build the scene from tracks of the same clip",
             )
-
         residual = self.motion_residual
         if residual is not None and (residual.ndim != 5 or residual.shape[:3] != (v, self.times, 3)):
             raise InputError(
@@ -89,10 +90,12 @@ class Scene4D:
                 f"({v}, {n}, 3)",
                 "leave them out, or fit them to the same splats",
             )
-        tracked = self.tracked_output
-        if tracked is not None and (self.deformation is None or tracked.shape != self.deformation.out.shape):
+        tracked = self.tracked_weights
+        if tracked is not None and (self.deformation is None or tracked.shape != self.deformation.weights.shape):
             raise InputError(
-                f"a tracked output of shape {tuple(tracked.shape)}", "that of the deformation's output", "leave it out"
+                f"tracked weights of shape {tuple(tracked.shape)}",
+                "that of the deformation's weights",
+                "leave them out",
             )
 
     @property
@@ -100,41 +103,54 @@ class Scene4D:
         """Number of viewpoints V."""
         return len(self.cameras)
 
-    def clip_time(self, time: int | float) -> float:
-        """Time step ``0..T-1`` (fractions allowed) as a clip position in ``[0, 1]``; held beyond the ends."""
-        return min(max(float(time) / max(self.times - 1, 1), 0.0), 1.0)
-
-    def deformed(self, time: int | float) -> Tensor:
-        """World positions ``(N, 3)`` of the splats at a time step: ``p + dp_time(p, t)``, and what tracks found beyond.
-
-        The MLP sees only what moves.
-        """
-        means = self.splats.means
-        index = self.motion_weight.nonzero()[:, 0]
-        if self.deformation is None or time == 0 or not len(index):
-            return means
-        moving = means[index]
-        offset = self.deformation(moving, self.clip_time(time))
-        if self.motion_residual is not None:
-            view, places = self.residual_places
-            offset = offset + residual_offsets(self.motion_residual, view[index], places[index], moving[:, 2], time)
-        return means.index_put((index,), moving + self.motion_weight[index, None] * offset)
-
     @cached_property
     def residual_places(self) -> tuple[Tensor, Tensor]:
         """Which view's residual every splat reads ``(N,)``, and where ``(N, 2)``; see places_in_views."""
         return places_in_views(self.splats.means, self.cameras, self.view_offsets, self.visible)
 
-    def in_view(self, view: int, time: int | float, deformed: Tensor | None = None) -> Tensor:
-        """Camera-space positions ``(N, 3)`` in cell ``[view, time]``, view-dependent offsets included (eq. 3).
+    @cached_property
+    def splat_offsets(self) -> TimeOffsets | None:
+        """``dp_time`` of the splats, as it was fitted to them; None for a scene that does not move."""
+        if self.deformation is None:
+            return None
+        return self.offsets_of(self.splats.means, self.motion_weight, *self.residual_places, self.deformation)
+
+    def offsets_of(
+        self, points: Tensor, motion_weight: Tensor, view: Tensor, places: Tensor, field: DeformationField
+    ) -> TimeOffsets:
+        """``dp_time`` of world points at any time.
+
+        Args:
+            points: ``(N, 3)`` at time 0.
+            motion_weight: ``(N,)`` in ``[0, 1]``.
+            view: ``(N,)`` whose motion residual each point reads.
+            places: ``(N, 2)`` where in that view, in ``[-1, 1]``.
+            field: The scene's, or what stands in for it.
+        """
+        index = motion_weight.nonzero()[:, 0]
+        moving, weight, residual = points[index], motion_weight[index], None
+        if self.motion_residual is not None:
+            residual = SampledResidual(self.motion_residual, view[index], places[index], moving, weight)
+        knots = [offsets * weight[:, None] for offsets in field.at_knots(moving)]
+        return TimeOffsets(index, knots, self.times, residual)
+
+    def deformed(self, time: float) -> Tensor:
+        """World positions ``(N, 3)`` of the splats at a time step, fractions allowed: ``p + dp_time(p, t)``."""
+        if self.splat_offsets is None:
+            return self.splats.means
+        return displaced_points(self.splats.means, self.splat_offsets, time)
+
+    def in_view(self, view: int, time: float) -> Tensor:
+        """Camera-space positions ``(N, 3)`` of the splats in cell ``[view, time]``, fractions of time allowed (eq. 3).
 
         Args:
             view: Which of the clip's cameras.
-            time: Time step, fractions allowed.
-            deformed: World positions ``(N, 3)`` at that time where they are known already.
+            time: Time step.
         """
-        world = self.deformed(time) if deformed is None else deformed
-        return self.cameras[view].to_camera(world)[0] + self.view_offsets[view]
+        rest = self.cameras[view].to_camera(self.splats.means)[0] + self.view_offsets[view]
+        if self.splat_offsets is None:
+            return rest
+        return displaced_points(rest, self.splat_offsets, time, self.cameras.world_to_cam[view, :3, :3])
 
     def colors_in(self, view: int) -> Tensor:
         """Colours ``(N, 3)`` that one of the clip's views shows; a new camera shows those of the splats."""

@@ -13,7 +13,6 @@ import torch
 from fourreal_core.cli import main
 from fourreal_core.grid import FrameGrid
 from fourreal_core.media import read_clip, read_image
-from fourreal_core.scene.formats.ply import load_ply
 from fourreal_core.scene.formats.scene_file import load_scene, save_scene
 from fourreal_core.scene.render import render_camera
 
@@ -114,7 +113,7 @@ def test_a_ply_a_time_step_or_one(saved, tmp_path, capsys):
     assert "20 splats, 4 files" in capsys.readouterr().out
     assert sorted(p.name for p in (tmp_path / "steps").iterdir()) == [f"frame_{t:04}.ply" for t in range(4)]
     assert main(["export", str(saved), "-o", str(tmp_path / "a.ply"), "--times", "1.5", "--view", "2", "--quiet"]) == 0
-    assert len(load_ply(tmp_path / "a.ply")) == 20
+    assert b"element vertex 20\n" in (tmp_path / "a.ply").read_bytes()
 
 
 def test_a_moving_file(saved, tmp_path):

@@ -20,7 +20,7 @@ from fourreal_core.proposals.complete_grid import (
     complete_grid,
     nearest_times,
 )
-from fourreal_core.scene.pixel_points import view_lattice
+from fourreal_core.scene.pixel_points import pixel_points
 from fourreal_core.scene.render import render_cell
 from fourreal_core.scene.scene4d import Scene4D
 
@@ -85,7 +85,7 @@ def test_captions_are_not_copied(made: tuple[Scene4D, torch.Tensor]) -> None:
     valid[8:14, 6:26] = False
     captioned = torch.where(valid[..., None], frames, torch.tensor([1.0, 0.0, 1.0]))
     done = complete_grid(scene, known_cross(captioned, valid))
-    reader = SourceReader(known_cross(captioned, valid), view_lattice(scene, 1), None)
+    reader = SourceReader(known_cross(captioned, valid), pixel_points(scene, 1), None)
     _, shown, _ = reader.read((1, 2), 0)
     assert not shown[11:15, 11:29].any()  # the caption slid by (4, 2)
     # splat colours in the light of what is around: the fifth of difference is carried in, the painting is the same
@@ -130,14 +130,14 @@ def test_points_that_spread_apart_leave_no_hole(
 ) -> None:
     from fourreal_core.proposals import complete_grid as module
 
-    def torn(points, view, time, source, options=None):
+    def torn(points, time, source, options=None):
         alpha = torch.ones(SIZE)
         alpha[:, 10::8] = 0.0  # a pixel wide, as between points that spread apart
         return torch.zeros(*SIZE, 2), alpha
 
     monkeypatch.setattr(module, "render_source_map", torn)
     scene, frames = made
-    reader = SourceReader(known_cross(frames), view_lattice(scene, 1), None)
+    reader = SourceReader(known_cross(frames), pixel_points(scene, 1), None)
     assert reader.read((1, 1), 0)[1].all()
     monkeypatch.setattr(module, "GAP_PX", 0)
     assert not reader.read((1, 1), 0)[1].all()
@@ -147,11 +147,10 @@ def test_what_explains_the_rows_badly_counts_little(
     monkeypatch: pytest.MonkeyPatch, made: tuple[Scene4D, torch.Tensor]
 ) -> None:
     from fourreal_core.proposals.complete_grid import DOUBT_GRAY, propose_cell
-    from fourreal_core.scene.points_in_time import moving_splats
 
     scene, frames = made
     grid = known_cross(frames).with_known({(1, 2): torch.full((*SIZE, 3), 0.5)})
-    reader = SourceReader(grid, view_lattice(scene, 1), None)
+    reader = SourceReader(grid, pixel_points(scene, 1), None)
     doubts = {0: DOUBT_GRAY, 2: 0.0}
 
     def read(self, cell, source):
@@ -160,7 +159,7 @@ def test_what_explains_the_rows_badly_counts_little(
 
     monkeypatch.setattr(SourceReader, "read", read)
     with torch.no_grad():
-        cell = propose_cell(moving_splats(scene), reader, (1, 1), ProposalOptions())
+        cell = propose_cell(reader, (1, 1), ProposalOptions())
     share = 1 / (1 + math.exp(-1))  # of the sure one, half way between the two in time
     assert float(cell[5, 5, 0]) == pytest.approx(share / 2) and share > 0.7
 

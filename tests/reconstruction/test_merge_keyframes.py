@@ -6,9 +6,8 @@ import pytest
 import torch
 
 from fourreal_core.cameras import lift, pixel_grid
-from fourreal_core.errors import InputError
-from fourreal_core.reconstruction.canonical import CanonicalOptions, canonical_scene
-from fourreal_core.reconstruction.merge_keyframes import MergeOptions, merge_keyframes
+from fourreal_core.reconstruction.canonical import canonical_scene
+from fourreal_core.reconstruction.merge_keyframes import merge_keyframes
 from fourreal_core.tracking.tracks import Tracks
 
 from ..scene.scenes import SIZE, step_cameras
@@ -65,20 +64,11 @@ def test_what_lies_beside_the_first_keyframe_stays() -> None:
     assert bool(merge_keyframes(tracks).all())
 
 
-def test_one_keyframe_and_no_cell_merge_nothing() -> None:
+def test_points_of_one_keyframe_are_never_merged() -> None:
     double = torch.cat([wall(2.0), wall(2.01)])
     assert bool(merge_keyframes(tracks_of((1, double))).all())
-    assert bool(merge_keyframes(tracks_of((1, wall(2.0)), (0, wall(2.0))), MergeOptions(cell_px=0)).all())
 
 
 def test_the_scene_has_each_surface_once() -> None:
     tracks = tracks_of((1, wall(2.0)), (0, wall(2.1, slice(0, 10))))
     assert len(canonical_scene(tracks, 2).splats) == SIZE[0] * SIZE[1]
-    both = canonical_scene(tracks, 2, CanonicalOptions(merge=MergeOptions(cell_px=0)))
-    assert len(both.splats) == len(tracks)
-
-
-@pytest.mark.parametrize("wrong", [{"cell_px": -1.0}, {"same_surface": 0.0}])
-def test_options_are_checked(wrong: dict[str, float]) -> None:
-    with pytest.raises(InputError, match="no negative cell"):
-        MergeOptions(**wrong)

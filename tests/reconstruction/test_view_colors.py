@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from fourreal_core.errors import InputError
-from fourreal_core.reconstruction.view_colors import AppearanceOptions, common_colors, gather_colors
+from fourreal_core.reconstruction.view_colors import common_colors, gather_colors, view_appearance
 from fourreal_core.scene.formats.ply import splats_at
 from fourreal_core.scene.render import render_camera, render_cell
 from fourreal_core.scene.scene4d import Scene4D
@@ -17,6 +17,10 @@ from ..scene.scenes import SIZE, psnr, rendered_grid, wall_scene
 
 VIEWS = 3
 GAIN, BIAS = torch.tensor([1.2, 0.9, 1.0]), torch.tensor([-0.1, 0.05, 0.0])
+
+
+def gathered(scene: Scene4D, frames: torch.Tensor, valid: torch.Tensor | None = None, own: bool = True) -> Scene4D:
+    return gather_colors(scene, view_appearance(scene, frames, valid), own)
 
 
 @pytest.fixture
@@ -38,7 +42,7 @@ def _inside(scene: Scene4D) -> torch.Tensor:
 
 def test_colours_are_those_of_the_central_light(lit: tuple[Scene4D, torch.Tensor]) -> None:
     scene, frames = lit
-    truth, found = wall_scene(VIEWS), gather_colors(scene, frames)
+    truth, found = wall_scene(VIEWS), gathered(scene, frames)
     seen = scene.visible.all(0)
     # the clip is the splats' own render, which takes a tenth of so fine a painting's contrast of 0.8
     assert float((found.splats.colors - truth.splats.colors)[seen].abs().mean()) < 0.08
@@ -51,7 +55,7 @@ def test_every_view_renders_in_its_own_light_and_new_cameras_in_the_common_one(
     lit: tuple[Scene4D, torch.Tensor],
 ) -> None:
     scene, frames = lit
-    found, plain = gather_colors(scene, frames), gather_colors(scene, frames, options=AppearanceOptions(False))
+    found, plain = gathered(scene, frames), gathered(scene, frames, own=False)
     inner = (slice(3, -3), slice(3, -3))
     for v in range(VIEWS):
         assert psnr(render_cell(found, v, 0).image[inner], frames[v][inner]) > 24.2  # contrast is lost once more
@@ -67,7 +71,7 @@ def test_a_splat_that_a_view_does_not_see_gets_the_light_of_that_view(lit: tuple
     hidden[::5] = True
     visible = scene.visible.clone()
     visible[2] &= ~hidden
-    found = gather_colors(replace(scene, visible=visible), frames)
+    found = gathered(replace(scene, visible=visible), frames)
     at = hidden & scene.visible.all(0)
     expected = (found.splats.colors * GAIN + BIAS).clamp(0, 1)
     assert float((found.colors_in(2) - expected)[at].abs().max()) < 0.08  # the light is fitted to blurred pictures
@@ -76,10 +80,10 @@ def test_a_splat_that_a_view_does_not_see_gets_the_light_of_that_view(lit: tuple
 def test_one_view_of_five_that_shows_something_else_is_outvoted() -> None:
     scene = wall_scene(5)
     frames = rendered_grid(scene)[:, 0]
-    clean = gather_colors(scene, frames).splats.colors
+    clean = gathered(scene, frames).splats.colors
     frames = frames.clone()
     frames[4, 8:16, 8:20] = torch.tensor([1.0, 0.0, 1.0])
-    found = gather_colors(scene, frames).splats.colors
+    found = gathered(scene, frames).splats.colors
     mean = (frames[4, 8:16, 8:20] - rendered_grid(scene)[4, 0, 8:16, 8:20]).abs().mean() / 5
     # of colours between 0.1 and 0.9 a fifth of the paint would be this much; the robust mean lets a tenth of it in
     assert float((found - clean).abs().max()) < 0.1 < float(mean) + 0.05
@@ -87,16 +91,16 @@ def test_one_view_of_five_that_shows_something_else_is_outvoted() -> None:
 
 def test_masked_pixels_and_views_without_points_say_nothing(lit: tuple[Scene4D, torch.Tensor]) -> None:
     scene, frames = lit
-    nothing = gather_colors(scene, frames, torch.zeros(SIZE, dtype=torch.bool))
+    nothing = gathered(scene, frames, torch.zeros(SIZE, dtype=torch.bool))
     assert torch.equal(nothing.splats.colors, scene.splats.colors)
     assert not nothing.view_colors.any()
-    blind = gather_colors(replace(scene, visible=torch.zeros_like(scene.visible)), frames)
+    blind = gathered(replace(scene, visible=torch.zeros_like(scene.visible)), frames)
     assert torch.isfinite(blind.view_colors).all() and torch.equal(blind.splats.colors, scene.splats.colors)
 
 
 def test_splitting_anew_changes_no_view(lit: tuple[Scene4D, torch.Tensor]) -> None:
     scene, frames = lit
-    found = gather_colors(scene, frames)
+    found = gathered(scene, frames)
     drifted = replace(
         found,
         splats=replace(found.splats, colors=found.splats.colors * 0.8),
@@ -111,7 +115,7 @@ def test_splitting_anew_changes_no_view(lit: tuple[Scene4D, torch.Tensor]) -> No
 
 
 def test_an_exported_view_has_its_colours(lit: tuple[Scene4D, torch.Tensor]) -> None:
-    found = gather_colors(*lit)
+    found = gathered(*lit)
     assert torch.equal(splats_at(found, 0, 2).colors, found.colors_in(2))
     assert torch.equal(splats_at(found, 0).colors, found.splats.colors)
 
@@ -119,15 +123,9 @@ def test_an_exported_view_has_its_colours(lit: tuple[Scene4D, torch.Tensor]) -> 
 def test_inputs_stay_and_selection_takes_colours_along(lit: tuple[Scene4D, torch.Tensor]) -> None:
     scene, frames = lit
     before = scene.splats.colors.clone(), frames.clone()
-    found = gather_colors(scene, frames)
+    found = gathered(scene, frames)
     assert torch.equal(scene.splats.colors, before[0]) and torch.equal(frames, before[1])
     keep = torch.arange(0, len(scene.splats), 3)
     assert torch.equal(found.select(keep).view_colors, found.view_colors[:, keep])
     with pytest.raises(InputError, match="fit them to the same splats"):
         replace(found, view_colors=found.view_colors[:, 1:])
-
-
-@pytest.mark.parametrize("wrong", [{"rounds": 0}, {"robust": 0.0}, {"most_light": 0.5}])
-def test_options_are_checked(wrong: dict[str, float]) -> None:
-    with pytest.raises(InputError, match="a positive width"):
-        AppearanceOptions(**wrong)

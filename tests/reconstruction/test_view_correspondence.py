@@ -7,9 +7,8 @@ import pytest
 import torch
 
 from fourreal_core.cameras import pixel_grid
-from fourreal_core.errors import InputError
 from fourreal_core.flow.flow_cache import MeasuredFlow
-from fourreal_core.reconstruction.view_correspondence import MatchOptions, match_by_flow, match_by_geometry
+from fourreal_core.reconstruction.view_correspondence import ViewMatch, match_by_flow, match_by_geometry
 
 from ..scene.scenes import SIZE, wall_scene
 
@@ -19,7 +18,7 @@ def flow_by(shift: tuple[float, float], error: float) -> MeasuredFlow:
     return MeasuredFlow(flow, np.full(SIZE, error, np.float32), (flow,))
 
 
-def at(match) -> torch.Tensor:
+def at(match: ViewMatch) -> torch.Tensor:
     return torch.stack([match.column, match.row], -1).view(*SIZE, 2)
 
 
@@ -30,7 +29,7 @@ def own_pixels() -> torch.Tensor:
 def test_geometry_leads_one_pixel_to_the_right_for_each_view() -> None:
     match = match_by_geometry(wall_scene(), 2)  # cameras step one pixel of the wall to the right
     assert torch.equal(at(match)[:, :-2], own_pixels()[:, :-2] + torch.tensor([2, 0]))
-    assert match.trust.view(SIZE)[:, :-2].all() and not match.trust.view(SIZE)[:, -2:].any()
+    assert match.confidence.view(SIZE)[:, :-2].all() and not match.confidence.view(SIZE)[:, -2:].any()
 
 
 def test_flow_that_returns_is_followed_whatever_the_depth() -> None:
@@ -38,7 +37,7 @@ def test_flow_that_returns_is_followed_whatever_the_depth() -> None:
     match = match_by_flow(scene, 1, flow_by((5, -2), 0.5), frames)
     inner = (slice(2, None), slice(0, -5))
     assert torch.equal(at(match)[inner], (own_pixels() + torch.tensor([5, -2]))[inner])
-    assert match.trust.view(SIZE)[inner].numpy() == pytest.approx(np.exp(-0.5), rel=1e-6)  # by hand: exp(-0.5 / 1)
+    assert match.confidence.view(SIZE)[inner].numpy() == pytest.approx(np.exp(-0.5), rel=1e-6)  # by hand: exp(-0.5 / 1)
 
 
 @pytest.mark.parametrize(("alike", "trusted"), [(True, True), (False, False)])
@@ -51,16 +50,11 @@ def test_flow_that_is_lost_leaves_it_to_geometry_where_pictures_look_alike(alike
     assert torch.equal(at(match)[inner], (own_pixels() + torch.tensor([1, 0]))[inner])
     # alike: the trust in geometry itself; else half the range of greys apart, which is 32 times the fall
     expected = 0.05 if trusted else 0.05 * np.exp(-0.5 * 255 / 4)
-    assert match.trust.view(SIZE)[inner].numpy() == pytest.approx(expected, rel=1e-3)
+    assert match.confidence.view(SIZE)[inner].numpy() == pytest.approx(expected, rel=1e-3)
 
 
 def test_what_leaves_view_0_has_no_match_by_flow() -> None:
-    match = match_by_flow(
-        wall_scene(), 1, flow_by((100, 0), 0.0), torch.full((3, *SIZE, 3), 0.5), MatchOptions(by_geometry=0.0)
-    )
-    assert not match.trust.any() and int(match.column.max()) < SIZE[1]
-
-
-def test_options_that_make_no_sense_are_refused() -> None:
-    with pytest.raises(InputError, match="defaults"):
-        MatchOptions(falls_px=0)
+    frames = torch.full((3, *SIZE, 3), 0.5)
+    frames[1] = 0.0  # nor one by geometry: pictures differ
+    match = match_by_flow(wall_scene(), 1, flow_by((100, 0), 0.0), frames)
+    assert float(match.confidence.max()) < 1e-12 and int(match.column.max()) < SIZE[1]

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from fourreal_core.cameras import Cameras, intrinsics_from_focal, pixel_grid, project
 from fourreal_core.grid import FrameGrid
-from fourreal_core.scene.deformation_field import Deformation, DeformationSpec
+from fourreal_core.scene.deformation_field import DeformationField, DeformationSpec, random_field
 from fourreal_core.scene.gaussians import Splats
 from fourreal_core.scene.render import render_cell
 from fourreal_core.scene.scene4d import Scene4D
@@ -35,7 +35,7 @@ def step_cameras(views: int) -> Cameras:
     return Cameras(poses, intrinsics_from_focal(FOCAL, SIZE).repeat(views, 1, 1), SIZE)
 
 
-def wall_scene(views: int = 3, times: int = 4, deformation: Deformation | None = None) -> Scene4D:
+def wall_scene(views: int = 3, times: int = 4, deformation: DeformationField | None = None) -> Scene4D:
     """One splat a pixel of the middle camera and ``OVER`` pixels beyond its edges; all of it may move."""
     at = pixel_grid((SIZE[0] + 2 * OVER, SIZE[1] + 2 * OVER)).reshape(-1, 2) - OVER
     n = len(at)
@@ -58,14 +58,13 @@ def wall_scene(views: int = 3, times: int = 4, deformation: Deformation | None =
     )
 
 
-def sliding(times: int, pixels: tuple[float, float] = (2.0, -1.0)) -> Deformation:
+def sliding(times: int, pixels: tuple[float, float] = (2.0, -1.0)) -> DeformationField:
     """A field that carries everything on the wall evenly, by so many pixels over the clip."""
     spec = DeformationSpec(features=6, knots=times - 1)
-    field = Deformation(spec, torch.Generator().manual_seed(0))
+    field = random_field(spec, torch.Generator().manual_seed(0))
     shift = torch.tensor([*pixels, 0.0]) * PIXEL / (DISTANCE * spec.extent)
-    with torch.no_grad():
-        for k in range(spec.knots):
-            field.out[-1].view(-1, 3)[k] = shift * (k + 1) / spec.knots
+    for k in range(spec.knots):
+        field.weights[-1].view(-1, 3)[k] = shift * (k + 1) / spec.knots
     return field
 
 

@@ -7,8 +7,8 @@ import torch
 
 from fourreal_core.cameras import pixel_grid, project
 from fourreal_core.rasterizer import RasterOptions
-from fourreal_core.reconstruction.scene_flow import world_motion
-from fourreal_core.scene.pixel_points import render_source_map, view_lattice, view_points
+from fourreal_core.reconstruction.scene_flow import scene_flow
+from fourreal_core.scene.pixel_points import pixel_points, render_source_map, view_points
 from fourreal_core.tracking.tracks import Tracks
 
 from .scenes import DISTANCE, FOCAL, PIXEL, SIZE, sliding, true_time_tracks, wall_scene
@@ -28,7 +28,7 @@ def test_tracks_of_view_0_become_motion_of_the_world() -> None:
         scene.cameras.intrinsics,
         SIZE,
     )
-    motion = world_motion(scene, tracks)
+    motion = scene_flow(scene, tracks)
     assert motion.points[0].tolist() == pytest.approx([-PIXEL, 0, DISTANCE])
     assert motion.offsets[:, 0, 0].tolist() == pytest.approx([0, 0.5, 1.0])
     assert motion.pixels[0].tolist() == pytest.approx([16.0, 12.0])
@@ -40,7 +40,7 @@ def test_motion_of_a_turned_view_is_turned_back() -> None:
     turn = torch.tensor([[0.0, 0, 1], [0, 1, 0], [-1, 0, 0]])
     scene.cameras.world_to_cam[0, :3, :3] = turn
     tracks = true_time_tracks(wall_scene())
-    motion = world_motion(scene, tracks)
+    motion = scene_flow(scene, tracks)
     torch.testing.assert_close(scene.cameras[0].to_camera(motion.points)[0], tracks.positions[0], rtol=0, atol=1e-5)
 
 
@@ -56,8 +56,8 @@ def test_a_views_points_project_to_its_pixels(view: int) -> None:
 
 def test_a_views_points_move_with_the_scene() -> None:
     scene = wall_scene(deformation=sliding(4, (3.0, 0.0)))
-    lattice = view_lattice(scene, 1)
-    start, end = (scene.cameras[1].to_camera(lattice.at(t))[0] for t in (0, 3))
+    points = pixel_points(scene, 1)
+    start, end = (scene.cameras[1].to_camera(points.at(t))[0] for t in (0, 3))
     torch.testing.assert_close(end - start, torch.tensor([3 * PIXEL, 0, 0]).expand_as(start), rtol=0, atol=1e-5)
 
 
@@ -66,7 +66,7 @@ def test_a_views_points_move_with_the_scene() -> None:
 def test_the_source_of_a_slide_is_where_it_came_from(time: int, source: int, backend: str) -> None:
     scene = wall_scene(deformation=sliding(4, (3.0, -1.5)))
     with torch.no_grad():
-        shift, alpha = render_source_map(view_lattice(scene, 2), 2, time, source, RasterOptions(backend=backend))
+        shift, alpha = render_source_map(pixel_points(scene, 2), time, source, RasterOptions(backend=backend))
     expected = torch.tensor([3.0, -1.5]) * (source - time) / 3
     inner = (slice(4, -4), slice(4, -4))
     # a constant composited over a constant: only where alpha ends does rounding of float32 show
@@ -77,5 +77,5 @@ def test_the_source_of_a_slide_is_where_it_came_from(time: int, source: int, bac
 def test_what_slid_out_leaves_a_hole() -> None:
     scene = wall_scene(deformation=sliding(4, (12.0, 0.0)))
     with torch.no_grad():
-        _, alpha = render_source_map(view_lattice(scene, 1), 1, 3, 0)
+        _, alpha = render_source_map(pixel_points(scene, 1), 3, 0)
     assert float(alpha[:, :9].max()) < 0.05 and float(alpha[4:-4, 16:].min()) > 0.9

@@ -10,11 +10,12 @@ import pytest
 import torch
 
 from fourreal_core.errors import InputError
-from fourreal_core.scene.formats.ply import SH_C0, load_ply, ply_bytes, save_ply, save_ply_sequence, splats_at
+from fourreal_core.scene.formats.ply import SH_C0, ply_bytes, save_ply, save_ply_sequence, splats_at
 from fourreal_core.scene.gaussians import Splats
 from fourreal_core.scene.render import render_camera, render_cell
 from fourreal_core.scene.scene4d import Scene4D
 
+from .ply_reader import read_ply
 from .scenes import PIXEL, psnr, sliding, wall_scene
 
 FIELDS = [
@@ -66,7 +67,7 @@ def test_the_layout_byte_by_byte() -> None:
 def test_splats_come_back(tmp_path: Path) -> None:
     splats = two_splats()
     save_ply(splats, tmp_path / "a.ply")
-    back = load_ply(str(tmp_path / "a.ply"))
+    back = read_ply(tmp_path / "a.ply")
     for name in ("means", "log_scales", "opacity_logits"):
         assert torch.equal(getattr(back, name), getattr(splats, name))
     torch.testing.assert_close(back.colors, splats.colors, rtol=0, atol=1e-6)  # through the harmonic and back
@@ -76,56 +77,14 @@ def test_splats_come_back(tmp_path: Path) -> None:
 def test_what_is_read_back_renders_the_same(tmp_path: Path) -> None:
     scene = wall_scene(2, 3)
     save_ply(scene.splats, tmp_path / "a.ply")
-    back = replace(scene, splats=load_ply(tmp_path / "a.ply"))
+    back = replace(scene, splats=read_ply(tmp_path / "a.ply"))
     # float32 both ways: only colours are rounded, by 1e-7
     assert psnr(render_cell(back, 1, 0).image, render_cell(scene, 1, 0).image) > 100
 
 
 def test_no_splats_are_a_file_too(tmp_path: Path) -> None:
     save_ply(two_splats().select(torch.tensor([], dtype=torch.long)), tmp_path / "a.ply")
-    assert len(load_ply(tmp_path / "a.ply")) == 0
-
-
-def test_further_fields_are_passed_over(tmp_path: Path) -> None:
-    data = ply_bytes(two_splats())
-    head, _, body = data.partition(b"end_header\n")
-    rows = [body[k * 68 : (k + 1) * 68] + struct.pack("<2f", 7.0, 8.0) for k in range(2)]
-    more = b"property float f_rest_0\nproperty float f_rest_1\n"
-    (tmp_path / "a.ply").write_bytes(head + more + b"end_header\n" + b"".join(rows))
-    assert torch.equal(load_ply(tmp_path / "a.ply").means, two_splats().means)
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "says"),
-    [
-        (b"ply\n", b"plx\n", "not a binary"),
-        (b"binary_little_endian", b"ascii", "not a binary"),
-        (b"vertex 2", b"vertex 3", "lacks"),
-        (b"vertex 2", b"vertex x", "lacks"),
-        (b"float opacity", b"float opacitz", r"lacks \['opacity'\]"),
-        (b"float nx", b"double nx", "lacks"),
-        (struct.pack("<3f", -2, -2, -2), struct.pack("<3f", -2, -1, -2), "axes differ"),
-        (struct.pack("<f", 5.5), struct.pack("<f", float("nan")), "NaN"),
-    ],
-)
-def test_other_files_are_refused(tmp_path: Path, old: bytes, new: bytes, says: str) -> None:
-    data = ply_bytes(two_splats())
-    assert old in data
-    (tmp_path / "a.ply").write_bytes(data.replace(old, new, 1))
-    with pytest.raises(InputError, match=says):
-        load_ply(tmp_path / "a.ply")
-
-
-@pytest.mark.parametrize("cut", [1, 4, 68, 100, 400])
-def test_files_cut_short_are_refused(tmp_path: Path, cut: int) -> None:
-    (tmp_path / "a.ply").write_bytes(ply_bytes(two_splats())[:-cut])
-    with pytest.raises(InputError):
-        load_ply(tmp_path / "a.ply")
-
-
-def test_no_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no file .*a.ply"):
-        load_ply(tmp_path / "a.ply")
+    assert len(read_ply(tmp_path / "a.ply")) == 0
 
 
 def test_splats_that_are_not_finite_are_not_written(tmp_path: Path) -> None:
@@ -169,7 +128,7 @@ def test_a_sequence_renders_as_the_scene_does(tmp_path: Path, moving: Scene4D) -
     assert [p.name for p in written] == [f"frame_{t:04}.ply" for t in range(4)]
     still = replace(moving, deformation=None)
     for t, path in enumerate(written):
-        back = replace(still, splats=load_ply(path))
+        back = replace(still, splats=read_ply(path))
         with torch.no_grad():
             there, here = (render_camera(s, moving.cameras[2], at).image for s, at in ((back, 0), (moving, t)))
         # float32 both ways: only colours are rounded, by 1e-7; the floor that is promised is 40
@@ -198,8 +157,7 @@ def test_what_the_scene_does_not_have_is_not_written(
 
 
 def test_a_sequence_with_a_broken_step_stops_there(tmp_path: Path, moving: Scene4D) -> None:
-    with torch.no_grad():
-        moving.deformation.out[-1, 0] = float("nan")  # every time but the first asks the field
+    moving.deformation.weights[-1, 0] = float("nan")  # every time but the first asks the field
     with pytest.raises(InputError, match="NaN or infinite"):
         save_ply_sequence(moving, tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == ["frame_0000.ply"]

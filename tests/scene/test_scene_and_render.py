@@ -9,16 +9,13 @@ import torch
 
 from fourreal_core.errors import InputError
 from fourreal_core.rasterizer import rasterize
+from fourreal_core.scene.camera_paths import CameraPath
 from fourreal_core.scene.gaussians import Splats
-from fourreal_core.scene.points_in_time import moving_splats
 from fourreal_core.scene.render import (
     bullet_time,
-    fixed_view,
-    freeze_time,
-    orbit_time,
+    render_along,
     render_camera,
     render_cell,
-    render_path,
 )
 from fourreal_core.scene.scene4d import Scene4D
 from fourreal_core.scene.to_device import scene_to, tracks_to
@@ -72,15 +69,6 @@ def test_half_a_weight_moves_half_as_far(scene: Scene4D) -> None:
     torch.testing.assert_close(half.deformed(2) * 2 - scene.splats.means, scene.deformed(2), rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize(("time", "place"), [(0, 0.0), (1.5, 0.5), (3, 1.0), (4.5, 1.0), (-2, 0.0)])
-def test_clip_time_is_held_at_the_ends(scene: Scene4D, time: float, place: float) -> None:
-    assert scene.clip_time(time) == pytest.approx(place)
-
-
-def test_a_scene_of_one_time_has_a_clip_time() -> None:
-    assert wall_scene(2, 1).clip_time(0) == 0
-
-
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -118,20 +106,6 @@ def test_a_cell_is_its_splats_rasterized(scene: Scene4D) -> None:
             scene.background,
         )
         assert torch.equal(render_cell(scene, 1, 2).image, expected.image)
-        assert torch.equal(render_cell(scene, 1, 0, deformed=scene.deformed(2)).image, expected.image)
-
-
-@pytest.mark.parametrize("time", [0, 1, 1.5, 3])
-def test_points_prepared_for_many_times_are_the_deformed_ones(time: float) -> None:
-    scene = wall_scene(deformation=sliding(4, (3.0, -1.5)))
-    weight = torch.linspace(0, 1, len(scene.splats))
-    residual = torch.randn(3, 4, 3, *SIZE, generator=torch.Generator().manual_seed(1)) * 0.1
-    scene = replace(scene, motion_weight=weight, motion_residual=residual)
-    prepared = moving_splats(scene).at(time)
-    with torch.no_grad():
-        expected = scene.deformed(time)
-    torch.testing.assert_close(prepared, expected, rtol=0, atol=1e-5)  # the same sum in another order, in float32
-    assert torch.equal(prepared[0], scene.splats.means[0])  # its weight is 0
 
 
 def test_a_camera_of_the_clip_sees_the_cell_but_for_offsets(scene: Scene4D) -> None:
@@ -151,14 +125,12 @@ def test_a_pixel_of_camera_is_a_pixel_of_time(scene: Scene4D) -> None:
     torch.testing.assert_close(a[4:-4, 6:-6], b[4:-4, 6:-6], rtol=0, atol=1e-3)
 
 
-@pytest.mark.parametrize("make", [bullet_time, freeze_time, fixed_view, orbit_time])
-def test_clips_start_at_their_beginning(scene: Scene4D, make: object) -> None:
-    clip = make(scene, frames=3)
+def test_a_clip_starts_at_its_beginning(scene: Scene4D) -> None:
+    clip = bullet_time(scene, frames=3)
     assert clip.shape == (3, *SIZE, 3) and not clip.requires_grad
     assert float(clip.min()) >= 0 and float(clip.max()) <= 1
-    start = 1 if make is orbit_time else 0
     with torch.no_grad():
-        expected = render_camera(scene, scene.cameras[start], 0).image.clamp(0, 1)
+        expected = render_camera(scene, scene.cameras[0], 0).image.clamp(0, 1)
     torch.testing.assert_close(clip[0], expected, rtol=0, atol=1e-3)  # the camera went through a quaternion
 
 
@@ -181,16 +153,13 @@ def test_paths_show_every_frame_and_can_be_stopped(scene: Scene4D) -> None:
             raise Cancelled
 
     with pytest.raises(Cancelled):
-        render_path(scene, scene.cameras, torch.zeros(3), on_step=note)
+        render_along(scene, CameraPath(scene.cameras, torch.zeros(3)), on_step=note)
     assert seen == [(1, 3), (2, 3)]
 
 
 def test_a_scene_carried_elsewhere_is_the_same_and_apart(scene: Scene4D) -> None:
     there = scene_to(scene, torch.device("cpu"))
-    assert torch.equal(there.deformed(2), scene.deformed(2)) and there.deformation is not scene.deformation
-    with torch.no_grad():
-        there.deformation.out += 1
-    assert not torch.equal(there.deformed(2), scene.deformed(2))
+    assert torch.equal(there.deformed(2), scene.deformed(2)) and there is not scene
     assert scene_to(wall_scene(), torch.device("cpu")).deformation is None
 
 
@@ -210,7 +179,9 @@ def test_everything_goes_along(scene: Scene4D) -> None:
         there.view_depth,
         there.view_motion,
         there.background,
-        there.deformation.out,
+        there.deformation.frequencies,
+        there.deformation.phases,
+        there.deformation.weights,
         tracks.positions,
         tracks.visible,
         tracks.colors,

@@ -57,12 +57,14 @@ def test_a_motion_residual_comes_back_and_older_files_have_none(tmp_path: Path) 
 def test_what_a_fit_adds_comes_back(tmp_path: Path) -> None:
     scene = wall_scene(2, 3, sliding(3))
     scene = replace(
-        scene, view_colors=torch.randn(2, len(scene.splats), 3), tracked_output=torch.randn_like(scene.deformation.out)
+        scene,
+        view_colors=torch.randn(2, len(scene.splats), 3),
+        tracked_weights=torch.randn_like(scene.deformation.weights),
     )
     save_scene(scene, tmp_path / NAME)
     back = load_scene(tmp_path / NAME)
     assert torch.equal(back.view_colors, scene.view_colors)
-    assert torch.equal(back.tracked_output, scene.tracked_output)
+    assert torch.equal(back.tracked_weights, scene.tracked_weights)
 
 
 def rewrite(
@@ -105,7 +107,7 @@ def test_headers_are_strict(tmp_path: Path, metadata: dict[str, str | None], say
         ({"means": None}, r"lacks \['means'\]"),
         ({"extra": torch.zeros(1)}, r"has \['extra'\] beyond"),
         ({"deformation.out": None}, "lacks"),
-        ({"deformation.waves": torch.zeros(3, 5)}, "deformation.waves"),
+        ({"deformation.waves": torch.zeros(3, 5)}, "a deformation of shapes"),
         ({"means": torch.zeros(4, 3)}, "splats of shapes"),
         ({"background": torch.zeros(4)}, "a scene of shapes"),
         ({"view_depth": torch.ones(2, 5, 5)}, "a scene of shapes"),

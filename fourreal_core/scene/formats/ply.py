@@ -5,7 +5,6 @@ Axes stay OpenCV's (y down, z forward), as in the files of Kerbl et al. 2023.
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -88,7 +87,7 @@ def splats_at(scene: Scene4D, time: float, view: int | None = None) -> Splats:
         if view is not None:
             colors = scene.colors_in(view)
             rot, trans = scene.cameras.world_to_cam[view, :3, :3], scene.cameras.world_to_cam[view, :3, 3]
-            means = (scene.in_view(view, time, means) - trans) @ rot
+            means = (scene.in_view(view, time) - trans) @ rot
     return replace(scene.splats, means=means, colors=colors)
 
 
@@ -121,48 +120,3 @@ def save_ply_sequence(
         save_ply(splats_at(scene, time, view), written[-1])
         on_step(k + 1, len(wanted))
     return written
-
-
-def load_ply(path: str | os.PathLike[str]) -> Splats:
-    """Reads splats that ``save_ply`` wrote (any 3DGS file of isotropic splats; higher harmonics are left out).
-
-    Raises:
-        InputError: Another kind of file, a field missing, or scales that differ between axes.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"no file {path}", "splats saved as .ply", "check the name")
-    stream = io.BytesIO(path.read_bytes())
-    names, count = [], 0
-    if stream.readline().strip() != b"ply" or b"binary_little_endian" not in stream.readline():
-        raise InputError(f"{path.name} is not a binary little-endian PLY file", "one", "export the splats again")
-    for line in iter(stream.readline, b""):
-        words = line.decode("ascii", "replace").split()
-        if words[:2] == ["element", "vertex"] and words[2:3] and words[2].isdigit():
-            count = int(words[2])
-        elif words[:2] == ["property", "float"] and len(words) == 3:
-            names.append(words[2])
-        elif words[:1] == ["end_header"]:
-            break
-    missing = set(_FIELDS) - {"nx", "ny", "nz"} - set(names)
-    body = stream.read()
-    if missing or len(body) != 4 * count * len(names):
-        raise InputError(
-            f"{path.name} lacks {sorted(missing) or 'rows'}",
-            "a whole 3D Gaussian Splatting file",
-            "export the splats again",
-        )
-    data = np.frombuffer(body, "<f4").reshape(count, len(names))
-    if not np.isfinite(data).all():
-        raise InputError(f"{path.name} holds NaN or infinite values", "finite numbers", "export the splats again")
-    column = {name: torch.from_numpy(data[:, k].copy()) for k, name in enumerate(names)}
-    return _isotropic(path.name, column)
-
-
-def _isotropic(name: str, column: dict[str, torch.Tensor]) -> Splats:
-    scales = torch.stack([column[f"scale_{k}"] for k in range(3)], 1)
-    if len(scales) and float((scales - scales[:, :1]).abs().max()) > 1e-4:
-        raise InputError(f"{name} holds splats whose axes differ", "isotropic splats", "export from this project")
-    means = torch.stack([column[k] for k in "xyz"], 1)
-    colors = torch.stack([column[f"f_dc_{k}"] for k in range(3)], 1) * SH_C0 + 0.5
-    return Splats(means, scales[:, 0], column["opacity"], colors)

@@ -14,14 +14,16 @@ from safetensors.torch import save
 from ...cameras import Cameras
 from ...errors import InputError
 from ...media.files import write_bytes
-from ..deformation_field import Deformation, DeformationSpec
+from ..deformation_field import DeformationField, DeformationSpec
 from ..gaussians import Splats
 from ..scene4d import Scene4D
 
 FORMAT = "fourreal-scene"
 VERSION = 3  # 2 added motion_residual, 3 view_colors and tracked_output
-_DEFORMATION = "deformation."
-_OPTIONAL = {"motion_residual", "tracked_output", "view_colors"}
+_FIELD = {"deformation.waves": "frequencies", "deformation.phases": "phases", "deformation.out": "weights"}
+"""Tensors of the deformation field by their name in a file."""
+_OPTIONAL = {"motion_residual": "motion_residual", "tracked_output": "tracked_weights", "view_colors": "view_colors"}
+"""Tensors that a scene may lack, by their name in a file."""
 _NAMES = {
     "means",
     "log_scales",
@@ -54,9 +56,9 @@ def scene_tensors(scene: Scene4D) -> dict[str, torch.Tensor]:
         "view_motion": scene.view_motion,
         "background": scene.background,
     }
-    tensors |= {name: getattr(scene, name) for name in sorted(_OPTIONAL) if getattr(scene, name) is not None}
+    tensors |= {name: getattr(scene, own) for name, own in _OPTIONAL.items() if getattr(scene, own) is not None}
     if scene.deformation is not None:
-        tensors |= {_DEFORMATION + k: v for k, v in scene.deformation.state_dict().items()}
+        tensors |= {name: getattr(scene.deformation, own) for name, own in _FIELD.items()}
     return {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
 
 
@@ -134,10 +136,8 @@ def load_scene(path: str | os.PathLike[str]) -> Scene4D:
 def _assemble(
     name: str, tensors: dict[str, torch.Tensor], spec: DeformationSpec | None, times: int, size: tuple[int, int]
 ) -> Scene4D:
-    deformation = None if spec is None else Deformation(spec)
-    state = {} if deformation is None else {_DEFORMATION + k: v for k, v in deformation.state_dict().items()}
-    expected = _NAMES | set(state)
-    missing, unexpected = sorted(expected - set(tensors)), sorted(set(tensors) - expected - _OPTIONAL)
+    expected = _NAMES | (set() if spec is None else set(_FIELD))
+    missing, unexpected = sorted(expected - set(tensors)), sorted(set(tensors) - expected - set(_OPTIONAL))
     if missing or unexpected:
         raise InputError(
             f"{name} lacks {missing or 'nothing'} and has {unexpected or 'nothing'} beyond a scene",
@@ -146,17 +146,11 @@ def _assemble(
         )
     for key, value in tensors.items():
         dtype = torch.bool if key == "visible" else torch.float32
-        if value.dtype != dtype or (key in state and value.shape != state[key].shape):
-            shape = f" and {tuple(state[key].shape)}" if key in state else ""
-            raise InputError(
-                f"{name} holds {key} of type {value.dtype} and shape {tuple(value.shape)}",
-                f"{dtype}{shape}",
-                "save the scene again",
-            )
+        if value.dtype != dtype:
+            raise InputError(f"{name} holds {key} of type {value.dtype}", f"{dtype}", "save the scene again")
         if value.is_floating_point() and not bool(torch.isfinite(value).all()):
             raise InputError(f"{name} holds NaN or infinite values in {key}", "finite numbers", "save the scene again")
-    if deformation is not None:
-        deformation.load_state_dict({k[len(_DEFORMATION) :]: tensors[k] for k in state}, strict=True)
+    field = None if spec is None else DeformationField(spec, **{own: tensors[name] for name, own in _FIELD.items()})
     cameras = Cameras(tensors["world_to_cam"], tensors["intrinsics"], size)
     splats = Splats(tensors["means"], tensors["log_scales"], tensors["opacity_logits"], tensors["colors"])
     return Scene4D(
@@ -168,7 +162,7 @@ def _assemble(
         tensors["view_depth"],
         tensors["view_motion"],
         times,
-        deformation,
+        field,
         tensors["background"],
-        **{name: tensors.get(name) for name in sorted(_OPTIONAL)},
+        **{own: tensors.get(name) for name, own in _OPTIONAL.items()},
     )

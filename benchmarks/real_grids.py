@@ -138,7 +138,7 @@ def _splats(grid: FrameGrid, args: argparse.Namespace) -> tuple[Tensor, dict[str
     from fourreal_core.proposals.complete_grid import ProposalOptions
     from fourreal_core.scene.render import render_cell
 
-    proposal = ProposalOptions(colors="splats", selection=None)
+    proposal = ProposalOptions(colors="splats")
     result = run_pipeline(grid, PipelineOptions(seed=args.seed, device=args.device, proposal=proposal))
     with torch.no_grad():
         cells = [

@@ -122,7 +122,7 @@ def run_pipeline(
             scene, grid.freeze_time, grid.valid, options.floaters, options.raster, stages("floaters")
         )
     with clock("deformation"):
-        scene = fit_deformation(scene, grid, time_tracks, fit, options.raster, stages("deformation"), flows)
+        scene = fit_deformation(scene, grid, time_tracks, fit, options.raster, stages("deformation"), flows=flows)
     with clock("completion"):
-        filled = complete_grid(scene, grid, options.proposal, options.raster, stages("completion"), flows)
+        filled = complete_grid(scene, grid, options.proposal, options.raster, stages("completion"), flows=flows)
     return PipelineResult(filled, scene, geometry, clock.seconds)

@@ -42,11 +42,11 @@ class ProposalOptions:
 
     Attributes:
         colors: ``"source"`` reads known frames of the same view; ``"splats"`` shows the splats' own colours.
-        selection: How known rows verify where colours come from; None to believe the scene.
+        selection: How known rows verify where colours come from.
     """
 
     colors: Literal["source", "splats"] = "source"
-    selection: SelectionOptions | None = field(default_factory=SelectionOptions)
+    selection: SelectionOptions = field(default_factory=SelectionOptions)
 
     def __post_init__(self) -> None:
         if self.colors not in ("source", "splats"):
@@ -59,7 +59,8 @@ def complete_grid(
     options: ProposalOptions | None = None,
     raster: RasterOptions | None = None,
     on_step: OnStep = no_progress,
-    flows: FlowCache | None = None,
+    *,
+    flows: FlowCache | None,
 ) -> FrameGrid:
     """Fills every unknown cell of a grid; known cells stay bit for bit.
 
@@ -69,7 +70,7 @@ def complete_grid(
         options: See ProposalOptions.
         raster: Rasterizer options.
         on_step: Progress, one step a cell, with the cell as preview.
-        flows: Between the grid's known cells; measured here if None.
+        flows: Between the grid's known cells; None to believe the scene, and verify it nowhere.
 
     Raises:
         InputError: A grid of another shape than the scene's.
@@ -85,8 +86,7 @@ def complete_grid(
     done, total = 0, int((~grid.known).sum())
     with torch.no_grad():
         candidates = None
-        if options.selection is not None and options.colors == "source":
-            flows = flows or FlowCache(grid.frames, grid.known)
+        if flows is not None and options.colors == "source":
             candidates = SceneCandidates(scene, grid, flows, options.selection, raster)
         for view in range(grid.views):
             missing = (~grid.known[view]).nonzero()[:, 0].tolist()
@@ -133,7 +133,7 @@ class SourceReader:
         if self.candidates is None:
             return _sample(self.grid.frames[view, source].to(flow), at), seen, torch.zeros_like(alpha)
         found, checks = self.candidates.candidates(cell, source, flow.cpu().numpy(), seen.cpu().numpy())
-        picture = self.candidates.flows.picture((view, source))
+        picture = self.grid.frames[view, source].float().cpu().numpy()
         made = propose_from_source(picture, found, checks, self.candidates.options)
         color, seen, error = (torch.from_numpy(np.ascontiguousarray(x)).to(flow.device) for x in made[:3])
         return color, seen, error

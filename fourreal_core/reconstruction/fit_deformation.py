@@ -61,7 +61,8 @@ def fit_deformation(
     options: FitOptions | None = None,
     raster: RasterOptions | None = None,
     on_step: OnStep = no_progress,
-    flows: FlowCache | None = None,
+    *,
+    flows: FlowCache,
 ) -> Scene4D:
     """Animates canonical splats so that they follow the known cells.
 
@@ -75,7 +76,7 @@ def fit_deformation(
         options: See FitOptions.
         raster: Rasterizer options.
         on_step: Progress, one step a render, with the render as preview.
-        flows: Between the grid's known cells; measured here if None.
+        flows: Between the grid's known cells.
     """
     options = options or FitOptions()
     if grid.views != scene.views or tuple(grid.size) != tuple(scene.cameras.size):
@@ -95,7 +96,7 @@ def fit_deformation(
     elif time_tracks is None:
         scene = start_standing(scene, options, generator)
     else:
-        motion = clip_motion(scene, time_tracks, grid.freeze_time, flows or FlowCache(grid.frames, grid.known))
+        motion = clip_motion(scene, time_tracks, grid.freeze_time, flows)
         scene = start_from_tracks(motion, options, generator, lambda done, n, preview=None: on_step(done, total))
     on_step(start, total)
     return fit_rendering(

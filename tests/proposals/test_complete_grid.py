@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from fourreal_core.errors import InputError
+from fourreal_core.flow.flow_cache import FlowCache
 from fourreal_core.grid import FrameGrid
 from fourreal_core.media.hole_filling import fill_holes
 from fourreal_core.proposals.complete_grid import (
@@ -31,6 +32,11 @@ VIEWS, TIMES = 2, 3
 INNER = (slice(4, -4), slice(4, -4))
 
 
+def completed(scene: Scene4D, grid: FrameGrid, *options: ProposalOptions, **more) -> FrameGrid:
+    """The grid completed, with flows measured on it."""
+    return complete_grid(scene, grid, *options, **more, flows=FlowCache(grid.frames, grid.known))
+
+
 @pytest.fixture(scope="module")
 def made() -> tuple[Scene4D, torch.Tensor]:
     """A wall that slides by whole pixels a step, and its grid, each view in a light of its own."""
@@ -45,7 +51,7 @@ def test_known_cells_stay_bit_for_bit(made: tuple[Scene4D, torch.Tensor], colors
     frames[0, 0] = 1.0
     grid = known_cross(frames)
     before = grid.frames.clone()
-    done = complete_grid(made[0], grid, ProposalOptions(colors=colors))
+    done = completed(made[0], grid, ProposalOptions(colors=colors))
     assert torch.equal(done.frames[grid.known], frames[grid.known]) and torch.equal(grid.frames, before)
     assert torch.equal(done.known, grid.known)
     assert bool((done.frames[~grid.known] > 0).any()) and float(done.frames.amax()) <= 1
@@ -54,8 +60,8 @@ def test_known_cells_stay_bit_for_bit(made: tuple[Scene4D, torch.Tensor], colors
 def test_the_truth_is_read_from_the_views_own_light(made: tuple[Scene4D, torch.Tensor]) -> None:
     scene, frames = made
     grid = known_cross(frames)
-    own = complete_grid(scene, grid).frames[1, 1:, 4:-4, 4:-4]
-    painted = complete_grid(scene, grid, ProposalOptions(colors="splats")).frames[1, 1:, 4:-4, 4:-4]
+    own = completed(scene, grid).frames[1, 1:, 4:-4, 4:-4]
+    painted = completed(scene, grid, ProposalOptions(colors="splats")).frames[1, 1:, 4:-4, 4:-4]
     expected = frames[1, 1:, 4:-4, 4:-4]
     # whole pixels: bilinear reading is exact but for the map's last digits; the splats are a fifth too bright
     assert psnr(own, expected) > 40
@@ -64,7 +70,7 @@ def test_the_truth_is_read_from_the_views_own_light(made: tuple[Scene4D, torch.T
 
 def test_splat_colours_are_the_render(made: tuple[Scene4D, torch.Tensor]) -> None:
     scene, frames = made
-    done = complete_grid(scene, known_cross(frames), ProposalOptions(colors="splats"))
+    done = completed(scene, known_cross(frames), ProposalOptions(colors="splats"))
     with torch.no_grad():
         assert torch.equal(done.frames[1, 2], render_cell(scene, 1, 2).image.clamp(0, 1))
 
@@ -74,7 +80,7 @@ def test_a_view_that_nobody_gave_takes_splat_colours(made: tuple[Scene4D, torch.
     grid = known_cross(frames)
     known = grid.known.clone()
     known[1] = False
-    done = complete_grid(scene, replace(grid, known=known))
+    done = completed(scene, replace(grid, known=known))
     with torch.no_grad():
         assert torch.equal(done.frames[1, 1], render_cell(scene, 1, 1).image.clamp(0, 1))
 
@@ -84,7 +90,7 @@ def test_captions_are_not_copied(made: tuple[Scene4D, torch.Tensor]) -> None:
     valid = torch.ones(SIZE, dtype=torch.bool)
     valid[8:14, 6:26] = False
     captioned = torch.where(valid[..., None], frames, torch.tensor([1.0, 0.0, 1.0]))
-    done = complete_grid(scene, known_cross(captioned, valid))
+    done = completed(scene, known_cross(captioned, valid))
     reader = SourceReader(known_cross(captioned, valid), pixel_points(scene, 1), None)
     _, shown, _ = reader.read((1, 2), 0)
     assert not shown[11:15, 11:29].any()  # the caption slid by (4, 2)
@@ -95,8 +101,8 @@ def test_captions_are_not_copied(made: tuple[Scene4D, torch.Tensor]) -> None:
 def test_two_sources_are_blended_by_nearness(made: tuple[Scene4D, torch.Tensor]) -> None:
     scene, frames = made
     grid = known_cross(frames).with_known({(1, 2): torch.full((*SIZE, 3), 0.5)})
-    both = complete_grid(scene, grid).frames[1, 1][INNER]
-    first = complete_grid(scene, known_cross(frames)).frames[1, 1][INNER]
+    both = completed(scene, grid).frames[1, 1][INNER]
+    first = completed(scene, known_cross(frames)).frames[1, 1][INNER]
     torch.testing.assert_close(both, (first + 0.5) / 2, rtol=0, atol=1e-4)  # half way between: one half each
 
 
@@ -169,7 +175,7 @@ def test_nothing_known_of_a_place_extends_the_sources(made: tuple[Scene4D, torch
     empty = scene.select(torch.zeros(len(scene.splats), dtype=torch.bool))
     valid = torch.ones(SIZE, dtype=torch.bool)
     valid[8:14, 6:26] = False
-    done = complete_grid(empty, known_cross(frames, valid), ProposalOptions(selection=None))
+    done = complete_grid(empty, known_cross(frames, valid), flows=None)
     assert float(done.frames[1, 1].amin()) > 0.02  # not the background's colour, and no black hole
 
 
@@ -204,20 +210,20 @@ def test_progress_counts_cells_and_stopping_passes_through(made: tuple[Scene4D, 
     def note(done: int, total: int, preview: torch.Tensor | None = None) -> None:
         seen.append((done, total, tuple(preview.shape)))
 
-    complete_grid(scene, known_cross(frames), on_step=note)
+    completed(scene, known_cross(frames), on_step=note)
     assert seen == [(1, 2, (*SIZE, 3)), (2, 2, (*SIZE, 3))]
 
     def stop(done: int, total: int, preview: torch.Tensor | None = None) -> None:
         raise Cancelled
 
     with pytest.raises(Cancelled):
-        complete_grid(scene, known_cross(frames), on_step=stop)
+        completed(scene, known_cross(frames), on_step=stop)
 
 
 def test_another_grid_is_refused(made: tuple[Scene4D, torch.Tensor]) -> None:
     other = FrameGrid.from_clips(torch.zeros(VIEWS, *SIZE, 3), torch.zeros(TIMES + 1, *SIZE, 3))
     with pytest.raises(InputError, match="complete the grid the scene was fitted to"):
-        complete_grid(made[0], other)
+        completed(made[0], other)
 
 
 def test_options_are_checked() -> None:

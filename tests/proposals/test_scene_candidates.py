@@ -17,7 +17,6 @@ from ..scene.scenes import SIZE, known_cross, psnr, rendered_grid, sliding, wall
 
 VIEWS, TIMES = 2, 3
 INNER = (slice(6, -6), slice(6, -6))
-NONE = ProposalOptions(selection=None)
 OPTIONS = SelectionOptions()
 
 
@@ -51,7 +50,7 @@ def flows_of(frames: torch.Tensor, known: torch.Tensor) -> TrueFlows:
 def test_a_scene_that_moves_wrongly_is_corrected(truth: torch.Tensor, wrong) -> None:
     scene, grid = wall_scene(VIEWS, TIMES, wrong), known_cross(truth)
     flows = flows_of(grid.frames, grid.known)
-    believed = complete_grid(scene, grid, NONE)
+    believed = complete_grid(scene, grid, flows=None)
     verified = complete_grid(scene, grid, flows=flows)
     for time in (1, 2):
         assert psnr(believed.frames[1, time][INNER], truth[1, time][INNER]) < 25
@@ -62,7 +61,7 @@ def test_a_scene_that_moves_wrongly_is_corrected(truth: torch.Tensor, wrong) -> 
 def test_a_scene_that_moves_rightly_is_believed(truth: torch.Tensor) -> None:
     scene, grid = wall_scene(VIEWS, TIMES, sliding(TIMES, (4.0, 2.0))), known_cross(truth)
     verified = complete_grid(scene, grid, flows=flows_of(grid.frames, grid.known))
-    believed = complete_grid(scene, grid, NONE)
+    believed = complete_grid(scene, grid, flows=None)
     for time in (1, 2):
         assert psnr(verified.frames[1, time][INNER], believed.frames[1, time][INNER]) > 45
 
@@ -90,7 +89,7 @@ def test_without_a_reference_row_the_scene_is_believed(truth: torch.Tensor) -> N
     grid = replace(grid, known=known)
     flows = flows_of(grid.frames, grid.known)
     assert SceneCandidates(scene, grid, flows, OPTIONS).reference_rows(1, 2, 0) == []
-    verified, believed = complete_grid(scene, grid, flows=flows), complete_grid(scene, grid, NONE)
+    verified, believed = complete_grid(scene, grid, flows=flows), complete_grid(scene, grid, flows=None)
     torch.testing.assert_close(verified.frames, believed.frames, rtol=0, atol=1e-3)  # two bilinear readers
 
 

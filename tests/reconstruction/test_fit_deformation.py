@@ -8,16 +8,23 @@ import pytest
 import torch
 
 from fourreal_core.errors import InputError
+from fourreal_core.flow.flow_cache import FlowCache
 from fourreal_core.grid import FrameGrid
 from fourreal_core.reconstruction.fit_deformation import MAX_KNOTS, FitOptions, fit_deformation, motion_spec
 from fourreal_core.reconstruction.rendering_fit import RenderingFitOptions, fit_rendering
 from fourreal_core.scene.scene4d import Scene4D
+from fourreal_core.tracking.tracks import Tracks
 
 from ..cancelling import Cancelled
 from ..scene.scenes import PIXEL, SIZE, known_cross, psnr, rendered_grid, sliding, true_time_tracks, wall_scene
 
 QUICK = FitOptions(steps=3, features=24, frequencies=(0.5, 4.0))
 VIEWS, TIMES, SHIFT = 2, 4, (3.0, -1.5)
+
+
+def fitted_to(scene: Scene4D, grid: FrameGrid, tracks: Tracks | None, *options: FitOptions, **more) -> Scene4D:
+    """The scene fitted to a grid, with flows measured on it."""
+    return fit_deformation(scene, grid, tracks, *options, **more, flows=FlowCache(grid.frames, grid.known))
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +37,7 @@ def truth() -> tuple[Scene4D, torch.Tensor]:
 @pytest.fixture(scope="module")
 def fitted(truth: tuple[Scene4D, torch.Tensor]) -> Scene4D:
     scene, frames = truth
-    return fit_deformation(wall_scene(VIEWS, TIMES), known_cross(frames), true_time_tracks(scene), QUICK)
+    return fitted_to(wall_scene(VIEWS, TIMES), known_cross(frames), true_time_tracks(scene), QUICK)
 
 
 def test_the_field_follows_the_tracks(truth: tuple[Scene4D, torch.Tensor], fitted: Scene4D) -> None:
@@ -59,7 +66,7 @@ def test_time_zero_stays_where_it_was(fitted: Scene4D) -> None:
 def test_seeds_decide(truth: tuple[Scene4D, torch.Tensor], fitted: Scene4D) -> None:
     scene, frames = truth
     again, other = (
-        fit_deformation(wall_scene(VIEWS, TIMES), known_cross(frames), true_time_tracks(scene), o)
+        fitted_to(wall_scene(VIEWS, TIMES), known_cross(frames), true_time_tracks(scene), o)
         for o in (QUICK, replace(QUICK, seed=1))
     )
     assert torch.equal(again.deformation.weights, fitted.deformation.weights)
@@ -81,7 +88,7 @@ def test_inputs_stay_as_they_were(truth: tuple[Scene4D, torch.Tensor]) -> None:
             tracks.positions,
         )
     ]
-    fit_deformation(start, grid, tracks, QUICK)
+    fitted_to(start, grid, tracks, QUICK)
     after = [
         start.splats.colors,
         start.splats.log_scales,
@@ -98,7 +105,7 @@ def test_rendering_alone_lowers_the_error(truth: tuple[Scene4D, torch.Tensor]) -
     grid = known_cross(frames)
     rendering = RenderingFitOptions(cells=1, motion_rate=3e-3)
     options = FitOptions(steps=30, rendering=rendering, features=24, frequencies=(0.5, 2.0))
-    found = fit_deformation(wall_scene(VIEWS, TIMES), grid, None, options)
+    found = fitted_to(wall_scene(VIEWS, TIMES), grid, None, options)
     start = psnr(rendered_grid(wall_scene(VIEWS, TIMES))[grid.known], frames[grid.known])
     assert psnr(rendered_grid(found)[grid.known], frames[grid.known]) > start + 1
     assert torch.equal(found.motion_weight, torch.ones_like(found.motion_weight))
@@ -110,15 +117,14 @@ def test_more_known_cells_are_all_looked_at(truth: tuple[Scene4D, torch.Tensor])
     grid = known_cross(frames)
     more = grid.with_known({(1, 3): 1 - frames[1, 3]})
     few, many = (
-        fit_deformation(wall_scene(VIEWS, TIMES), g, None, replace(QUICK, steps=int(g.known.sum())))
-        for g in (grid, more)
+        fitted_to(wall_scene(VIEWS, TIMES), g, None, replace(QUICK, steps=int(g.known.sum()))) for g in (grid, more)
     )
     assert not torch.equal(few.splats.colors, many.splats.colors)
 
 
 def test_a_clip_that_stands_still_has_no_field() -> None:
     still = wall_scene(VIEWS, TIMES)
-    scene = fit_deformation(still, known_cross(rendered_grid(still)), true_time_tracks(still), QUICK)
+    scene = fitted_to(still, known_cross(rendered_grid(still)), true_time_tracks(still), QUICK)
     assert scene.deformation is None and not scene.deformed(2).sub(scene.splats.means).any()
 
 
@@ -126,7 +132,7 @@ def test_a_clip_that_stands_still_has_no_field() -> None:
 def test_one_time_has_no_field(tracked: bool) -> None:
     still = wall_scene(VIEWS, 1)
     frames = rendered_grid(still)
-    scene = fit_deformation(still, known_cross(frames), true_time_tracks(still) if tracked else None, QUICK)
+    scene = fitted_to(still, known_cross(frames), true_time_tracks(still) if tracked else None, QUICK)
     assert scene.deformation is None and scene.times == 1
     assert psnr(rendered_grid(scene), frames) > 25  # three steps of colour from the truth away
 
@@ -134,7 +140,7 @@ def test_one_time_has_no_field(tracked: bool) -> None:
 @pytest.mark.parametrize(("views", "times"), [(3, 2), (2, 5)])
 def test_views_and_times_need_not_be_as_many(views: int, times: int) -> None:
     scene = wall_scene(views, times, sliding(times, SHIFT))
-    found = fit_deformation(wall_scene(views, 9), known_cross(rendered_grid(scene)), true_time_tracks(scene), QUICK)
+    found = fitted_to(wall_scene(views, 9), known_cross(rendered_grid(scene)), true_time_tracks(scene), QUICK)
     assert found.times == times and found.deformation.spec.knots == times - 1
     assert bool(found.deformed(times - 1).isfinite().all())
 
@@ -157,7 +163,7 @@ def test_the_encoding_spans_what_moves(generator: torch.Generator) -> None:
 def test_no_steps_leave_the_tracks_solution(truth: tuple[Scene4D, torch.Tensor]) -> None:
     scene, frames = truth
     start = wall_scene(VIEWS, TIMES)
-    found = fit_deformation(start, known_cross(frames), true_time_tracks(scene), replace(QUICK, steps=0))
+    found = fitted_to(start, known_cross(frames), true_time_tracks(scene), replace(QUICK, steps=0))
     assert torch.equal(found.splats.colors, start.splats.colors) and found.deformation.weights.abs().max() > 0
 
 
@@ -167,7 +173,7 @@ def test_invalid_pixels_teach_nothing(truth: tuple[Scene4D, torch.Tensor]) -> No
     valid[8:16, 8:24] = False
     spoilt = torch.where(valid[..., None], frames, torch.tensor(1.0))
     options = replace(QUICK, rendering=RenderingFitOptions(ssim_weight=0.0))
-    a, b = (fit_deformation(wall_scene(VIEWS, TIMES), known_cross(f, valid), None, options) for f in (frames, spoilt))
+    a, b = (fitted_to(wall_scene(VIEWS, TIMES), known_cross(f, valid), None, options) for f in (frames, spoilt))
     assert torch.equal(a.splats.colors, b.splats.colors)
 
 
@@ -180,7 +186,7 @@ def test_progress_and_stopping(truth: tuple[Scene4D, torch.Tensor]) -> None:
             raise Cancelled
 
     with pytest.raises(Cancelled):
-        fit_deformation(wall_scene(VIEWS, TIMES), grid, true_time_tracks(truth[0]), QUICK, on_step=note)
+        fitted_to(wall_scene(VIEWS, TIMES), grid, true_time_tracks(truth[0]), QUICK, on_step=note)
     # a step a view for what moves, one for the field, a step a view for what it leaves; then a step a render
     total, start = 2 * VIEWS + 1 + QUICK.steps, 2 * VIEWS + 1
     assert list(dict.fromkeys(seen)) == [(k, total, None) for k in range(1, start + 1)] + [
@@ -191,7 +197,7 @@ def test_progress_and_stopping(truth: tuple[Scene4D, torch.Tensor]) -> None:
 
 def test_another_grid_is_refused() -> None:
     with pytest.raises(InputError, match="fit the scene to the grid it was made from"):
-        fit_deformation(wall_scene(3), FrameGrid.from_clips(torch.zeros(2, *SIZE, 3), torch.zeros(2, *SIZE, 3)), None)
+        fitted_to(wall_scene(3), FrameGrid.from_clips(torch.zeros(2, *SIZE, 3), torch.zeros(2, *SIZE, 3)), None)
 
 
 @pytest.mark.parametrize("wrong", [{"steps": -1}, {"features": 0}])
@@ -211,11 +217,11 @@ def test_a_scene_without_splats_is_refused(truth: tuple[Scene4D, torch.Tensor], 
     empty = wall_scene(VIEWS, TIMES)
     empty = empty.select(torch.zeros(len(empty.splats), dtype=torch.bool))
     with mode(), pytest.raises(InputError, match="a scene without splats"):
-        fit_deformation(empty, known_cross(truth[1]), None, QUICK)
+        fitted_to(empty, known_cross(truth[1]), None, QUICK)
 
 
 def test_fitting_works_where_gradients_are_off(truth: tuple[Scene4D, torch.Tensor], fitted: Scene4D) -> None:
     scene, frames = truth
     with torch.no_grad():
-        found = fit_deformation(wall_scene(VIEWS, TIMES), known_cross(frames), true_time_tracks(scene), QUICK)
+        found = fitted_to(wall_scene(VIEWS, TIMES), known_cross(frames), true_time_tracks(scene), QUICK)
     assert torch.equal(found.splats.colors, fitted.splats.colors)

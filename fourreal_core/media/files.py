@@ -16,7 +16,7 @@ from ..errors import InputError
 _WINDOWS_DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
 
-def output_path(folder: Path | str, name: str) -> Path:
+def output_path(folder: str | os.PathLike[str], name: str) -> Path:
     """Path of the output ``name`` under ``folder``; the name may have subfolders but can't leave the folder.
 
     The same names are refused on every system, so that what was made on one can be copied to another.
@@ -43,7 +43,7 @@ def output_path(folder: Path | str, name: str) -> Path:
     return path
 
 
-def prepare_folder(folder: Path | str) -> Path:
+def prepare_folder(folder: str | os.PathLike[str]) -> Path:
     """Makes ``folder`` and its parents if needed, and proves by a trial file that it can be written.
 
     Raises:
@@ -60,7 +60,7 @@ def prepare_folder(folder: Path | str) -> Path:
 
 
 @contextlib.contextmanager
-def whole_file(path: Path | str) -> Iterator[Path]:
+def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Gives a path beside ``path`` to write to, renamed onto ``path`` at the end; on any exception it is removed.
 
     Raises:
@@ -78,7 +78,7 @@ def whole_file(path: Path | str) -> Iterator[Path]:
             part.unlink(missing_ok=True)
 
 
-def write_bytes(path: Path | str, data: bytes) -> Path:
+def write_bytes(path: str | os.PathLike[str], data: bytes) -> Path:
     """Writes ``data`` to ``path``, whole or not at all.
 
     Raises:

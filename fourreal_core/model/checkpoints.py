@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -18,6 +19,7 @@ from ..media.files import write_bytes
 
 VERSION = 2
 """Of the header. Version 1 counted the proposals of a model in place of naming them (see shown_planes)."""
+Spec = TypeVar("Spec")
 _HEADER = ("format", "version", "spec")
 
 
@@ -33,7 +35,7 @@ class Checkpoint:
     """
 
     name: str
-    spec: dict
+    spec: dict[str, Any]
     metadata: dict[str, str]
     tensors: dict[str, Tensor]
 
@@ -41,7 +43,7 @@ class Checkpoint:
 def write_checkpoint(
     path: str | os.PathLike[str],
     kind: str,
-    spec: Mapping,
+    spec: Mapping[str, Any],
     tensors: Mapping[str, Tensor],
     metadata: Mapping[str, str] | None = None,
     dtype: torch.dtype | None = None,
@@ -153,7 +155,7 @@ def load_strictly(module: nn.Module, tensors: Mapping[str, Tensor], name: str) -
     module.load_state_dict(dict(tensors), strict=True)
 
 
-def spec_from(checkpoint: Checkpoint, kind: type) -> object:
+def spec_from(checkpoint: Checkpoint, kind: type[Spec]) -> Spec:
     """Builds a spec dataclass from a checkpoint's header; lists become tuples.
 
     Raises:

@@ -53,8 +53,8 @@ class Chooser(nn.Module):
         self.logits = nn.Conv2d(width, 4, 1)
         self.drawn = nn.Conv2d(pooled, 4 * 3, 3, padding=1)
         for last in (self.logits, self.drawn):
-            nn.init.zeros_(last.weight)
-            nn.init.zeros_(last.bias)
+            for parameter in last.parameters():
+                nn.init.zeros_(parameter)
 
     def forward(self, proposals: Tensor) -> Tensor:
         """The chosen picture ``(N, 3, H, W)`` of cells.
@@ -121,7 +121,8 @@ class Chooser(nn.Module):
         """What all candidates share, with what lies around it."""
         shared = self.at_half(self.pool(channels_last(pooled)))
         wide = self.at_quarter(self.down(F.silu(shared)))
-        return self.again(shared + F.pixel_shuffle(self.up(F.silu(wide)), 2))
+        again: Tensor = self.again(shared + F.pixel_shuffle(self.up(F.silu(wide)), 2))
+        return again
 
 
 def blend_candidates(pictures: Tensor, first: Tensor, logits: Tensor, lead: Tensor) -> Tensor:

@@ -143,7 +143,8 @@ class VideoDiT(nn.Module):
 
     def block(self, layer: int, tokens: Tensor, condition: Condition, attention: Attention | None = None) -> Tensor:
         """Runs one block on the tokens ``(N, F, S, D)`` of N videos."""
-        return self.blocks[layer](tokens, condition, attention)
+        updated: Tensor = self.blocks[layer](tokens, condition, attention)
+        return updated
 
     def head(self, tokens: Tensor, inputs: GridInputs, drawing: Drawing) -> Tensor:
         """The prediction ``(B, V, T, C, h, w)``, of the spec's kind, from tokens ``(B, V, T, S, D)``."""
@@ -155,7 +156,8 @@ class VideoDiT(nn.Module):
             drawn = drawn + copied if self.spec.prediction == "clean" else drawn - copied  # velocity is noise - clean
         if self.spec.subpixel > 1:
             drawn = F.pixel_unshuffle(drawn, self.spec.subpixel)
-        return drawn.reshape(inputs.latents.shape).to(inputs.latents.dtype)
+        prediction: Tensor = drawn.reshape(inputs.latents.shape).to(inputs.latents.dtype)
+        return prediction
 
     def choice(self, inputs: GridInputs) -> Tensor:
         """What the chooser makes of every cell, ``(B, V, T, C, h, w)``: clean latents.
@@ -213,7 +215,8 @@ class VideoDiT(nn.Module):
     def _copies(self, inputs: GridInputs) -> tuple[Tensor, Tensor]:
         """Pictures ``(B V T, copies, channels, H, W)`` that cells may copy from, and which are there."""
         latents, cells = inputs.latents, inputs.known.numel()
-        found, there = [], []
+        found: list[Tensor] = []
+        there: list[Tensor] = []
         if self.spec.sources:
             nearest = nearest_known(inputs.known, inputs.view_positions, inputs.time_positions)
             sources, present = gather_sources(latents, nearest)

@@ -15,8 +15,10 @@ from ..errors import InputError
 
 _MAP, _CANDIDATE = "map(", "/"
 
-_OLD_CHOICE = ("inverted_direct", "inverted_started", "inverted_chained", "static", "back_unaligned")
-_OLD_CHOICE += ("subject_near", "subject_far", "subject_affine", "ground")
+_OLD_CHOICE = (
+    *("inverted_direct", "inverted_started", "inverted_chained", "static", "back_unaligned"),
+    *("subject_near", "subject_far", "subject_affine", "ground"),
+)
 _OLD_VERIFIED = ("blend", "from_view", "from_time")
 _OLD_RELIABILITY = "map(from_view.error,from_time.error,return_error)"
 
@@ -73,7 +75,7 @@ class ShownPlanes:
     @cached_property
     def channels(self) -> dict[str, tuple[int, int]]:
         """Plane and channel of every value that maps hold."""
-        found = {}
+        found: dict[str, tuple[int, int]] = {}
         for k, name in enumerate(self.names):
             if name.startswith(_MAP):
                 found |= {c: (k, i) for i, c in enumerate(name.removeprefix(_MAP).removesuffix(")").split(","))}

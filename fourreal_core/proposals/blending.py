@@ -23,4 +23,4 @@ def blend_by_error(pictures: Sequence[Image], errors: Sequence[Image], doubt_gra
     total = shares[0] * pictures[0]
     for share, picture in zip(shares[1:], pictures[1:], strict=True):
         total = total + share * picture
-    return total / sum(shares[1:], shares[0])
+    return np.asarray(total / sum(shares[1:], shares[0]))

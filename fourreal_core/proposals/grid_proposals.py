@@ -214,7 +214,8 @@ class _CellPlanes:
     def _channel(self, name: str) -> Image:
         """A channel ``(H, W)`` of a map."""
         if name == RETURN_ERROR:
-            return sum(clip.return_error for clip in self._clips.values()) / 2 / RETURN_PX
+            first, other = (self._clips[clip].return_error for clip in CLIPS)
+            return np.asarray((first + other) / 2 / RETURN_PX, np.float32)
         plane, _, what = name.rpartition(".")
         clip, _, kind = plane.partition("/")
         if kind:

@@ -18,12 +18,13 @@ def gaussian_blur(values: Image, sigma_px: float) -> Image:
     """A map ``(H, W[, C])`` averaged over a Gaussian window of at least LEAST_SIGMA_PX."""
     import cv2
 
-    return cv2.GaussianBlur(values.astype(np.float32), (0, 0), max(sigma_px, LEAST_SIGMA_PX))
+    blurred = cv2.GaussianBlur(values.astype(np.float32), (0, 0), max(sigma_px, LEAST_SIGMA_PX))
+    return np.asarray(blurred, np.float32)
 
 
 def logistic_step(values: Image, half: float, softness: float) -> Image:
     """A step ``(H, W)`` from 0 to 1: one half at ``half``, steeper where ``softness`` is smaller."""
-    return (1 / (1 + np.exp(np.clip((half - values) / softness, -30, 30)))).astype(np.float32)
+    return np.asarray(1 / (1 + np.exp(np.clip((half - values) / softness, -30, 30))), np.float32)
 
 
 def median_flow(flow: Flow, side_px: int) -> Flow:
@@ -41,6 +42,5 @@ def open_regions(share: Image, side_px: int) -> Image:
 
     if side_px == 0:
         return share
-    return gaussian_blur(
-        cv2.morphologyEx(share, cv2.MORPH_OPEN, np.ones((side_px, side_px), np.uint8)), _REGION_SOFT_PX
-    )
+    opened = cv2.morphologyEx(share, cv2.MORPH_OPEN, np.ones((side_px, side_px), np.uint8))
+    return gaussian_blur(np.asarray(opened, np.float32), _REGION_SOFT_PX)

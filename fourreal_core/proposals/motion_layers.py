@@ -98,11 +98,12 @@ def normalized_convolution(flow: Flow, weight: Image, sigma: float) -> Flow:
     import cv2
 
     def spread(values: Image) -> Image:
-        return cv2.GaussianBlur(values, (0, 0), sigma, borderType=cv2.BORDER_CONSTANT)
+        return np.asarray(cv2.GaussianBlur(values, (0, 0), sigma, borderType=cv2.BORDER_CONSTANT), np.float32)
 
     weighted = (flow * weight[..., None]).astype(np.float32)
     mean = weighted.sum((0, 1)) / (weight.sum() + 1e-6)
-    return (spread(weighted) + _LEAST * mean) / (spread(weight.astype(np.float32)) + _LEAST)[..., None]
+    spread_weight = spread(weight.astype(np.float32)) + _LEAST
+    return np.asarray((spread(weighted) + _LEAST * mean) / spread_weight[..., None])
 
 
 def affine_flow(flow: Flow, weight: Image) -> Flow:

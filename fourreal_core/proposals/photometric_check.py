@@ -38,7 +38,7 @@ class PhotometricCheck:
     def photometric_error(self, flow: Flow) -> Image:
         """Colour difference ``(H, W)`` in the reference of what a flow takes for one point, in grey levels of 255."""
         across = warp(self.match, flow)
-        return 255 * np.abs(warp(self.now, across) - warp(self.then, flow + across)).mean(-1)
+        return np.asarray(255 * np.abs(warp(self.now, across) - warp(self.then, flow + across)).mean(-1))
 
     def transfer_color(self, flow: Flow, color: Image, sigma_px: float) -> tuple[Image, Flow]:
         """What the reference shows at the cell's time, in the light of the view, and where in the reference that is.
@@ -57,7 +57,7 @@ class PhotometricCheck:
     def trust(self, flow: Flow) -> Image:
         """How surely ``(H, W)`` the match leads to the same point: it falls to 1/e with every pixel of its error."""
         assert self.match_error is not None
-        return np.exp(-np.minimum(warp(self.match_error, flow), _MATCH_ERROR_PX)) + _LEAST_TRUST
+        return np.asarray(np.exp(-np.minimum(warp(self.match_error, flow), _MATCH_ERROR_PX)) + _LEAST_TRUST)
 
 
 def mean_photometric_error(checks: Sequence[PhotometricCheck], flow: Flow, window_px: float) -> Image:
@@ -70,8 +70,8 @@ def mean_photometric_error(checks: Sequence[PhotometricCheck], flow: Flow, windo
     """
     if len(checks) == 1:
         return gaussian_blur(checks[0].photometric_error(flow), window_px)
-    total = mass = np.float32(0)
+    total, mass = np.zeros((2, *flow.shape[:2]), np.float32)
     for check in checks:
         trust = check.trust(flow)
         total, mass = total + trust * gaussian_blur(check.photometric_error(flow), window_px), mass + trust
-    return total / mass
+    return np.asarray(total / mass)

@@ -137,7 +137,7 @@ class FolderStore:
                     "a finished chunk",
                     "delete the file, and the extension makes it again",
                 ) from error
-        return torch.stack(found)
+        return torch.stack([row for row in found if row is not None])
 
     def delete(self) -> None:
         """Removes the chunks, and the folder if nothing else lies in it; for when the grid is safe elsewhere."""

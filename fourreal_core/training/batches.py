@@ -13,7 +13,7 @@ from ..errors import InputError
 from ..proposals.grid_proposals import keep_known, propose_planes
 from ..proposals.plane_names import is_candidate, is_map
 from .data.cache import CachedGrids
-from .data.measured import draw_measured
+from .data.measured import MeasuredWindow, draw_measured
 from .data.proposals import proposal_path
 from .data.sources import GridSource
 from .options import TrainingConfig
@@ -28,7 +28,7 @@ class Batch(NamedTuple):
         level: ``(B, V, T)`` noise levels, 0 where known.
         noise_seeds: One a grid.
         flows: ``(B, V, T, 2, 2, H, W)`` true flows in pixels to the cell in column 0 of the same row and to the one in
-            row 0 of the same column, for steps that are told; or None.
+            row 0 of the same column, for steps that use them; or None.
         proposals: ``(B, V, T, P, H, W, 3)`` first completions, given frames where known; or None.
         shown: ``(B, P)`` bool, which of them the model sees; or None.
         subject: ``(B, V, T, H, W)`` bool, pixels of the subject, where these have a weight of their own; or None.
@@ -50,6 +50,17 @@ def generator_for(*key: int | str) -> torch.Generator:
     return torch.Generator().manual_seed(int.from_bytes(digest[:4], "little"))  # torch's CPU generator keeps 32 bits
 
 
+class _Item(NamedTuple):
+    """One grid of a batch: what is learned from, which cells are given, and what was measured of it."""
+
+    grid: Tensor
+    known: Tensor
+    level: Tensor
+    seed: int
+    flow: Tensor | None
+    window: MeasuredWindow | None
+
+
 def make_batch(config: TrainingConfig, source: GridSource, step: int, places: range) -> Batch:
     """Items ``places`` of a step's batch.
 
@@ -59,71 +70,77 @@ def make_batch(config: TrainingConfig, source: GridSource, step: int, places: ra
         step: From 0 on.
         places: Which of the items from 0 to ``config.train.batch - 1``.
     """
-    train = config.train
     window, shape = step_shape(config, step)
-    told = tells_flow(config, step)
-    measured = is_measured(config, source)
-    frames, known, levels, seeds, flows, windows = [], [], [], [], [], []
-    for place in places:
-        generator = generator_for(train.seed, config.stage, step, place)
-        if told:
-            grid, flow = _with_flow(source, window, config.data.augment, generator)
-            flows.append(flow)
-        elif measured:
-            windows.append(draw_measured(source, window, config.model.dit.proposals, config.data.augment, generator))
-            grid = windows[-1].frames
-        else:
-            grid = source.draw(step * train.batch + place, generator)
-            grid = cut(grid, window, generator)
-            if config.data.augment:
-                grid = augment(grid, generator)
-            grid = _video_of(grid, shape, generator)
-        frames.append(grid)
-        mask = known_cells(config, shape, generator)
-        if told:  # the flows lead to these cells
-            mask = torch.zeros_like(mask)
-            mask[0] = mask[:, 0] = True
-        known.append(mask)
-        levels.append(torch.where(mask, 0.0, draw_level(config, generator)))
-        seeds.append(int(torch.randint(2**31, (), generator=generator)))
-    videos, mask = torch.stack(frames).float() / 255, torch.stack(known)
+    items = [_draw_item(config, source, step, place, (window, shape)) for place in places]
+    videos = torch.stack([item.grid for item in items]).float() / 255
+    known, seeds = torch.stack([item.known for item in items]), [item.seed for item in items]
     proposals = shown = None
-    names = config.model.dit.proposals
-    if names and min(shape) > 1:
-        made = [w.proposals for w in windows] if measured else [propose_planes(names, g[:, 0], g[0]) for g in videos]
-        planes = torch.stack(
-            [
-                keep_known(p, names, grid, cells).movedim(0, 2).movedim(-1, -3)
-                for p, grid, cells in zip(made, videos, mask, strict=True)
-            ]
-        )
-        proposals = planes.movedim(-3, -1)  # planes in memory, as the codec wants them
+    if config.model.dit.proposals and min(shape) > 1:
+        proposals = _proposals(config.model.dit.proposals, items, videos)
         shown = torch.stack([_shown(config, seed) for seed in seeds])
-    told_flows = torch.stack(flows) if told else None
-    subject = torch.stack([w.subject for w in windows]) if measured and train.subject_weight else None
-    return Batch(videos, mask, torch.stack(levels), seeds, told_flows, proposals, shown, subject)
+    flows = [item.flow for item in items if item.flow is not None]
+    windows = [item.window for item in items if item.window is not None]
+    subject = torch.stack([w.subject for w in windows]) if windows and config.train.subject_weight else None
+    levels = torch.stack([item.level for item in items])
+    return Batch(videos, known, levels, seeds, torch.stack(flows) if flows else None, proposals, shown, subject)
 
 
-def is_measured(config: TrainingConfig, source: GridSource) -> bool:
-    """Whether a stage's grids come with what was measured of them: proposals that are kept, or the subject's outline.
+def _draw_item(
+    config: TrainingConfig,
+    source: GridSource,
+    step: int,
+    place: int,
+    sizes: tuple[tuple[int, int], tuple[int, int]],
+) -> _Item:
+    """One item by its place: with true flows, with what was measured, or as the source draws it."""
+    (window, shape), train = sizes, config.train
+    generator = generator_for(train.seed, config.stage, step, place)
+    flow, measured, cached = None, None, measured_grids(config, source)
+    if uses_true_flow(config, step):
+        grid, flow = _with_flow(source, window, config.data.augment, generator)
+    elif cached is not None:
+        measured = draw_measured(cached, window, config.model.dit.proposals, config.data.augment, generator)
+        grid = measured.frames
+    else:
+        grid = cut(source.draw(step * train.batch + place, generator), window, generator)
+        if config.data.augment:
+            grid = augment(grid, generator)
+        grid = _video_of(grid, shape, generator)
+    known = known_cells(config, shape, generator)
+    if flow is not None:  # the flows lead to these cells
+        known = torch.zeros_like(known)
+        known[0] = known[:, 0] = True
+    level = torch.where(known, 0.0, draw_level(config, generator))
+    return _Item(grid, known, level, int(torch.randint(2**31, (), generator=generator)), flow, measured)
+
+
+def _proposals(names: tuple[str, ...], items: list[_Item], videos: Tensor) -> Tensor:
+    """Planes ``(B, V, T, P, H, W, 3)`` of a batch: those that are kept beside the grids, or made of their clips."""
+    planes = []
+    for item, video in zip(items, videos, strict=True):
+        made = None if item.window is None else item.window.proposals
+        made = propose_planes(names, video[:, 0], video[0]) if made is None else made
+        planes.append(keep_known(made, names, video, item.known).movedim(0, 2).movedim(-1, -3))
+    return torch.stack(planes).movedim(-3, -1)  # planes in memory, as the codec wants them
+
+
+def measured_grids(config: TrainingConfig, source: GridSource) -> CachedGrids | None:
+    """The source, where its grids come with what was measured of them: proposals that are kept, or the subject's mask.
 
     Raises:
-        InputError: The subject has a weight and the data has no outlines of it.
+        InputError: The subject has a weight and the data has no masks of it.
     """
     train = config.train
-    cached = isinstance(source, CachedGrids) and config.stage == "finetune4d"
-    if train.subject_weight and not cached:
+    cached = source if isinstance(source, CachedGrids) and config.stage == "finetune4d" else None
+    if train.subject_weight and cached is None:
         raise InputError(
             f"train.subject_weight = {train.subject_weight} for data without the subject's outline",
             "a cache alone, in the stage finetune4d",
             "set it to 0, or name no other data",
         )
-    kept = (
-        cached
-        and config.model.dit.proposals
-        and any(proposal_path(path, config.model.dit.proposals).exists() for path, _ in source.shards)
-    )
-    return bool(cached and (kept or train.subject_weight))
+    names = config.model.dit.proposals
+    kept = cached is not None and names and any(proposal_path(path, names).exists() for path, _ in cached.shards)
+    return cached if kept or train.subject_weight else None
 
 
 def _shown(config: TrainingConfig, seed: int) -> Tensor:
@@ -138,8 +155,8 @@ def _shown(config: TrainingConfig, seed: int) -> Tensor:
     return torch.ones(len(names), dtype=torch.bool)
 
 
-def tells_flow(config: TrainingConfig, step: int) -> bool:
-    """Whether a step is told the true flows: those of the first ``flow_steps``, in stages on true grids."""
+def uses_true_flow(config: TrainingConfig, step: int) -> bool:
+    """Whether a step is trained with the true flows: those of the first ``flow_steps``, in stages on true grids."""
     return config.train.flow_weight > 0 and step < config.train.flow_steps and config.stage == "finetune4d"
 
 

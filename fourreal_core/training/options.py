@@ -350,7 +350,7 @@ def parse_config(
 def _build(kind: type, values: Mapping[str, Any], where: str, also: tuple[str, ...] = ()) -> Any:
     """An options object from a section, with every key and type checked."""
     _only(values, (*_names(kind), *also), where)
-    plain = kind.__dataclass_fields__
+    plain = {f.name: f for f in fields(kind)}
     defaults = None if kind is DataOptions else kind()
     kept = {}
     for key, value in values.items():
@@ -396,7 +396,7 @@ def parse_toml(text: str, name: str) -> dict[str, Any]:
     try:
         import tomllib
     except ImportError:  # before Python 3.11
-        import tomli as tomllib
+        import tomli as tomllib  # type: ignore[no-redef]  # the same functions under another name
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as err:

@@ -17,7 +17,7 @@ from ..model.checkpoints import load_strictly
 from ..model.model4d import Model4D
 from ..model.model_file import load_model
 from ..model.spec import DiTSpec
-from .batches import generator_for, is_measured, make_batch, step_shape
+from .batches import generator_for, make_batch, measured_grids, step_shape
 from .data.assets import AssetFolders, AssetShards
 from .data.cache import CachedGrids
 from .data.pseudo4d import PseudoGrids
@@ -47,12 +47,12 @@ def grid_source(config: TrainingConfig) -> GridSource:
         true.append(AssetFolders(data.assets, views, times, data.size))
     if data.shards:
         true.append(AssetShards(data.shards, views, times, data.size))
-    grids = Mixture(true, [1] * len(true)) if len(true) > 1 else true[0] if true else None
+    grids: GridSource | None = Mixture(true, [1] * len(true)) if len(true) > 1 else true[0] if true else None
     if config.stage == "base":
         videos = [PseudoGrids(data.videos, 1, times, data.size, data.exclude, data.warp)] if data.videos else []
         if videos and any(w[0] > 1 for w in train.windows):
             raise InputError("windows of several views for videos", "[[1, T]]", "change train.base.windows")
-        both = [s for s in (grids, *videos) if s is not None]
+        both: list[GridSource] = [s for s in (grids, *videos) if s is not None]
         return Mixture(both, [1] * len(both)) if len(both) > 1 else both[0]
     if config.stage == "finetune4d":
         if grids is None:
@@ -87,7 +87,7 @@ def check_data(config: TrainingConfig, source: GridSource) -> None:
                 f"at least {window[0]} x {window[1]} cells of {config.data.size[1]} x {config.data.size[0]}",
                 "change train.windows, data.size or the data",
             )
-    is_measured(config, source)
+    measured_grids(config, source)
     patch = 1 if config.base.transformer else config.model.dit.patch
     if any(side % patch for side in config.data.size):
         raise InputError(

@@ -13,7 +13,7 @@ from fourreal_core.errors import InputError
 from fourreal_core.proposals.grid_proposals import propose_planes
 from fourreal_core.proposals.plane_names import PLANE_SETS
 from fourreal_core.synthetic.grids import to_float
-from fourreal_core.training.batches import is_measured, make_batch
+from fourreal_core.training.batches import make_batch, measured_grids
 from fourreal_core.training.data.cache import CachedGrids
 from fourreal_core.training.data.measured import draw_measured, kept_proposals
 from fourreal_core.training.data.proposals import proposal_path, propose_cache
@@ -110,7 +110,7 @@ def test_batches_show_kept_proposals(tiny, proposed) -> None:
 def test_a_subject_needs_its_outline(tiny, tiny_cache) -> None:
     config = tiny("pseudo4d", train__subject_weight=0.5)
     with pytest.raises(InputError, match="set it to 0"):
-        is_measured(config, CachedGrids(tiny_cache))
+        measured_grids(config, CachedGrids(tiny_cache))
 
 
 def test_the_error_on_the_subject_by_hand() -> None:

@@ -66,7 +66,8 @@ def read_proposals(shard: Path, names: tuple[str, ...], index: int) -> Tensor | 
         return None
     try:
         with safe_open(path, framework="pt") as file:
-            return file.get_slice("proposals")[index : index + 1][0]
+            planes: Tensor = file.get_slice("proposals")[index : index + 1][0]
+            return planes
     except (SafetensorError, OSError) as err:
         raise InputError(f"{path.name} can't be read ({err})", "a whole file", "remove it and propose again") from err
 

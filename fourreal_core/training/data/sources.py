@@ -19,7 +19,9 @@ Item = TypeVar("Item")
 class GridSource(Protocol):
     """Grids of 8-bit cells to learn from."""
 
-    skipped: Skipped
+    @property
+    def skipped(self) -> Skipped:
+        """What could not be read so far."""
 
     def draw(self, position: int, generator: torch.Generator) -> Tensor:
         """A grid ``(V, T, H, W, 3)`` uint8.

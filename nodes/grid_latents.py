@@ -64,8 +64,8 @@ class GridLatents:
     ) -> KnownCellLatents:
         """The cells of a grid, or of a piece of one, as a family's conditioning is made of them.
 
-        Unknown cells hold the first of what they may start from: the given proposal, what a refiner is shown, or the
-        zero of the model's own scale.
+        Unknown cells hold the first of what they may start from: the given proposal, a refiner's first input proposal,
+        or the zero of the model's own scale.
 
         Args:
             frames: ``(V, T, H, W, 3)``; only known cells are looked at.

@@ -1,4 +1,4 @@
-"""Completing a grid with the project's own model: known cells in, frames out, proposals made where it takes some."""
+"""Completing a grid with the project's own model: known cells in, frames out, with proposals where it takes some."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def complete_frames(
         generator: Source of the noise.
         options: How noise becomes a grid.
         known: ``(V, T)`` bool; row 0 and column 0 when None.
-        proposal: ``(V, T, H, W, 3)``, in the first place of what a refiner is shown; what flow says when None.
+        proposal: ``(V, T, H, W, 3)``, the first of a refiner's input proposals; that of optical flow when None.
         on_step: Called after every step.
 
     Returns:

@@ -18,7 +18,7 @@ from ...fourreal_core.model.streams import SyncRule
 from .two_streams import SYNC_RULE, grid_shape
 
 PROPOSALS = "fourreal_proposals"
-"""Model input and conditioning value: what a refiner is shown, ``(V, P C, T, h, w)``."""
+"""Model input and conditioning value: the input proposals of a refiner, ``(V, P C, T, h, w)``."""
 
 
 class GridNet(nn.Module):

@@ -47,7 +47,7 @@ def _print_of(weights: list[Any]) -> Any:
     try:
         return fingerprint(weights).to_json()
     except (AttributeError, NotImplementedError, RuntimeError, TypeError) as err:
-        log.warning("this model's weights can't be looked into (%s): it is told from others by its sizes alone", err)
+        log.warning("this model's weights can't be looked into (%s): only its sizes distinguish it from others", err)
         return [list(weight.shape) for weight in weights]
 
 

@@ -1,4 +1,4 @@
-"""Chunks of an extension drawn by the host's KSampler."""
+"""Chunks of an extension sampled by the host's KSampler."""
 
 from __future__ import annotations
 

@@ -90,7 +90,7 @@ def model_spec(header: Mapping[str, Any], name: str) -> Model4DSpec:
         ) from error
 
 
-def _named_planes(base: Mapping, name: str) -> tuple[str, ...]:
+def _named_planes(base: Mapping[str, Any], name: str) -> tuple[str, ...]:
     """The planes that a header names, or counts, as those of version 1 did."""
     given = base.get("proposals", ())
     if not isinstance(given, int):

@@ -14,7 +14,7 @@ from ..sampling.known_cells import KnownCells
 from ..sampling.rectified_flow import SamplingOptions
 
 FIRST_GUESS = SamplingOptions(steps=1)
-"""One step from noise level 1: the mean of what a model holds for possible. It scores best in PSNR; more steps draw one
+"""One step from noise level 1: the mean of the model's distribution. It scores best in PSNR; more steps sample one
 possibility, sharper and more often wrong."""
 
 

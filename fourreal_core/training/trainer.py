@@ -175,7 +175,7 @@ class _Run:
         return [make_batch(self.config, self.source, step, places[i : i + size]) for i in range(0, len(places), size)]
 
     def one_step(self, step: int, parts: list[Batch]) -> torch.Tensor | None:
-        """Takes one optimizer step, and what is due after it; returns a sample grid if one was drawn.
+        """Takes one optimizer step, and what is due after it; returns a sample grid if one was made.
 
         Raises:
             InputError: The loss or the gradient is no longer a number.

@@ -1,4 +1,4 @@
-"""Chunks of an extension drawn by the host's KSampler."""
+"""Chunks of an extension sampled by the host's KSampler."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class ChunkSampler:
         latents: Lays cells out for that model.
         grid: The whole grid.
         prompts: Positive and negative CONDITIONING, or None each.
-        settings: What KSampler is told; every chunk gets a seed of its own.
+        settings: KSampler's settings; every chunk gets a seed of its own.
         given: A proposal ``(V, T, H, W, 3)``, or None.
         progress: Gives the progress callback of a chunk.
     """

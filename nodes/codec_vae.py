@@ -1,4 +1,4 @@
-"""The 4Real models' exact codec in the place of a VAE: pixels moved into channels, no network, no loss."""
+"""The 4Real models' exact codec behind the interface of a VAE: pixels moved into channels, no network, no loss."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..fourreal_core.model.codec import SpaceToDepth
 
 
 class CodecVae:
-    """What the host's and this extension's nodes use of a VAE.
+    """The part of a VAE's interface that the host's and this extension's nodes use.
 
     A batch of pictures is the frames of one video, as for the host's video VAEs.
 
@@ -60,4 +60,4 @@ class CodecVae:
         return None
 
     def throw_exception_if_invalid(self) -> None:
-        """It is never invalid."""
+        """Does nothing: it is never invalid."""

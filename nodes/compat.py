@@ -1,4 +1,4 @@
-"""Where host versions differ: every such difference is answered here and nowhere else."""
+"""Where host versions differ: every such difference is handled here and nowhere else."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def splat_class() -> type:
 
 
 def block(reason: str) -> Any:
-    """What stands in an output that has no value this time; nodes behind it stop with ``reason``."""
+    """The value of an output that has none this time; nodes behind it stop with ``reason``."""
     try:
         from comfy_execution.graph import ExecutionBlocker
     except ImportError:  # runtimes that execute single nodes have no graph to block

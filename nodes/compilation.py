@@ -1,4 +1,4 @@
-"""The rasterizer's one compilation, with the cancel button at work meanwhile."""
+"""Compiles the rasterizer's kernels once, while the cancel button works."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import torch
 POLL_SECONDS = 0.1
 _lock = threading.Lock()
 _running: dict[bool, threading.Thread] = {}
-"""Compilations with and without the backward pass; one that was cancelled ends by itself and is of use later."""
+"""Compilations with and without the backward pass; one that was cancelled ends by itself and serves the next run."""
 
 
 def compile_first(device: torch.device, gradients: bool) -> None:
-    """Has the kernels compiled that a node will render with, where they are not.
+    """Compiles the kernels that a node will render with, where they are not compiled yet.
 
     Compiling can't be divided: it goes on in a thread of its own, and whoever cancels only stops waiting for it.
 
@@ -33,7 +33,7 @@ def compile_first(device: torch.device, gradients: bool) -> None:
 
 
 def _compiling(gradients: bool) -> threading.Thread:
-    """The thread that compiles, started by the first who asks."""
+    """The thread that compiles, started by the first call."""
     from ..fourreal_core.rasterizer.warm_up import warm_up
 
     with _lock:

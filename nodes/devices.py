@@ -1,4 +1,4 @@
-"""Where and how the core computes inside the host: plain tensors, on a device that the host's memory manager gave."""
+"""The device on which the core computes inside the host, from the host's memory manager, and plain tensors on it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Value = TypeVar("Value")
 
 @contextmanager
 def plain_tensors(gradients: bool = False) -> Iterator[None]:
-    """Leaves the host's inference mode, in which no node could ever fit anything.
+    """Leaves the host's inference mode, in which nothing can be fitted.
 
     What is computed inside are ordinary tensors that a later node may use in an optimisation.
 
@@ -29,7 +29,7 @@ def plain_tensors(gradients: bool = False) -> Iterator[None]:
 
 
 def place(value: Value, device: torch.device | str = "cpu") -> Value:
-    """A copy of a value on ``device``, made of ordinary tensors; the value itself is left as it is.
+    """A copy of a value on ``device``, made of ordinary tensors; the value itself is not changed.
 
     Dataclasses of tensors are walked through, modules are deep-copied, everything else is kept. A tensor that is
     already an ordinary one on the device is shared, not copied.
@@ -45,7 +45,7 @@ def place(value: Value, device: torch.device | str = "cpu") -> Value:
 
 
 def size_in_bytes(*values: Any) -> int:
-    """Memory that the tensors of dataclasses take."""
+    """Bytes that the tensors of dataclasses take."""
     total = 0
     for value in values:
         if isinstance(value, Tensor):

@@ -1,4 +1,4 @@
-"""Errors of the core, which knows no nodes, with the node to change."""
+"""Adds to errors of the core, which knows no nodes, the node to change."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..fourreal_core.errors import InputError
 
 @contextmanager
 def naming(place: str) -> Iterator[None]:
-    """Bad input that is found inside is reported with ``place``, the node to change."""
+    """Input errors raised inside are reported with ``place``, the node to change."""
     try:
         yield
     except InputError as error:

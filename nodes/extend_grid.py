@@ -127,7 +127,7 @@ def extended(
         vae: Its VAE.
         grid: The grid with its known cells.
         prompts: Positive and negative CONDITIONING, or None each.
-        settings: What KSampler is told.
+        settings: KSampler's settings.
         options: How the grid is cut.
         given: A proposal ``(V, T, H, W, 3)``, or None.
 

@@ -1,4 +1,4 @@
-"""A frame grid as what a native video model starts from and is told."""
+"""A frame grid as the latent and the conditioning of a native video model."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class FreezeTimeConditioning(io.ComfyNode):
                 io.Model.Input(
                     "model",
                     tooltip="The model that will sample, before or after 'Apply Parallel Sync'; "
-                    "it decides in which form it is told.",
+                    "it decides which form the conditioning has.",
                 ),
                 io.Vae.Input("vae", tooltip="The model's VAE."),
                 GridWire.Input("grid", tooltip="The grid with its known cells."),
@@ -96,7 +96,7 @@ def proposal_input() -> io.Input:
         optional=True,
         tooltip="A first guess of every "
         "cell, such as the grid of 'Render 4D Scene', or a batch in the order of 'all cells'; "
-        "sample with denoise below 1 to keep of it. Refiners are shown it, too.",
+        "sample with denoise below 1 to keep of it. It is also the first input proposal of a refiner.",
     )
 
 

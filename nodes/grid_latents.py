@@ -20,7 +20,7 @@ GREY = 0.5
 
 
 class GridLatents:
-    """What goes into a model for a grid or a piece of one.
+    """A model's inputs for a grid or a part of one.
 
     Args:
         model: The host's MODEL.
@@ -62,10 +62,10 @@ class GridLatents:
         known_latents: Tensor | None = None,
         on_step: OnStep = no_progress,
     ) -> KnownCellLatents:
-        """The cells of a grid, or of a piece of one, as a family's conditioning is made of them.
+        """The cells of a grid, or of a part of one, as a family's conditioning is made of them.
 
-        Unknown cells hold the first of what they may start from: the given proposal, what a refiner is shown, or the
-        zero of the model's own scale.
+        Unknown cells hold the first of what they may start from: the given proposal, a refiner's first input proposal,
+        or the zero of the model's own scale.
 
         Args:
             frames: ``(V, T, H, W, 3)``; only known cells are looked at.

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SamplerSettings:
-    """What KSampler is told.
+    """KSampler's settings.
 
     Attributes:
         seed: Start of the random numbers.

@@ -58,6 +58,13 @@ def sync_inputs() -> list[io.Input]:
             optional=True,
             tooltip="Trained sync layers for this very model, from models/fourreal; none: the untrained rule.",
         ),
+        *_range_inputs(defaults),
+    ]
+
+
+def _range_inputs(defaults: SyncSettings) -> list[io.Input]:
+    """The layers and the noise levels at which the streams are mixed."""
+    return [
         advanced(
             io.Int.Input(
                 "first_layer",

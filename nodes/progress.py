@@ -12,7 +12,7 @@ from PIL import Image
 from ..fourreal_core.progress import OnStep
 
 PART_UNITS = 1000
-"""Units of the host's bar that one part of a node's work fills, whatever its own number of steps."""
+"""Units of the host's bar for one part of a node's work, independent of its number of steps."""
 
 PREVIEW_PIXELS = 512
 """Longest side of a preview picture."""

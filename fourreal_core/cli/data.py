@@ -1,5 +1,5 @@
-"""``fourreal data``: makes training data. ``render-procedural`` renders seeded 4D scenes, ``propose`` measures what
-refiners are shown of them."""
+"""``fourreal data``: makes training data. ``render-procedural`` renders seeded 4D scenes, ``propose`` precomputes the
+input proposals of refiners."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ def add_command(
     shown = kinds.add_parser(
         "propose",
         parents=parents,
-        help="measure what refiners are shown of a cache",
-        description="Measures what optical flow proposes for the grids of a cache and keeps it beside them, so that "
-        "the training of a refiner reads it. Stopped at any moment it goes on with what is not there yet.",
+        help="precompute the input proposals of refiners for a cache",
+        description="Computes what optical flow proposes for the missing cells of a cache's grids and keeps it beside "
+        "them, where the training of a refiner reads it. Stopped at any moment it goes on with what is not there yet.",
     )
     shown.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="folder of the cache")
     shown.add_argument("--split", choices=_SPLITS, default="train", help="whose grids (default train)")

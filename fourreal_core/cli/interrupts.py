@@ -1,4 +1,4 @@
-"""Ctrl-C and polite kills end a command soon and cleanly, wherever the signal happens to arrive."""
+"""SIGINT (Ctrl-C) and SIGTERM end a command soon and cleanly, wherever the signal arrives."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ def track_quality(
         focal_px: ``(F,)`` true focal lengths in pixels.
         size: ``(height, width)`` of the frames.
         rescale: Multiply all predictions by one number so that the median distances of the points visible in both
-            agree, since a video doesn't tell its scale.
+            agree, since a video leaves its scale open.
 
     Raises:
         InputError: Shapes that don't fit, nothing truly visible, or predictions that are not finite.

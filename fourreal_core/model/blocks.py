@@ -63,7 +63,7 @@ class LevelEmbedding(nn.Module):
 
     Args:
         width: D.
-        frequencies: Waves that encode the level.
+        frequencies: Fourier features that encode the level.
     """
 
     def __init__(self, width: int, frequencies: int = 64) -> None:

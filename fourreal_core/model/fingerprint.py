@@ -1,6 +1,6 @@
-"""A short print of a network's weights, by which sync weights know the base model they were trained on.
+"""A short fingerprint of a network's weights, by which sync weights know the base model they were trained on.
 
-The print is taken from the weights alone: renaming tensors (the same model lives in several libraries), another
+The fingerprint is taken from the weights alone: renaming tensors (the same model lives in several libraries), another
 floating type, or a scale in front of a quantised matrix leave it alone; retraining does not.
 """
 
@@ -19,7 +19,7 @@ from ..errors import InputError
 SAMPLES = 32
 """Entries looked at in each weight matrix."""
 SAME_SHAPES = 0.8
-"""Share of the matrices that another print must have in the same shapes to count as the same architecture."""
+"""Share of the matrices that another fingerprint must have in the same shapes to count as the same architecture."""
 SAME_WEIGHTS = 0.9
 """Correlation from which weights count as the same: 8-bit floats keep above 0.99, another seed is near 0."""
 
@@ -37,7 +37,7 @@ class Fingerprint:
     samples: dict[str, tuple[float, ...]]
 
     def to_json(self) -> str:
-        """The print as text for a file's metadata."""
+        """The fingerprint as text for a file's metadata."""
         return json.dumps({name: [count, *self.samples[name]] for name, count in sorted(self.shapes.items())})
 
     @classmethod
@@ -63,7 +63,7 @@ class Fingerprint:
 
 
 def fingerprint(tensors: Iterable[Tensor]) -> Fingerprint:
-    """Takes the print of a network.
+    """Takes the fingerprint of a network.
 
     Args:
         tensors: Its weights, such as ``module.parameters()`` or ``state_dict.values()``, in any order. Vectors and
@@ -104,7 +104,7 @@ def check_base(trained_on: Fingerprint, used_with: Fingerprint, name: str) -> No
         name: The file, for the message.
 
     Raises:
-        InputError: The prints differ; says in what.
+        InputError: The fingerprints differ; says in what.
     """
     share, correlation = likeness(trained_on, used_with)
     if share >= SAME_SHAPES and correlation >= SAME_WEIGHTS:

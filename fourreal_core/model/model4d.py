@@ -1,4 +1,4 @@
-"""The 4D video model: a video DiT, the way it runs on a grid, and what it says about clean frames and velocity."""
+"""The 4D video model: a video DiT, the way it runs on a grid, and its prediction as clean frames and as velocity."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from .streams import SyncRule, run_fused, run_sequential, run_two_streams, run_v
 from .sync import Sync, build_sync
 
 LEAST_LEVEL = 1e-3
-"""Noise level below which a velocity isn't drawn from a clean frame: rounding would be divided by it."""
+"""Noise level below which no velocity is derived from a clean frame: rounding errors would be divided by it."""
 PARTS = ("base", "sync", "attention", "chooser", "all")
 
 
 class Prediction(NamedTuple):
-    """Both readings of a model's output, ``(B, V, T, C, h, w)``.
+    """A model's output in both parametrisations, ``(B, V, T, C, h, w)``.
 
     Attributes:
         clean: The clean latents ``x``; the given ones at known cells.
@@ -36,7 +36,7 @@ class Prediction(NamedTuple):
 
 
 class Model4D(nn.Module):
-    """A video model that draws whole grids.
+    """A video model that completes whole grids.
 
     A grid of one row or one column is a video of the base model, of one cell a picture: no variant plays a part there,
     and the base is trained on such grids.
@@ -105,25 +105,25 @@ class Model4D(nn.Module):
         return dit.head(mixed, inputs, drawing)
 
     def predict(self, inputs: GridInputs) -> Prediction:
-        """Clean latents and velocity, whichever of them the network draws; known cells are settled.
+        """Clean latents and velocity, whichever of them the network predicts; known cells keep their latents.
 
         Raises:
             InputError: Inputs that don't fit the spec or each other.
         """
         return self.read(self(inputs), inputs)
 
-    def read(self, drawn: Tensor, inputs: GridInputs) -> Prediction:
-        """Both readings of what forward returned."""
-        level = inputs.noise_level[..., None, None, None].to(drawn.dtype)
+    def read(self, output: Tensor, inputs: GridInputs) -> Prediction:
+        """Both parametrisations of what forward returned."""
+        level = inputs.noise_level[..., None, None, None].to(output.dtype)
         known = inputs.known[..., None, None, None]
         if self.spec.dit.prediction == "clean":
-            clean, velocity = drawn, (inputs.latents - drawn) / level.clamp_min(LEAST_LEVEL)
+            clean, velocity = output, (inputs.latents - output) / level.clamp_min(LEAST_LEVEL)
         else:
-            clean, velocity = inputs.latents - level * drawn, drawn
+            clean, velocity = inputs.latents - level * output, output
         return Prediction(torch.where(known, inputs.latents, clean), torch.where(known, 0, velocity))
 
     def base_fingerprint(self) -> Fingerprint:
-        """The print of the base model's weights."""
+        """The fingerprint of the base model's weights."""
         return fingerprint(self.dit.parameters())
 
     def with_variant(self, variant: str, dropped: str = "none", sync: Sync | None = None) -> Model4D:

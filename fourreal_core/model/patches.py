@@ -66,7 +66,7 @@ class Stem(nn.Module):
 
 
 class Head(nn.Module):
-    """Tokens to what the network draws itself and to how it copies.
+    """Tokens to the pixels that the network predicts itself, and to how it copies others.
 
     ``drawn`` has the latents' channels. Where the spec has pictures to copy from, gates say how much of each a pixel
     takes, and a warp head at which offset. Everything starts at zero: nothing drawn, equal gates (but for the spec's

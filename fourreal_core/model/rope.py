@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 BASE = 100.0
-"""Longest wave over the shortest; small, since grids of tokens are short."""
+"""Highest rotary frequency over the lowest; small, since grids of tokens are short."""
 
 
 def split_head(head_width: int) -> tuple[int, int, int]:
@@ -38,8 +38,8 @@ def rope_angles(frames: Tensor, size: tuple[int, int], head_width: int) -> Tenso
     )
     parts = []
     for position, part in zip(axes, split_head(head_width), strict=True):
-        waves = BASE ** -(torch.arange(part // 2, device=device) / max(part // 2, 1))
-        parts.append(position.reshape(-1, 1) * waves)
+        frequencies = BASE ** -(torch.arange(part // 2, device=device) / max(part // 2, 1))
+        parts.append(position.reshape(-1, 1) * frequencies)
     return torch.cat(parts, 1)
 
 

@@ -59,7 +59,7 @@ class NoiseGain(nn.Module):
 
     Args:
         width: Channels.
-        frequencies: Waves that encode the level; the lowest is half a turn over ``[0, 1]``.
+        frequencies: Fourier features that encode the level; the lowest is half a turn over ``[0, 1]``.
     """
 
     def __init__(self, width: int, frequencies: int = 16) -> None:

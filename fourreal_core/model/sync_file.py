@@ -29,7 +29,7 @@ def save_sync(
     Args:
         path: File name, usually ending in ``.safetensors``.
         sync: What to save.
-        base: Print of the base model that they were trained on.
+        base: Fingerprint of the base model that they were trained on.
         metadata: More lines for the header (licence, training).
         dtype: Type in which the weights are kept; their own if None.
 
@@ -51,7 +51,7 @@ def load_sync(path: str | os.PathLike[str], base: Fingerprint | None = None) -> 
 
     Args:
         path: The file.
-        base: Print of the base model that they will run in; not checked if None.
+        base: Fingerprint of the base model that they will run in; not checked if None.
 
     Raises:
         InputError: Another kind of file, tensors missing or unexpected, or weights made for another base model.

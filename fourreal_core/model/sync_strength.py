@@ -1,4 +1,4 @@
-"""How strongly the sync layers act, layer by layer, while a grid is drawn (the paper's Figure 3, supplement 2).
+"""How strongly the sync layers act, layer by layer, while a grid is sampled (the paper's Figure 3, supplement 2).
 
 The strength of a layer is the size of its update over the size of what it updates, ``|x' - y| / |y|``, for each stream.
 """
@@ -18,7 +18,7 @@ from .sync import Streams
 
 
 class SyncRecorder:
-    """Stands in for a sync rule, does the same, and notes how much it changed.
+    """Wraps a sync rule and records how much each call changed.
 
     Args:
         rule: What mixes the streams.
@@ -45,7 +45,7 @@ class SyncRecorder:
             InputError: Nothing ran.
         """
         if not self._passes:
-            raise InputError("no pass through the sync layers", "at least one", "draw a grid of two streams first")
+            raise InputError("no pass through the sync layers", "at least one", "sample a grid of two streams first")
         return torch.stack(self._passes)
 
     def by_layer(self) -> Tensor:
@@ -55,7 +55,7 @@ class SyncRecorder:
 
 @contextmanager
 def recorded_sync(model: Model4D) -> Iterator[SyncRecorder]:
-    """Notes the strength of a model's sync layers while the block runs.
+    """Records the strength of a model's sync layers while the block runs.
 
     Examples:
         >>> with recorded_sync(model) as recorder:  # doctest: +SKIP

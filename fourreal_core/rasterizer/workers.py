@@ -17,7 +17,7 @@ import torch
 
 
 def worker_count() -> int:
-    """How many threads to use: what torch was told to use."""
+    """How many threads to use: as many as torch uses."""
     return torch.get_num_threads()
 
 

@@ -23,7 +23,7 @@ def learning_rate(options: TrainOptions, step: int) -> float:
 class Average:
     """An exponential moving average of the trained weights.
 
-    Early on it forgets faster, so that it does not remember how the weights were drawn.
+    Early on it forgets faster, so that the random first weights don't stay in it.
 
     Args:
         decay: Share that is kept a step, at most.

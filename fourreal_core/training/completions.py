@@ -1,4 +1,4 @@
-"""Completing a grid with the project's own model: known cells in, frames out, proposals made where it takes some."""
+"""Completing a grid with the project's own model: known cells in, frames out, with proposals where it takes some."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..sampling.known_cells import KnownCells
 from ..sampling.rectified_flow import SamplingOptions
 
 FIRST_GUESS = SamplingOptions(steps=1)
-"""One step from noise level 1: the mean of what a model holds for possible. It scores best in PSNR; more steps draw one
+"""One step from noise level 1: the mean of the model's distribution. It scores best in PSNR; more steps sample one
 possibility, sharper and more often wrong."""
 
 
@@ -42,7 +42,7 @@ def complete_frames(
         generator: Source of the noise.
         options: How noise becomes a grid.
         known: ``(V, T)`` bool; row 0 and column 0 when None.
-        proposal: ``(V, T, H, W, 3)``, in the first place of what a refiner is shown; what flow says when None.
+        proposal: ``(V, T, H, W, 3)``, the first of a refiner's input proposals; that of optical flow when None.
         on_step: Called after every step.
 
     Returns:

@@ -197,7 +197,7 @@ class SyncedVideos(nn.Module):
         return {f"sync.{name}": p for name, p in self.sync.named_parameters()}
 
     def base_fingerprint(self) -> Fingerprint:
-        """The print of the base model's weights."""
+        """The fingerprint of the base model's weights."""
         return fingerprint(self.base.parameters())
 
     def _start(self, inputs: GridInputs, text: Tensor, axis: str) -> tuple[Tensor, Any]:

@@ -16,7 +16,7 @@ from .options import TrainOptions
 
 
 def noisy_inputs(batch: Batch, codec: Codec) -> tuple[GridInputs, Tensor, Tensor]:
-    """What the network gets, and what it should have known.
+    """The network's inputs, and its targets.
 
     Args:
         batch: Frames, known cells and levels.
@@ -45,12 +45,12 @@ LEAST_ERROR = 1e-5
 
 
 def grid_loss(
-    drawn: Tensor, clean: Tensor, noise: Tensor, known: Tensor, prediction: str, subject: Tensor | None = None
+    predicted: Tensor, clean: Tensor, noise: Tensor, known: Tensor, prediction: str, subject: Tensor | None = None
 ) -> Tensor:
     """Mean squared error ``(B,)`` of each grid over its unknown cells, or over the subject in them.
 
     Args:
-        drawn: What the network drew, ``(B, V, T, C, h, w)``.
+        predicted: What the network predicts, ``(B, V, T, C, h, w)``.
         clean: Clean latents.
         noise: The noise in the inputs.
         known: ``(B, V, T)`` bool.
@@ -58,7 +58,7 @@ def grid_loss(
         subject: ``(B, V, T, H, W)`` bool in pixels; a grid that shows nothing of it is measured as a whole.
     """
     target = clean if prediction == "clean" else noise - clean
-    error = ((drawn.float() - target.float()) ** 2).mean(3)
+    error = ((predicted.float() - target.float()) ** 2).mean(3)
     wanted = (~known)[..., None, None].float().expand(error.shape)
     if subject is not None:
         share = F.adaptive_avg_pool2d(subject.flatten(0, 2)[:, None].float(), (error.shape[-2], error.shape[-1])).view(
@@ -70,21 +70,21 @@ def grid_loss(
 
 
 def training_loss(
-    drawn: Tensor, clean: Tensor, noise: Tensor, batch: Batch, prediction: str, train: TrainOptions
+    predicted: Tensor, clean: Tensor, noise: Tensor, batch: Batch, prediction: str, train: TrainOptions
 ) -> Tensor:
     """The loss ``(B,)`` of each grid: its error, or that in decibels, on all of the picture and on the subject.
 
     Args:
-        drawn: What the network drew, ``(B, V, T, C, h, w)``.
+        predicted: What the network predicts, ``(B, V, T, C, h, w)``.
         clean: Clean latents.
         noise: The noise in the inputs.
         batch: With the subject's masks where they have a weight.
         prediction: ``velocity`` or ``clean``.
         train: ``decibels`` and ``subject_weight`` of it.
     """
-    masks = [None] if batch.subject is None else [None, batch.subject.to(drawn.device)]
-    known = batch.known.to(drawn.device)
-    errors = [grid_loss(drawn, clean, noise, known, prediction, mask) for mask in masks]
+    masks = [None] if batch.subject is None else [None, batch.subject.to(predicted.device)]
+    known = batch.known.to(predicted.device)
+    errors = [grid_loss(predicted, clean, noise, known, prediction, mask) for mask in masks]
     losses = [(error + LEAST_ERROR).log() for error in errors] if train.decibels else errors
     if batch.subject is None:
         return losses[0]

@@ -51,7 +51,7 @@ def codec_of(config: TrainingConfig) -> Codec:
 
 
 def prediction_of(model: Trainee) -> str:
-    """What the network draws: ``velocity`` or ``clean``."""
+    """What the network predicts: ``velocity`` or ``clean``."""
     return model.spec.dit.prediction if isinstance(model, Model4D) else "velocity"
 
 

@@ -175,7 +175,7 @@ class _Run:
         return [make_batch(self.config, self.source, step, places[i : i + size]) for i in range(0, len(places), size)]
 
     def one_step(self, step: int, parts: list[Batch]) -> torch.Tensor | None:
-        """Takes one optimizer step, and what is due after it; returns a sample grid if one was drawn.
+        """Takes one optimizer step, and what is due after it; returns a sample grid if one was made.
 
         Raises:
             InputError: The loss or the gradient is no longer a number.
@@ -189,8 +189,8 @@ class _Run:
             last = i + 1 == len(parts)
             share = len(part.frames) / len(self.places)
             with contextlib.nullcontext() if last else self.accelerator.no_sync(self.wrapped):
-                loss, told = self._loss(part, step)
-                self.accelerator.backward((loss + told) * share)
+                loss, flow_loss = self._loss(part, step)
+                self.accelerator.backward((loss + flow_loss) * share)
             total += loss.detach() * share
         self.loss = float(self.accelerator.reduce(total, "mean"))
         norm = float(self.accelerator.clip_grad_norm_(self.trained.values(), train.clip))
@@ -210,7 +210,7 @@ class _Run:
         return self._after(rate, norm, sum(p.known.numel() for p in parts))
 
     def _loss(self, part: Batch, step: int) -> tuple[torch.Tensor, torch.Tensor | float]:
-        """The objective, and what is added to it where the true flows are told."""
+        """The objective, and the supervision of the warp head's offsets where the batch has true flows."""
         inputs, clean, noise = noisy_inputs(part, self.codec)
         device = self.accelerator.device
         inputs = inputs._replace(**{name: x.to(device) for name, x in inputs._asdict().items() if x is not None})

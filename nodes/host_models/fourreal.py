@@ -49,5 +49,5 @@ class FourReal(HostModel):
         return self.model.dit.parameters()
 
     def known_cell_conditioning(self, known: KnownCellLatents, channels: int) -> dict[str, Any]:
-        """Refiners are shown proposals; the noise mask says the rest."""
+        """Refiners get their input proposals; the noise mask holds the known cells."""
         return {} if known.proposals is None else {PROPOSALS: known.proposals}

@@ -1,4 +1,4 @@
-"""A 4D model of this extension in the shape in which the host calls networks."""
+"""A 4D model of this extension behind the host's interface of networks."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from ...fourreal_core.model.streams import SyncRule
 from .two_streams import SYNC_RULE, grid_shape
 
 PROPOSALS = "fourreal_proposals"
-"""Model input and conditioning value: what a refiner is shown, ``(V, P C, T, h, w)``."""
+"""Model input and conditioning value: the input proposals of a refiner, ``(V, P C, T, h, w)``."""
 
 
 class GridNet(nn.Module):
-    """Runs whole grids: all views of a condition in one call, in the way that its checkpoint says.
+    """Runs whole grids, all views of a condition in one call, by the variant of its checkpoint.
 
     Its weights have the names that they have in the checkpoint.
 
@@ -104,7 +104,7 @@ class GridNet(nn.Module):
 
     @contextmanager
     def _running(self, device: torch.device, rule: SyncRule | None) -> Iterator[Model4D]:
-        """The model with all that it needs where the latents are, and with another sync rule for one call."""
+        """The model with its buffers on the latents' device, and with another sync rule for one call."""
         model = self.grid_model
         if rule is not None and model.spec.variant not in PARALLEL:
             model = model.with_variant("identity")  # two streams over the same weights
@@ -123,7 +123,7 @@ def _per_cell(x: Tensor, cells: tuple[int, int]) -> Tensor:
 
 
 def _bring_small_weights(net: nn.Module, device: torch.device) -> None:
-    """Gains and tables that lie beside layers: where the host loads a model in part, it leaves them behind."""
+    """Moves parameters outside of layers, which the host leaves on the CPU when it loads a model in part."""
     for module in net.modules():
         if not hasattr(module, "comfy_cast_weights"):
             for parameter in module.parameters(recurse=False):

@@ -121,7 +121,7 @@ class HostModel(ABC):
         return tokens
 
     def known_cell_conditioning(self, known: KnownCellLatents, channels: int) -> dict[str, Any]:
-        """Conditioning values that tell the model of the known cells, beyond the latent's noise mask.
+        """Conditioning values that describe the known cells to the model, beyond the latent's noise mask.
 
         Args:
             known: The known cells.

@@ -1,4 +1,4 @@
-"""What tells one MODEL from another across restarts of the host, patches included."""
+"""A key that identifies a MODEL across restarts of the host, patches included."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def identity(model: Any) -> dict[str, Any]:
     streams, sampling = streams_of(model), model.get_model_object("model_sampling")
     return {
         "class": type(network).__qualname__,
-        "weights": _print_of(weights),
+        "weights": _fingerprint_of(weights),
         "patches": {
             name: [_plain(patch) for patch in patches] for name, patches in getattr(model, "patches", {}).items()
         },
@@ -42,12 +42,12 @@ def identity(model: Any) -> dict[str, Any]:
     }
 
 
-def _print_of(weights: list[Any]) -> Any:
-    """What is kept of the weights; of kinds that can't be looked into (quantised, not yet read) the shapes alone."""
+def _fingerprint_of(weights: list[Any]) -> Any:
+    """A digest of the weights; of kinds that can't be read here (quantised, not yet loaded) of their shapes alone."""
     try:
         return fingerprint(weights).to_json()
     except (AttributeError, NotImplementedError, RuntimeError, TypeError) as err:
-        log.warning("this model's weights can't be looked into (%s): it is told from others by its sizes alone", err)
+        log.warning("this model's weights can't be read (%s): only its sizes distinguish it from others", err)
         return [list(weight.shape) for weight in weights]
 
 

@@ -1,4 +1,4 @@
-"""Two runs of one model that meet after every layer.
+"""Two runs of one model, synchronized after every layer.
 
 A model's own ``forward`` is called twice, each call in a thread of its own, and both stop after each layer to exchange
 their tokens. Only one of the two threads ever runs: they pass a baton, so nothing in the host or in PyTorch is used by
@@ -20,18 +20,18 @@ from .thread_state import ThreadState
 Result = TypeVar("Result")
 
 Mix = Callable[[int, Tensor, Tensor], tuple[Tensor, Tensor]]
-"""Given a layer and what the first and the second run computed in it, what each of them goes on with."""
+"""Maps a layer and both runs' outputs of it to what each run continues with."""
 
 THREAD_NAME = "4Real second stream"
 FIRST, SECOND = 0, 1
 
 
 class _Released(BaseException):
-    """Unwinds a run whose partner has failed; no ``except Exception`` of a model or an attention may hold it up."""
+    """Ends a run whose partner has failed; a BaseException, so that no ``except Exception`` of a model catches it."""
 
 
 class LockStep(Generic[Result]):
-    """Runs two functions in turns; each calls :meth:`meet` after every layer.
+    """Runs two functions alternately; each calls :meth:`meet` after every layer.
 
     The first runs in the caller's thread. An error or a cancel in either of them frees the other and is raised to the
     caller after both have ended; the second thread has always ended when :meth:`run` returns or raises.
@@ -90,11 +90,11 @@ class LockStep(Generic[Result]):
         return self._results[FIRST], self._results[SECOND]  # type: ignore[return-value] # both have ended well
 
     def lane(self) -> int | None:
-        """Which of the two runs the calling thread belongs to; None for any other thread."""
+        """Index of the run that the calling thread belongs to; None for any other thread."""
         return getattr(self._of_thread, "lane", None)
 
     def meet(self, layer: int, tokens: Tensor) -> Tensor:
-        """Hands over what this run computed in a layer; returns what it goes on with.
+        """Exchanges this run's output of a layer for what it continues with.
 
         The run that arrives first waits for the other one; the second to arrive mixes and goes straight on.
         """

@@ -69,7 +69,7 @@ class GridBase(comfy.model_base.BaseModel):
         self.diffusion_model = net
 
     def extra_conds(self, **kwargs: Any) -> dict[str, Any]:
-        """The network is told which cells are known, and shown what refiners are shown."""
+        """The network's known cells, and a refiner's input proposals."""
         out = super().extra_conds(**kwargs)
         mask, proposals = kwargs.get("denoise_mask"), kwargs.get(PROPOSALS)
         if mask is not None:

@@ -12,18 +12,18 @@ from .grid_preview import with_wall
 from .two_streams import APPLY_MODEL, OUTER_SAMPLE, TwoStreams, no_grid
 
 KEY = "fourreal_parallel_sync"
-"""Under which the wrappers stand; patching again replaces them."""
+"""Key of the wrappers; patching again replaces them."""
 
 KNOWN_CELLS = "fourreal_known_cells"
-"""Conditioning value: which cells ``(V, T)`` are known, to find out when latent and conditioning part."""
+"""Conditioning value: the known cells ``(V, T)``, compared with the latent's to detect a wrong connection."""
 
 MEMORY = "memory_usage_factor"
 MEMORY_FACTOR = 1.5
-"""Two streams' tokens at once, but only one block's intermediate results at a time."""
+"""Factor of the memory estimate: two streams' tokens, but one block's intermediate results at a time."""
 
 
 def patched(model: Any, streams: TwoStreams) -> Any:
-    """A clone of a MODEL that runs two streams; the given one stays as it is."""
+    """A clone of a MODEL that runs two streams; the given one is not changed."""
     clone = watched(model)
     clone.remove_wrappers_with_key(APPLY_MODEL, KEY)
     clone.add_wrapper_with_key(APPLY_MODEL, KEY, streams)
@@ -34,7 +34,7 @@ def patched(model: Any, streams: TwoStreams) -> Any:
 
 
 def watched(model: Any) -> Any:
-    """A clone of a MODEL that runs grids as it is: what it is given is checked, and previews show all cells."""
+    """A clone of a MODEL that runs grids itself, with its inputs checked and previews of all cells."""
     clone = model.clone()
     clone.remove_wrappers_with_key(OUTER_SAMPLE, KEY)
     clone.add_wrapper_with_key(OUTER_SAMPLE, KEY, _around_sampling)
@@ -42,7 +42,7 @@ def watched(model: Any) -> Any:
 
 
 def unpatched(model: Any) -> Any:
-    """A clone of a MODEL that runs grids itself, in its own way again."""
+    """A clone of a MODEL that runs grids itself, with its own variant restored."""
     clone = watched(model)
     clone.remove_wrappers_with_key(APPLY_MODEL, KEY)
     return clone
@@ -75,7 +75,7 @@ def check_latent(samples: Tensor, mask: Tensor | None) -> None:
 
 
 def _around_sampling(executor: Any, noise: Tensor, latent_image: Tensor, *args: Any, **kwargs: Any) -> Any:
-    """Stands around a whole run of the sampler: checks latent and conditioning as they were wired, adds previews.
+    """Wraps a whole run of the sampler: checks that latent and conditioning belong together, and adds previews.
 
     ``args`` begin with sampler, sigmas, noise mask and callback.
     """

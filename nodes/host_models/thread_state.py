@@ -1,4 +1,4 @@
-"""What PyTorch keeps for each thread, taken over from one thread into another."""
+"""PyTorch's state of a thread, copied from one thread to another."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ AUTOCAST_DEVICES = ("cpu", "cuda", "xpu", "mps")
 
 @dataclass(frozen=True)
 class ThreadState:
-    """The state of PyTorch that belongs to a thread.
+    """PyTorch's state of a thread.
 
     Attributes:
         inference: Inference mode is on.
@@ -29,13 +29,13 @@ class ThreadState:
 
     @classmethod
     def here(cls) -> ThreadState:
-        """Those of the calling thread."""
+        """The state of the calling thread."""
         stream = torch.cuda.current_stream() if torch.cuda.is_available() and torch.cuda.is_initialized() else None
         return cls(torch.is_inference_mode_enabled(), torch.is_grad_enabled(), _autocast(), stream)
 
     @contextmanager
     def entered(self) -> Iterator[None]:
-        """Puts the calling thread into these surroundings."""
+        """Sets this state in the calling thread."""
         with ExitStack() as stack:
             if self.stream is not None:
                 stack.enter_context(torch.cuda.device(self.stream.device))

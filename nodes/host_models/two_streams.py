@@ -20,26 +20,26 @@ from .host_model import HostModel
 from .lockstep import FIRST, LockStep
 
 APPLY_MODEL, DIFFUSION_MODEL, OUTER_SAMPLE = "apply_model", "diffusion_model", "outer_sample"
-"""The host's names of what wrappers can stand around."""
+"""The host's names of what can be wrapped."""
 
 APPLY_MODEL_INPUTS = ("c_concat", "c_crossattn", "control")
 """What the host gives ``apply_model`` by position after ``x`` and ``t``, up to the transformer options."""
 
 SYNC_RULE = "fourreal_sync_rule"
-"""Transformer option: what mixes the streams of a model that runs them itself."""
+"""Transformer option: the sync rule of a model that runs two streams itself."""
 
 LEVEL_ROUNDING = 1e-6
 """A schedule's first level may lie this far above 1 in float32."""
 
 
 def mean_of(view: Tensor, time: Tensor) -> Tensor:
-    """The one prediction of both streams."""
+    """The mean of both streams' predictions."""
     return (view + time) * 0.5
 
 
 @dataclass(frozen=True)
 class TwoStreams:
-    """Stands around ``apply_model`` of a patched model.
+    """Wraps ``apply_model`` of a patched model.
 
     Attributes:
         family: How the model is laid out.
@@ -105,14 +105,14 @@ class TwoStreams:
         return self.lowest_level - LEVEL_ROUNDING <= float(levels.amax()) <= self.highest_level + LEVEL_ROUNDING
 
     def _rule_at(self, sampling: Any, family: HostModel, x: Tensor, t: Tensor, shape: GridShape) -> SyncRule:
-        """What a model that runs its streams itself mixes them by in this step."""
+        """The sync rule, in this step, of a model that runs its streams itself."""
         _place(self.sync, x.new_empty((), dtype=family.model.dtype))
         rule = self.rule or self.sync.forward  # no module: a network that is handed one would keep it as its part
         return rule if self._mixes_at(noise_levels(sampling, t, None, shape)) else _unmixed
 
     @contextmanager
     def _listening(self, meeting: _Meeting) -> Iterator[LockStep[Tensor]]:
-        """Has every layer that syncs call the meeting while the model runs."""
+        """Hooks the exchange of streams into every layer that syncs, while the model runs."""
         steps: LockStep[Tensor] = LockStep(meeting.mix)
         mixing = self._mixes_at(meeting.levels)
         handles = []
@@ -129,7 +129,7 @@ class TwoStreams:
 
 @dataclass(frozen=True)
 class _Meeting:
-    """What both streams do when they meet: lay their tokens side by side, mix, and part."""
+    """Exchanges the streams after a layer: joins the tokens of all videos, mixes them, and splits them again."""
 
     streams: TwoStreams
     family: HostModel

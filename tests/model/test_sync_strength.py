@@ -45,5 +45,5 @@ def test_every_pass_is_noted_and_the_picture_stays() -> None:
 
 
 def test_without_a_pass_there_is_nothing_to_tell() -> None:
-    with pytest.raises(InputError, match="draw a grid"):
+    with pytest.raises(InputError, match="sample a grid"):
         SyncRecorder(lambda layer, a, b, s: (a, b), 2).by_layer()

@@ -1,4 +1,4 @@
-"""Work on many files in processes of their own, which gives way to training and stops when it is told to."""
+"""Work on many files in processes of their own, which gives way to training and can be cancelled."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Item = TypeVar("Item")
 
 
 def work_through(work: Callable[[Item], None], items: Sequence[Item], workers: int, on_step: OnStep, done: int) -> None:
-    """Does all items; what one of them raises, or a cancel, ends the others.
+    """Processes all items; an exception of one of them, or a cancel, ends the others.
 
     Args:
         work: What is done with one; it and the items can be pickled.

@@ -123,7 +123,7 @@ def _first_view(motion: ClipMotion) -> Tensor:
     column, row = flow.pixels[:, 0].long().clamp(0, w - 1), flow.pixels[:, 1].long().clamp(0, h - 1)
     label[row, column] = flow.moves.float()
     texture = _texture(motion.frames[0])[row, column] / PLAIN
-    confidence[row, column] = torch.where(flow.moves, flow.visible.float().mean(0), texture.clamp(1e-2, 1))
+    confidence[row, column] = torch.where(flow.moves, flow.visible.float().mean(0), texture.clamp(max=1))
     return _propagated(label, confidence, motion.guide(0))
 
 

@@ -47,19 +47,16 @@ class ViewMatch:
     confidence: Tensor
 
 
-def matches_with_first(scene: Scene4D, frames: Tensor, flows: FlowCache | None) -> list[ViewMatch]:
+def matches_with_first(scene: Scene4D, frames: Tensor, flows: FlowCache) -> list[ViewMatch]:
     """Every view's matches with view 0 at time 0.
 
     Args:
         scene: Its cameras, and the depth that every view sees.
         frames: The freeze-time clip ``(V, H, W, 3)`` in ``[0, 1]``.
-        flows: Between known cells; views are matched by geometry alone if None.
+        flows: Between known cells.
     """
-    matches = [match_by_geometry(scene, 0)]
-    for v in range(1, scene.views):
-        flow = None if flows is None else flows((v, 0), (0, 0))
-        matches.append(match_by_geometry(scene, v) if flow is None else match_by_flow(scene, v, flow, frames))
-    return matches
+    others = [match_by_flow(scene, v, flows((v, 0), (0, 0)), frames) for v in range(1, scene.views)]
+    return [match_by_geometry(scene, 0), *others]
 
 
 def match_by_geometry(scene: Scene4D, view: int) -> ViewMatch:

@@ -12,7 +12,7 @@ from fourreal_core.cameras import pixel_grid
 from fourreal_core.reconstruction.motion_segmentation import ClipMotion, motion_maps, splat_motion
 from fourreal_core.reconstruction.scene_flow import SceneFlow
 from fourreal_core.reconstruction.track_residual import residual_maps
-from fourreal_core.reconstruction.view_correspondence import matches_with_first
+from fourreal_core.reconstruction.view_correspondence import match_by_geometry
 from fourreal_core.scene.pixel_points import pixel_points, view_points
 from fourreal_core.scene.scene4d import Scene4D
 
@@ -50,7 +50,7 @@ def right_half_slides(unsure: int = 0, pixels: float = 5.0) -> SceneFlow:
 
 def seen_by(scene: Scene4D, flow: SceneFlow, frames: Tensor) -> ClipMotion:
     """The views matched by geometry."""
-    return ClipMotion(scene, frames, flow, matches_with_first(scene, frames, None))
+    return ClipMotion(scene, frames, flow, [match_by_geometry(scene, v) for v in range(scene.views)])
 
 
 def outline(view: int) -> Tensor:

@@ -45,8 +45,8 @@ def fit_to_tracks(
         flow = flow.select(pick.to(flow.points.device))
     basis = flow.points.new_zeros(times - 1, spec.knots)  # how much each time step after the first takes of each knot
     for t in range(1, times):
-        for k, weight in knot_weights(spec.knots, t / (times - 1)):
-            basis[t - 1, k] = weight
+        for k, share in knot_weights(spec.knots, t / (times - 1)):
+            basis[t - 1, k] = share
     to_knots = torch.linalg.pinv(basis)
     with torch.no_grad():
         phi, reach = field.encode(flow.points), field.reach(flow.points)

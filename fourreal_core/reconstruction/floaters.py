@@ -95,7 +95,7 @@ def prune_floaters(
             loss.backward()
         adam.step()
         on_step(k + 1, total, image.detach().clamp(0, 1))
-    limit = torch.where(_supported(scene), PRUNE_SUPPORTED_BELOW, PRUNE_BELOW)
+    limit = torch.where(well_supported(scene), PRUNE_SUPPORTED_BELOW, PRUNE_BELOW)
     kept = torch.sigmoid(logits.detach()) >= limit
     if not bool(kept.any()):
         raise InputError(
@@ -107,7 +107,7 @@ def prune_floaters(
     return replace(scene, splats=replace(scene.splats, opacity_logits=logits.detach())).select(kept)
 
 
-def _supported(scene: Scene4D) -> Tensor:
+def well_supported(scene: Scene4D) -> Tensor:
     """Which splats ``(N,)`` bool are seen by at least half of the views in whose pictures they fall, and by two."""
     h, w = scene.cameras.size
     falls = torch.zeros(len(scene.splats), device=scene.visible.device)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,8 @@ def fused_loss(image: Tensor, truth: Tensor, valid: Tensor, ssim_weight: float) 
         valid: ``(H, W)`` bool, or weights.
         ssim_weight: Share of structural dissimilarity.
     """
-    return _FusedLoss.apply(image, truth, valid, ssim_weight)
+    loss: Callable[..., Tensor] = _FusedLoss.apply
+    return loss(image, truth, valid, ssim_weight)
 
 
 class _FusedLoss(torch.autograd.Function):
@@ -79,4 +81,5 @@ def _window(frame: Any) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArr
     down, columns = (1 / np.convolve(np.ones(n), taps)[REACH : REACH + n] for n in (frame.height, frame.width))
     across = np.ones(stride(frame))
     across[REACH * frame.channels :][: frame.width * frame.channels] = np.repeat(columns, frame.channels)
-    return tuple(np.ascontiguousarray(x, np.float32) for x in (taps[REACH:], across, down))
+    middle, along, between = (np.ascontiguousarray(x, np.float32) for x in (taps[REACH:], across, down))
+    return middle, along, between

@@ -59,14 +59,14 @@ class ClipMotion:
         return torch.cat([self.frames[view].to(log_depth), log_depth], -1).cpu().numpy().astype(np.float32)
 
 
-def clip_motion(scene: Scene4D, tracks: Tracks, frames: Tensor, flows: FlowCache | None = None) -> ClipMotion:
+def clip_motion(scene: Scene4D, tracks: Tracks, frames: Tensor, flows: FlowCache) -> ClipMotion:
     """Takes the fixed-view clip's tracks into the world and matches every view with view 0.
 
     Args:
         scene: Canonical splats that stand.
         tracks: Of the fixed-view clip.
         frames: The freeze-time clip ``(V, H, W, 3)`` in ``[0, 1]``.
-        flows: Between known cells; views are matched by geometry alone if None.
+        flows: Between known cells.
     """
     return ClipMotion(scene, frames, scene_flow(scene, tracks), matches_with_first(scene, frames, flows))
 
@@ -123,7 +123,7 @@ def _first_view(motion: ClipMotion) -> Tensor:
     column, row = flow.pixels[:, 0].long().clamp(0, w - 1), flow.pixels[:, 1].long().clamp(0, h - 1)
     label[row, column] = flow.moves.float()
     texture = _texture(motion.frames[0])[row, column] / PLAIN
-    confidence[row, column] = torch.where(flow.moves, flow.visible.float().mean(0), texture.clamp(1e-2, 1))
+    confidence[row, column] = torch.where(flow.moves, flow.visible.float().mean(0), texture.clamp(max=1))
     return _propagated(label, confidence, motion.guide(0))
 
 

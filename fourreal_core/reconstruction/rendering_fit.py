@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -91,17 +92,20 @@ class FitParameters:
         self.colors, self.log_scales, self.opacity_logits = (
             x.detach().clone() for x in (splats.colors, splats.log_scales, splats.opacity_logits)
         )
-        fits_views = options.view_color_rate > 0 and scene.view_colors is not None
-        self.view_colors = [x.detach().clone() for x in scene.view_colors] if fits_views else []
+        self.view_colors: list[Tensor] = []
+        if options.view_color_rate > 0 and scene.view_colors is not None:
+            self.view_colors = [x.detach().clone() for x in scene.view_colors]
         self.motion = TrainedMotion(scene, field) if field is not None and options.motion_rate > 0 else None
-        rates = [
+        rates: list[tuple[list[Tensor], float]] = [
             ([self.colors], options.color_rate),
             ([self.log_scales], options.scale_rate),
             ([self.opacity_logits], options.opacity_rate),
             (self.view_colors, options.view_color_rate),
             ([] if self.motion is None else [self.motion.weights], options.motion_rate),
         ]
-        self.groups = [{"params": params, "lr": rate} for params, rate in rates if params and rate > 0]
+        self.groups: list[dict[str, Any]] = [
+            {"params": params, "lr": rate} for params, rate in rates if params and rate > 0
+        ]
         for group in self.groups:
             for parameter in group["params"]:
                 parameter.requires_grad_()

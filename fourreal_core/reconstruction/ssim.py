@@ -7,6 +7,7 @@ picture. Every sum over windows is a separable blur: five for the value, three f
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -23,7 +24,8 @@ def similarity(image: Tensor, truth: Tensor) -> Tensor:
         image: ``(H, W, C)``.
         truth: Of the same shape.
     """
-    return _Similarity.apply(image, truth)
+    score: Callable[..., Tensor] = _Similarity.apply
+    return score(image, truth)
 
 
 class _Similarity(torch.autograd.Function):
@@ -67,14 +69,15 @@ def _summed(x: Tensor) -> Tensor:
     if x.device.type == "cpu":
         import cv2
 
-        taps = _window(torch.float64).numpy()
+        kernel = _window(torch.float64).numpy()
         pixels = x.detach().contiguous().numpy()
-        found = cv2.sepFilter2D(pixels, -1, taps, taps, borderType=cv2.BORDER_CONSTANT)
+        found = cv2.sepFilter2D(pixels, -1, kernel, kernel, borderType=cv2.BORDER_CONSTANT)
         return torch.from_numpy(found.reshape(pixels.shape))
     taps = _window(x.dtype).to(x.device)
-    planes = x.permute(2, 0, 1)[:, None]
+    planes: Tensor = x.permute(2, 0, 1)[:, None]
     planes = torch.nn.functional.conv2d(planes, taps[None, None, :, None], padding=(_TAPS // 2, 0))
-    return torch.nn.functional.conv2d(planes, taps[None, None, None], padding=(0, _TAPS // 2))[:, 0].permute(1, 2, 0)
+    planes = torch.nn.functional.conv2d(planes, taps[None, None, None], padding=(0, _TAPS // 2))
+    return planes[:, 0].permute(1, 2, 0)
 
 
 def _window(dtype: torch.dtype) -> Tensor:

@@ -47,19 +47,16 @@ class ViewMatch:
     confidence: Tensor
 
 
-def matches_with_first(scene: Scene4D, frames: Tensor, flows: FlowCache | None) -> list[ViewMatch]:
+def matches_with_first(scene: Scene4D, frames: Tensor, flows: FlowCache) -> list[ViewMatch]:
     """Every view's matches with view 0 at time 0.
 
     Args:
         scene: Its cameras, and the depth that every view sees.
         frames: The freeze-time clip ``(V, H, W, 3)`` in ``[0, 1]``.
-        flows: Between known cells; views are matched by geometry alone if None.
+        flows: Between known cells.
     """
-    matches = [match_by_geometry(scene, 0)]
-    for v in range(1, scene.views):
-        flow = None if flows is None else flows((v, 0), (0, 0))
-        matches.append(match_by_geometry(scene, v) if flow is None else match_by_flow(scene, v, flow, frames))
-    return matches
+    others = [match_by_flow(scene, v, flows((v, 0), (0, 0)), frames) for v in range(1, scene.views)]
+    return [match_by_geometry(scene, 0), *others]
 
 
 def match_by_geometry(scene: Scene4D, view: int) -> ViewMatch:
@@ -85,8 +82,8 @@ def match_by_flow(scene: Scene4D, view: int, flow: MeasuredFlow, frames: Tensor)
     confidence = inside * torch.exp(-torch.from_numpy(flow.error).to(device).reshape(-1) / FALLOFF_PX)
     geometry = match_by_geometry(scene, view)
     shift = (torch.stack([geometry.column, geometry.row], -1) + 0.5 - pixels).view(h, w, 2).cpu().numpy()
-    pictures = (frames[v].float().cpu().numpy() for v in (view, 0))
-    difference = 255 * torch.from_numpy(appearance_error(*pictures, shift.astype(np.float32), WINDOW_PX))
+    here, there = (frames[v].float().cpu().numpy() for v in (view, 0))
+    difference = 255 * torch.from_numpy(appearance_error(here, there, shift.astype(np.float32), WINDOW_PX))
     fallback = geometry.confidence * GEOMETRY * torch.exp(-difference.to(device).reshape(-1) / FALLOFF_GRAY)
     by_geometry = (confidence < UNSURE) & (fallback > 0)
     return ViewMatch(

@@ -128,12 +128,13 @@ def test_every_point_becomes_one_splat_of_its_size(generator: torch.Generator) -
 
 def test_tracks_without_depth_get_that_of_the_splats(generator: torch.Generator) -> None:
     tracks, _ = make_tracks(generator)
+    tracks.positions[:, 0] = torch.tensor([0.0, 0.0, 0.9])  # before all others, in the middle of every view
+    tracks.spacing[0] = 0.9
     scene = canonical_scene(replace(tracks, depth=None), 4)
     assert scene.view_depth.shape == (3, *SIZE)
-    depths = tracks.positions[..., 2]
     for v in range(3):
-        assert float(depths[v].min()) - 1e-3 < float(scene.view_depth[v].min())
-        assert float(scene.view_depth[v].max()) <= float(depths[v].max()) + 1e-3
+        assert float(scene.view_depth[v, 10, 15]) < 1.2  # all others are beyond 1.5
+        assert float(scene.view_depth[v, 0, 0]) == pytest.approx(float(tracks.positions[v, :, 2].max()), abs=1e-4)
 
 
 def test_tracks_are_not_written_to(generator: torch.Generator) -> None:
@@ -147,6 +148,76 @@ def test_no_points_are_refused(generator: torch.Generator) -> None:
     tracks, _ = make_tracks(generator)
     with pytest.raises(InputError, match="tracks without points"):
         canonical_scene(tracks.select(torch.zeros(len(tracks), dtype=torch.bool)), 4)
+
+
+def camera_error(found: torch.Tensor, true: torch.Tensor, points: torch.Tensor) -> float:
+    """How far points appear from where they should, in 500ths of their distance."""
+    a, b = (here[:, :2] / here[:, 2:] for here in (apply(found, points), apply(true, points)))
+    return 500 * float((a - b).norm(dim=-1).mean())
+
+
+def tracks_through(points: torch.Tensor, true: torch.Tensor) -> Tracks:
+    """Points seen by two views; the second is the canonical one, ``true`` leads to the first."""
+    n = len(points)
+    return Tracks(
+        torch.stack([apply(true, points), points]),
+        torch.ones(2, n, dtype=torch.bool),
+        torch.zeros(n, 3),
+        torch.zeros(n, dtype=torch.long),
+        torch.ones(n),
+        intrinsics_from_focal(25.0, SIZE).repeat(2, 1, 1),
+        SIZE,
+        torch.ones(2, *SIZE),
+    )
+
+
+def test_near_points_count_more_for_a_camera() -> None:
+    """Depth is the less sure the farther away; uniform weights would let the far half decide."""
+    weighted, uniform = [], []
+    for seed in range(10):
+        rng = torch.Generator().manual_seed(seed)
+        points = torch.cat([cloud(rng, 150), 8 * cloud(rng, 150)])
+        tracks = tracks_through(points, motion(6.0))
+        noise = torch.randn(300, 3, generator=rng) * torch.tensor([0.002, 0.002, 0.01])
+        tracks.positions[0] += noise * tracks.positions[0, :, 2:] ** 2
+        found = canonical_scene(tracks, 2).cameras.world_to_cam[0]
+        weighted.append(camera_error(found, motion(6.0), points))
+        found = rigid_motion(points, tracks.positions[0], torch.ones(300))
+        uniform.append(camera_error(found, motion(6.0), points))
+    assert sum(weighted) < 0.85 * sum(uniform)
+
+
+@pytest.mark.parametrize("hidden_in", ["this view", "the canonical view"])
+def test_points_that_either_view_does_not_see_have_no_part_in_its_camera(
+    generator: torch.Generator, hidden_in: str
+) -> None:
+    points = cloud(generator, 200)
+    tracks = tracks_through(points, motion(6.0))
+    tracks.positions[0, :130] = apply(motion(-20.0), points[:130])  # a majority that agrees on another camera
+    tracks.visible[0 if hidden_in == "this view" else 1, :130] = False
+    found = canonical_scene(tracks, 2).cameras.world_to_cam[0]
+    torch.testing.assert_close(found, motion(6.0), rtol=0, atol=1e-3)
+
+
+def test_points_behind_the_canonical_camera_have_no_part_in_a_camera(generator: torch.Generator) -> None:
+    points = cloud(generator, 200)
+    points[:20, 2] = -0.1  # their weight by nearness would be a thousand times the others'
+    tracks = tracks_through(points, motion(6.0))
+    tracks.positions[0, :20] = apply(motion(-20.0), points[:20])
+    found = canonical_scene(tracks, 2).cameras.world_to_cam[0]
+    torch.testing.assert_close(found, motion(6.0), rtol=0, atol=1e-3)
+    tracks.visible[0, 20:190] = False  # nor where so few are seen that all in front are taken
+    found = canonical_scene(tracks, 2).cameras.world_to_cam[0]
+    torch.testing.assert_close(found, motion(6.0), rtol=0, atol=1e-3)
+
+
+def test_where_hardly_any_point_is_seen_all_of_them_make_the_camera(generator: torch.Generator) -> None:
+    points = cloud(generator, 200)
+    tracks = tracks_through(points, motion(6.0))
+    tracks.visible[0, 20:] = False
+    tracks.positions[0, :20] = apply(motion(-20.0), points[:20])  # the few that are seen are wrong
+    found = canonical_scene(tracks, 2).cameras.world_to_cam[0]
+    torch.testing.assert_close(found, motion(6.0), rtol=0, atol=1e-3)
 
 
 def test_few_points_far_away_are_points_too(generator: torch.Generator) -> None:

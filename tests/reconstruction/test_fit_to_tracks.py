@@ -76,6 +76,45 @@ def test_wrong_tracks_are_outvoted() -> None:
     assert float(error.median()) < 0.5
 
 
+def mean_error(found: DeformationField, flow: SceneFlow, true: torch.Tensor) -> list[float]:
+    """Mean error in pixels at every time."""
+    return ((displacements(found, flow.points, len(true)) - true).norm(dim=-1) * PX).mean(1).tolist()
+
+
+def test_tracks_are_drawn_to_the_field_where_they_were_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half of the tracks stay where they were lost after the first step; the field moves on."""
+    flow = measured(some_field(5))
+    lost, hidden = flow.offsets.clone(), torch.zeros_like(flow.visible)
+    lost[2:, ::2], hidden[2:, ::2] = lost[1, ::2], True
+    spoilt = replace(flow, offsets=lost, visible=~hidden)
+    drawn, _ = fit_to_tracks(random_field(SPEC, rng(5)), spoilt, rng())
+    monkeypatch.setattr(module, "UNSURE", 1.0)
+    believed, _ = fit_to_tracks(random_field(SPEC, rng(5)), spoilt, rng())
+    error, without = mean_error(drawn, flow, flow.offsets), mean_error(believed, flow, flow.offsets)
+    assert error[3] < 0.75 * without[3] and error[2] < 0.75 * without[2]
+    assert error[1] < 1.5  # where they were seen they are followed
+
+
+def test_a_track_that_was_seldom_seen_counts_less_as_a_whole() -> None:
+    """Two halves of the tracks contradict each other everywhere; the half that was always seen wins."""
+    flow = measured(some_field(5))
+    offsets, visible = flow.offsets.clone(), flow.visible.clone()
+    offsets[1:, ::2, 0] += 0.05
+    visible[1:3, ::2] = False
+    once = replace(flow, offsets=offsets, visible=visible)
+    found, _ = fit_to_tracks(random_field(SPEC, rng(5)), once, rng(), ridge=1e-6, rounds=1)
+    # of 5 px between them a plain mean would be 2.5 off; three shares in ten, twice of three times: 1.6 at the last
+    assert 1.2 < mean_error(found, flow, flow.offsets)[3] < 2.0
+
+
+def test_the_penalty_grows_with_the_data_not_with_its_units() -> None:
+    flow = measured(some_field(5), 200)
+    twice = flow.select(torch.arange(200).repeat(2))
+    a, b = (fit_to_tracks(random_field(SPEC, rng(5)), f, rng(), ridge=0.3, rounds=1)[0] for f in (flow, twice))
+    torch.testing.assert_close(a.weights, b.weights, rtol=0, atol=1e-5)  # float32 sums
+    assert float(a.weights.norm()) < 0.9 * float(some_field(5).weights.norm())
+
+
 def test_the_answer_is_seeded_and_the_input_untouched(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "SAMPLES", 60)
     flow, field = measured(some_field(5)), random_field(SPEC, rng(6))

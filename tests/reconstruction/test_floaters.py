@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from fourreal_core.errors import InputError
-from fourreal_core.reconstruction.floaters import FloaterOptions, prune_floaters
+from fourreal_core.reconstruction.floaters import FloaterOptions, prune_floaters, well_supported
 from fourreal_core.scene.scene4d import Scene4D
 
 from ..cancelling import Cancelled
@@ -120,3 +120,61 @@ def test_a_scene_that_explains_nothing_is_refused() -> None:
     hidden = replace(scene, splats=replace(scene.splats, opacity_logits=torch.full_like(scene.splats.log_scales, -9.0)))
     with pytest.raises(InputError, match="no splat explains the clip"):
         prune_floaters(hidden, torch.full((2, *SIZE, 3), 0.2), options=FloaterOptions(rounds=1))
+
+
+def flickering_patch(seen_by: int) -> tuple[Scene4D, torch.Tensor, torch.Tensor]:
+    """The wall, its clip with a patch whose texture each view draws anew, and which splats lie there.
+
+    The patch is in every view's picture; the first ``seen_by`` views say that they see its splats.
+    """
+    scene = wall_scene(VIEWS)
+    frames = rendered_grid(scene)[:, 0].clone()
+    texture = torch.rand(VIEWS, 8, 8, 3, generator=torch.Generator().manual_seed(4))
+    for v in range(VIEWS):
+        patch = frames[v, 8:16, 12 - v : 20 - v]
+        patch += 0.5 * (texture[v] - patch)
+    at = scene.splats.means[:, :2] / scene.splats.means[:, 2:] * 32.0 + torch.tensor([SIZE[1] / 2, SIZE[0] / 2])
+    inside = ((at - torch.tensor([15.0, 12.0])).abs() < 3).all(-1)
+    visible = scene.visible.clone()
+    visible[seen_by:, inside] = False
+    return replace(scene, visible=visible), frames, inside
+
+
+def test_texture_that_differs_prunes_only_what_few_views_see() -> None:
+    shares = {}
+    for seen_by in (3, 2, 1):
+        scene, frames, inside = flickering_patch(seen_by)
+        shares[seen_by] = float(stays(scene, prune_floaters(scene, frames))[inside].float().mean())
+    print(f"share that stays by the number of views that see it: {shares}")
+    assert min(shares[3], shares[2]) > shares[1] + 0.15
+
+
+@pytest.mark.parametrize(
+    ("column", "seen", "supported"),
+    [
+        (5.5, [0, 1, 2], True),
+        (5.5, [0, 2], True),  # two of three
+        (5.5, [1], False),
+        (0.5, [0, 1], True),  # in the pictures of views 0 and 1 alone
+        (0.5, [0], False),  # half of the views, but one
+        (-0.5, [0], False),  # the only view in whose picture it falls
+        (5.5, [], False),
+    ],
+)
+def test_support_by_hand(column: float, seen: list[int], supported: bool) -> None:
+    scene = wall_scene(VIEWS)
+    at = scene.splats.means[:, :2] / scene.splats.means[:, 2:] * 32.0 + torch.tensor([SIZE[1] / 2, SIZE[0] / 2])
+    mine = ((at - torch.tensor([column, 10.5])).abs() < 0.1).all(-1)
+    visible = torch.zeros_like(scene.visible)
+    visible[seen] = True
+    assert int(mine.sum()) == 1
+    assert bool(well_supported(replace(scene, visible=visible))[mine]) == supported
+
+
+def test_most_of_many_views_is_half_of_them() -> None:
+    scene = wall_scene(5)
+    middle = (scene.splats.means[:, :2].abs() < 0.2).all(-1)
+    for seen, supported in ((3, True), (2, False)):
+        visible = torch.zeros_like(scene.visible)
+        visible[:seen] = True
+        assert bool((well_supported(replace(scene, visible=visible))[middle] == supported).all())

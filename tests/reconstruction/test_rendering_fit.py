@@ -188,3 +188,56 @@ def test_progress_counts_renders_and_seeds_decide(truth: tuple[Scene4D, FrameGri
 def test_options_are_checked(wrong: dict[str, float]) -> None:
     with pytest.raises(InputError):
         RenderingFitOptions(**wrong)
+
+
+def test_rates_fall_to_zero_at_the_end(truth: tuple[Scene4D, FrameGrid]) -> None:
+    """From grey splats, the last of 20 renders changes colours far less than one of those before the decay."""
+    scene, grid = truth
+    start = spoilt(scene, colors=torch.full_like(scene.splats.colors, 0.5))
+    seen: list[torch.Tensor] = []
+    options = replace(NOTHING, color_rate=0.02, cells=1)
+    only = replace(grid, known=torch.zeros_like(grid.known))
+    only.known[0, 0] = True  # the same cell over and over
+    fit_rendering(start, only, 20, options, on_step=lambda done, total, image: seen.append(image))
+    steps = [float((b - a).abs().mean()) for a, b in zip(seen[:-1], seen[1:], strict=True)]
+    assert steps[-1] < 0.4 * steps[5]  # the rate is a third of the full one before the last render
+    assert steps[9] > 0.6 * steps[5]  # up to seven tenths it is whole
+
+
+def test_cells_of_a_step_share_it(truth: tuple[Scene4D, FrameGrid]) -> None:
+    """Two equal cells in a step give the gradient of one of them, whatever their number."""
+    scene, grid = truth
+    frames = grid.frames.clone()
+    frames[0, 1] = frames[0, 0]
+    still = replace(scene, deformation=None)
+    known = torch.zeros_like(grid.known)
+    known[0, :2] = True
+    pair = replace(grid, frames=frames, known=known)
+    single = replace(pair, known=known & (torch.arange(TIMES) == 0))
+    start = spoilt(still, colors=torch.full_like(scene.splats.colors, 0.5))
+    options = replace(NOTHING, color_rate=0.02)
+    a = fit_rendering(start, pair, 2, replace(options, cells=2))
+    b = fit_rendering(start, single, 1, replace(options, cells=1))
+    torch.testing.assert_close(a.colors_in(0), b.colors_in(0), rtol=0, atol=1e-5)
+
+
+def test_the_motion_takes_a_step_for_several_of_the_others(truth: tuple[Scene4D, FrameGrid]) -> None:
+    scene, grid = truth
+    slower = replace(scene, deformation=sliding(TIMES, (0.8, 0.4)))
+    options = replace(NOTHING, motion_rate=1e-3, cells=1)
+    often, seldom = (
+        fit_rendering(slower, grid, 8, replace(options, motion_every=every)).deformation for every in (1, 4)
+    )
+    before = slower.deformation
+    a, b = (float((f.weights - before.weights).abs().max()) for f in (often, seldom))
+    assert b < 0.5 * a  # Adam's steps are about as long as the rate: two of them, not eight
+
+
+def test_a_view_that_shows_no_colours_of_its_own_keeps_none(truth: tuple[Scene4D, FrameGrid]) -> None:
+    scene, grid = truth
+    start = spoilt(scene)
+    own = 0.05 * torch.randn(start.view_colors.shape, generator=torch.Generator().manual_seed(1))
+    found = fit_rendering(replace(start, view_colors=own), grid, 4, replace(NOTHING, scale_rate=0.04))
+    for v in range(VIEWS):  # not fitted: what every view shows stays, inside of what a picture can show
+        expected = (start.splats.colors + own[v]).clamp(0, 1)
+        torch.testing.assert_close(found.colors_in(v), expected, rtol=0, atol=1e-6)

@@ -14,7 +14,6 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from fourreal_core.errors import InputError
-from fourreal_core.scene.formats import scene_file
 from fourreal_core.scene.formats.scene_file import load_scene, save_scene, scene_tensors
 
 from .scenes import rendered_grid, sliding, wall_scene
@@ -187,7 +186,7 @@ def test_an_interrupt_leaves_no_half_file(tmp_path: Path, monkeypatch: pytest.Mo
     def interrupted(source: Path, target: Path) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(scene_file.os, "replace", interrupted)
+    monkeypatch.setattr(os, "replace", interrupted)
     with pytest.raises(KeyboardInterrupt):
         save_scene(wall_scene(2, 3), tmp_path / NAME)
     assert not list(tmp_path.iterdir())

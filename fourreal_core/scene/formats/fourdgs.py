@@ -7,9 +7,10 @@ about x away from this project's.
 
 from __future__ import annotations
 
+import importlib
 import io
 import math
-import os
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -24,10 +25,10 @@ from ..scene4d import Scene4D
 
 Array = NDArray[np.float32]
 _RIGHT_HANDED, _UP_Y, _FORWARD_MINUS_Z = 1, 1, 5  # the container's registry
-_HALF_TURN = np.float32([1.0, -1.0, -1.0])
+_HALF_TURN = np.array([1.0, -1.0, -1.0], np.float32)
 
 
-def save_fourdgs(scene: Scene4D, path: str | os.PathLike[str], fps: float = 8.0, on_step: OnStep = no_progress) -> None:
+def save_fourdgs(scene: Scene4D, path: str | Path, fps: float = 8.0, on_step: OnStep = no_progress) -> None:
     """Writes a scene with its motion; the file appears whole or not at all.
 
     At every time step the splats are where the scene has them; between two steps they move evenly. The last step is
@@ -96,7 +97,7 @@ def gaussians(scene: Scene4D, fps: float, on_step: OnStep = no_progress) -> dict
     opacities = splats.opacities.detach().cpu().numpy()[index]
     return rows | {
         "scales": np.repeat(scales[:, None], 3, 1),
-        "rotations": np.tile(np.float32([0, 0, 0, 1]), (len(index), 1)),
+        "rotations": np.tile(np.array([0, 0, 0, 1], np.float32), (len(index), 1)),
         "colors": np.concatenate([colors, opacities[:, None]], 1),
         "sigma_t": np.full(len(index), np.inf, np.float32),  # never fades within its window
     }
@@ -131,11 +132,10 @@ def _camera(scene: Scene4D) -> dict[str, Any]:
 
 def _package() -> ModuleType:
     try:
-        import fourdgs
+        return importlib.import_module("fourdgs")
     except ImportError as err:
         raise InputError(
             f"no package fourdgs here ({err})",
             "it, to write .4dgs files",
             "install it with `python -m pip install fourdgs`, or export .ply",
         ) from err
-    return fourdgs

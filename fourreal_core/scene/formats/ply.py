@@ -5,7 +5,6 @@ Axes stay OpenCV's (y down, z forward), as in the files of Kerbl et al. 2023.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -60,7 +59,7 @@ def ply_bytes(splats: Splats) -> bytes:
     return "\n".join(head).encode("ascii") + table.tobytes()
 
 
-def save_ply(splats: Splats, path: str | os.PathLike[str]) -> None:
+def save_ply(splats: Splats, path: str | Path) -> None:
     """Writes splats; the file appears whole or not at all.
 
     Raises:
@@ -93,7 +92,7 @@ def splats_at(scene: Scene4D, time: float, view: int | None = None) -> Splats:
 
 def save_ply_sequence(
     scene: Scene4D,
-    folder: str | os.PathLike[str],
+    folder: str | Path,
     times: Sequence[float] | None = None,
     view: int | None = None,
     on_step: OnStep = no_progress,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -62,7 +62,7 @@ def scene_tensors(scene: Scene4D) -> dict[str, torch.Tensor]:
     return {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
 
 
-def save_scene(scene: Scene4D, path: str | os.PathLike[str]) -> None:
+def save_scene(scene: Scene4D, path: str | Path) -> None:
     """Writes a scene; the file appears whole or not at all.
 
     Args:
@@ -91,7 +91,7 @@ def save_scene(scene: Scene4D, path: str | os.PathLike[str]) -> None:
     write_bytes(path, save(tensors, metadata))
 
 
-def load_scene(path: str | os.PathLike[str]) -> Scene4D:
+def load_scene(path: str | Path) -> Scene4D:
     """Reads a scene that ``save_scene`` wrote.
 
     Raises:
@@ -117,9 +117,7 @@ def load_scene(path: str | os.PathLike[str]) -> Scene4D:
     try:
         version, times = int(metadata["version"]), int(metadata["times"])
         height, width = (int(x) for x in json.loads(metadata["size"]))
-        spec = json.loads(metadata["deformation"])
-        if spec is not None:
-            spec = DeformationSpec(**{k: tuple(v) if isinstance(v, list) else v for k, v in spec.items()})
+        spec = _spec(json.loads(metadata["deformation"]))
     except InputError:
         raise
     except (KeyError, ValueError, TypeError) as error:
@@ -131,6 +129,14 @@ def load_scene(path: str | os.PathLike[str]) -> Scene4D:
     if version > VERSION:
         raise InputError(f"{path.name} is a scene of version {version}", f"at most {VERSION}", "update this extension")
     return _assemble(path.name, tensors, spec, times, (height, width))
+
+
+def _spec(values: dict[str, Any] | None) -> DeformationSpec | None:
+    return None if values is None else DeformationSpec(**{k: _tuple(v) for k, v in values.items()})
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _assemble(

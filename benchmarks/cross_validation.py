@@ -160,8 +160,9 @@ def begin(folder: Path, track: str, size: tuple[int, int], options: PipelineOpti
     more = [cell for cell in map(tuple, whole.known.nonzero().tolist()) if 0 not in cell]
     grid = grid.with_known({cell: picture[cell] for cell in more})
     tracks, engine = replace(options.tracks, seed=0), FlowTracks()
-    geometry = parallax_geometry(grid.freeze_time, grid.valid, options.parallax)
-    through_views = engine.track_views(grid.freeze_time, geometry, grid.valid, tracks)
+    flows = FlowCache(grid.frames, grid.known)
+    geometry = parallax_geometry(flows.freeze_time, grid.valid, options.parallax)
+    through_views = engine.track_views(flows.freeze_time, geometry, grid.valid, tracks)
     scene = canonical_scene(through_views, grid.times, options.canonical)
     scene = prune_floaters(scene, grid.freeze_time, grid.valid, options.floaters, options.raster)
     scored = map(tuple, meta["targets" if track == "complete" else "held_out"])
@@ -169,8 +170,8 @@ def begin(folder: Path, track: str, size: tuple[int, int], options: PipelineOpti
         grid,
         {cell: picture[cell] for cell in scored},
         scene,
-        engine.track_times(grid.fixed_view, geometry, grid.valid, tracks),
-        FlowCache(grid.frames, grid.known),
+        engine.track_times(flows.fixed_view, geometry, grid.valid, tracks),
+        flows,
     )
 
 

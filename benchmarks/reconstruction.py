@@ -38,7 +38,7 @@ from fourreal_core import media
 from fourreal_core.cameras import Cameras, interpolate, project
 from fourreal_core.cli.arguments import parse_size
 from fourreal_core.errors import InputError
-from fourreal_core.flow.flow_field import FlowEngine
+from fourreal_core.flow.clip_flows import ClipFlows
 from fourreal_core.geometry.geometry import Geometry
 from fourreal_core.geometry.structure_from_motion import ParallaxOptions, parallax_geometry
 from fourreal_core.grid import FrameGrid
@@ -73,38 +73,37 @@ class Recorder:
 
     def find_geometry(
         self,
-        frames: Tensor,
+        clip: ClipFlows,
         valid: Tensor | None,
         options: ParallaxOptions,
-        engine: FlowEngine | None = None,
         on_step: OnStep = no_progress,
     ) -> Geometry:
         """See GeometrySource."""
-        self.geometry = self.geometry or parallax_geometry(frames, valid, options, engine, on_step)
+        self.geometry = self.geometry or parallax_geometry(clip, valid, options, on_step)
         return self.geometry
 
     def track_views(
         self,
-        frames: Tensor,
+        clip: ClipFlows,
         geometry: Geometry,
         valid: Tensor | None = None,
         options: TrackOptions | None = None,
         on_step: OnStep = no_progress,
     ) -> Tracks:
         """See TrackEngine."""
-        self.views = self.views or self.engine.track_views(frames, geometry, valid, options, on_step)
+        self.views = self.views or self.engine.track_views(clip, geometry, valid, options, on_step)
         return self.views
 
     def track_times(
         self,
-        frames: Tensor,
+        clip: ClipFlows,
         geometry: Geometry,
         valid: Tensor | None = None,
         options: TrackOptions | None = None,
         on_step: OnStep = no_progress,
     ) -> Tracks | None:
         """See TrackEngine."""
-        self.times = self.times or self.engine.track_times(frames, geometry, valid, options, on_step)
+        self.times = self.times or self.engine.track_times(clip, geometry, valid, options, on_step)
         return self.times if self.start else None
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 import torch
 
 from .errors import InputError
+from .flow.engines import FlowEngine
 from .flow.flow_cache import FlowCache
-from .flow.flow_field import FlowEngine
 from .geometry.clip_checks import report_clips, report_motion
 from .geometry.geometry import Geometry
 from .geometry.sources import GeometrySource
@@ -100,17 +100,18 @@ def run_pipeline(
     tracks, fit = options.tracks, options.fit
     if options.seed is not None:
         tracks, fit = replace(tracks, seed=options.seed), replace(fit, seed=options.seed)
-    source, engine = options.geometry_source or parallax_geometry, options.track_engine
-    engine = engine or FlowTracks(options.flow_engine)
+    source, engine = options.geometry_source or parallax_geometry, options.track_engine or FlowTracks()
+    flows = FlowCache(grid.frames, grid.known, options.flow_engine)
+    freeze_time, fixed_view = flows.freeze_time, flows.fixed_view
     clock = StageClock()
     with clock("geometry"):
-        report_clips(grid.freeze_time, grid.fixed_view, grid.valid)
-        geometry = source(grid.freeze_time, grid.valid, options.parallax, options.flow_engine, stages("geometry"))
-        report_motion(grid.freeze_time, geometry, grid.valid)
+        report_clips(freeze_time, fixed_view, grid.valid)
+        geometry = source(freeze_time, grid.valid, options.parallax, stages("geometry"))
+        report_motion(freeze_time, geometry, grid.valid)
     with clock("tracks"):
-        view_tracks = engine.track_views(grid.freeze_time, geometry, grid.valid, tracks, stages("tracks"))
+        view_tracks = engine.track_views(freeze_time, geometry, grid.valid, tracks, stages("tracks"))
     with clock("motion"):
-        time_tracks = engine.track_times(grid.fixed_view, geometry, grid.valid, tracks, stages("motion"))
+        time_tracks = engine.track_times(fixed_view, geometry, grid.valid, tracks, stages("motion"))
     with clock("canonical"):
         scene = canonical_scene(view_tracks, grid.times, options.canonical)
     device = torch.device(options.device)
@@ -121,7 +122,6 @@ def run_pipeline(
             scene, grid.freeze_time, grid.valid, options.floaters, options.raster, stages("floaters")
         )
     with clock("deformation"):
-        flows = FlowCache(grid.frames, grid.known, options.flow_engine)
         scene = fit_deformation(scene, grid, time_tracks, fit, options.raster, stages("deformation"), flows)
     with clock("completion"):
         filled = complete_grid(scene, grid, options.proposal, options.raster, stages("completion"), flows)

@@ -75,6 +75,7 @@ class GeometryFromDepth(io.ComfyNode):
         da3_geometry: dict[str, Any] | None = None,
     ) -> io.NodeOutput:
         """See ComfyNode."""
+        from ..fourreal_core.flow.clip_flows import ClipFlows
         from ..fourreal_core.geometry.depth_maps import DepthPictures
         from ..fourreal_core.geometry.structure_from_motion import ParallaxOptions
 
@@ -86,7 +87,7 @@ class GeometryFromDepth(io.ComfyNode):
             pictures = da3_geometry["depth"] if depth is None else depth[..., :3].mean(-1)
             source = DepthPictures(pictures.detach().to("cpu", torch.float32).clone(), kind)
             geometry = source(
-                grid.freeze_time,
+                ClipFlows(grid.freeze_time),
                 grid.valid,
                 ParallaxOptions(focal_px=focal_length or None),
                 on_step=HostProgress().part(),
@@ -131,13 +132,14 @@ class GeometryFromDepthNetwork(io.ComfyNode):
     @classmethod
     def execute(cls, grid: FrameGrid, network: str, focal_length: float) -> io.NodeOutput:
         """See ComfyNode."""
+        from ..fourreal_core.flow.clip_flows import ClipFlows
         from ..fourreal_core.geometry.hf_depth import HuggingFaceDepth
         from ..fourreal_core.geometry.structure_from_motion import ParallaxOptions
 
         with plain_tensors():
             source = HuggingFaceDepth(network.strip(), device=str(compute_device(grid)))
             geometry = source(
-                grid.freeze_time,
+                ClipFlows(grid.freeze_time),
                 grid.valid,
                 ParallaxOptions(focal_px=focal_length or None),
                 on_step=HostProgress().part(),

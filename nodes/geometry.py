@@ -42,10 +42,12 @@ class GeometryFromParallax(io.ComfyNode):
     @classmethod
     def execute(cls, grid: FrameGrid, focal_length: float) -> io.NodeOutput:
         """See ComfyNode."""
+        from ..fourreal_core.flow.clip_flows import ClipFlows
         from ..fourreal_core.geometry.structure_from_motion import ParallaxOptions, parallax_geometry
 
         progress = HostProgress()
         with plain_tensors():
             options = ParallaxOptions(focal_px=focal_length or None)
-            geometry = parallax_geometry(grid.freeze_time, grid.valid, options, on_step=progress.part())
+            clip = ClipFlows(grid.freeze_time)
+            geometry = parallax_geometry(clip, grid.valid, options, progress.part())
             return io.NodeOutput(to_packet(geometry, grid.freeze_time.clone()))

@@ -11,7 +11,7 @@ from .compat import schema
 from .compilation import compile_first
 from .devices import compute_device, place, plain_tensors
 from .progress import HostProgress
-from .wires import ClipTracks, GridWire, SceneWire, TracksWire
+from .wires import ClipTracks, GridWire, SceneWire, TracksWire, flows_for, with_flows
 
 
 class CanonicalSplats(io.ComfyNode):
@@ -38,7 +38,8 @@ class CanonicalSplats(io.ComfyNode):
         if tracks.views.depth is None:  # it is rendered then
             compile_first(torch.device("cpu"), gradients=False)
         with plain_tensors():
-            return io.NodeOutput(canonical_scene(tracks.views, tracks.times.frames))
+            scene = canonical_scene(tracks.views, tracks.times.frames)
+            return io.NodeOutput(with_flows(scene, tracks.flows))
 
 
 class PruneFloaters(io.ComfyNode):
@@ -71,7 +72,7 @@ class PruneFloaters(io.ComfyNode):
             pruned = prune_floaters(
                 place(scene, device), grid.freeze_time.to(device), grid.valid.to(device), on_step=progress.part()
             )
-            return io.NodeOutput(place(pruned))
+            return io.NodeOutput(with_flows(place(pruned), getattr(scene, "flows", None)))
 
 
 class FitDeformation(io.ComfyNode):
@@ -128,11 +129,13 @@ class FitDeformation(io.ComfyNode):
         compile_first(device, gradients=True)
         with plain_tensors(gradients=True):
             times = place(tracks.times, device) if tracks is not None else None
+            flows = flows_for(grid, tracks, scene)
             fitted = fit_deformation(
                 place(scene, device),
                 place(grid, device),
                 times,
                 FitOptions(steps=steps, seed=seed),
                 on_step=progress.part(),
+                flows=flows,
             )
-            return io.NodeOutput(place(fitted))
+            return io.NodeOutput(with_flows(place(fitted), flows))

@@ -16,7 +16,7 @@ from .tracker_files import NONE, list_weights, weights_path
 from .wires import ClipTracks, GeometryWire, GridWire, TracksWire, check_frames, from_packet
 
 if TYPE_CHECKING:
-    from ..fourreal_core.flow.flow_field import FlowEngine
+    from ..fourreal_core.flow.engines import FlowEngine
     from ..fourreal_core.tracking.given_tracks import PixelTracks
     from ..fourreal_core.tracking.track_engines import TrackEngine
 
@@ -121,6 +121,7 @@ class Tracks3D(io.ComfyNode):
         delta_checkpoint: str = NONE,
     ) -> io.NodeOutput:
         """See ComfyNode."""
+        from ..fourreal_core.flow.flow_cache import FlowCache
         from ..fourreal_core.geometry.align_monocular import place_views
         from ..fourreal_core.tracking.given_tracks import GivenTracks
         from ..fourreal_core.tracking.track3d import TrackOptions
@@ -129,7 +130,8 @@ class Tracks3D(io.ComfyNode):
         with plain_tensors():
             geometry = from_packet(moge_geometry)
             check_frames(geometry, grid.freeze_time)
-            flow, engine = _engines(grid, raft_weights, delta_checkpoint)
+            flow_engine, engine = _engines(grid, raft_weights, delta_checkpoint)
+            flows = FlowCache(grid.frames, grid.known, flow_engine)
             if (tracks_width > 0) != (tracks_height > 0):
                 raise InputError(
                     f"pictures of {tracks_width} x {tracks_height} pixels",
@@ -138,11 +140,12 @@ class Tracks3D(io.ComfyNode):
                 )
             size = (tracks_height, tracks_width) if tracks_width else grid.size
             engine = GivenTracks(_pixel_tracks(view_tracks, size), _pixel_tracks(time_tracks, size), engine)
-            geometry = place_views(grid.freeze_time, geometry, grid.valid, engine=flow, on_step=progress.part(0))
+            geometry = place_views(flows.freeze_time, geometry, grid.valid, on_step=progress.part(0))
             options = TrackOptions(max_points=max_points)
-            views = engine.track_views(grid.freeze_time, geometry, grid.valid, options, progress.part(1))
-            times = engine.track_times(grid.fixed_view, geometry, grid.valid, options, progress.part(2))
-            return io.NodeOutput(ClipTracks(views, times))
+            views = engine.track_views(flows.freeze_time, geometry, grid.valid, options, progress.part(1))
+            times = engine.track_times(flows.fixed_view, geometry, grid.valid, options, progress.part(2))
+            flows.release_started()
+            return io.NodeOutput(ClipTracks(views, times, flows))
 
 
 def _engines(grid: FrameGrid, raft_weights: str, delta_checkpoint: str) -> tuple[FlowEngine | None, TrackEngine]:
@@ -154,7 +157,7 @@ def _engines(grid: FrameGrid, raft_weights: str, delta_checkpoint: str) -> tuple
     raft, delta = weights_path(raft_weights), weights_path(delta_checkpoint)
     device = str(compute_device(grid)) if raft or delta else "cpu"
     flow = RaftFlow(raft, device) if raft else None
-    return flow, DeltaTracks(delta, device, flow=flow) if delta else FlowTracks(flow)
+    return flow, DeltaTracks(delta, device) if delta else FlowTracks()
 
 
 def _pixel_tracks(tracks: dict[str, torch.Tensor] | None, size: tuple[int, int]) -> PixelTracks | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
@@ -10,7 +10,10 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ..fourreal_core.errors import InputError
+from ..fourreal_core.flow.flow_cache import FlowCache
 from ..fourreal_core.geometry.geometry import Geometry
+from ..fourreal_core.grid import FrameGrid
+from ..fourreal_core.scene.scene4d import Scene4D
 from ..fourreal_core.tracking.tracks import Tracks
 
 GridWire = io.Custom("FOURREAL_GRID")
@@ -20,7 +23,7 @@ TracksWire = io.Custom("FOURREAL_TRACKS")
 """A ``ClipTracks``."""
 
 SceneWire = io.Custom("FOURREAL_SCENE")
-"""A ``Scene4D``."""
+"""A ``Scene4D``; a ``SceneOfGrid`` where it was made here and not read from a file."""
 
 GeometryWire = io.Custom("MOGE_GEOMETRY")
 """The host's geometry packet: a dict of tensors with a leading frame axis.
@@ -38,10 +41,42 @@ class ClipTracks:
     Attributes:
         views: Tracks through the freeze-time clip, in every view's own space.
         times: Tracks through the fixed-view clip, in the space of view 0.
+        flows: Between the grid's known cells, by the engine that the user chose.
     """
 
     views: Tracks
     times: Tracks
+    flows: FlowCache | None = None
+
+
+@dataclass(frozen=True)
+class SceneOfGrid(Scene4D):
+    """A scene, and the flows between the known cells of the grid that it was made from.
+
+    Attributes:
+        flows: See ClipTracks.
+    """
+
+    flows: FlowCache | None = None
+
+
+def with_flows(scene: Scene4D, flows: FlowCache | None) -> SceneOfGrid:
+    """A scene as the next node gets it."""
+    return SceneOfGrid(**{f.name: getattr(scene, f.name) for f in fields(Scene4D)}, flows=flows)
+
+
+def flows_for(grid: FrameGrid, *sources: ClipTracks | Scene4D | None) -> FlowCache:
+    """Flows between a grid's known cells, by the engine that the first of some tracks and scenes was made with.
+
+    Args:
+        grid: On the CPU.
+        sources: What came over the wires; a scene from a file has no engine, and OpenCV's DIS is used.
+    """
+    for source in sources:
+        flows: FlowCache | None = getattr(source, "flows", None)
+        if flows is not None:
+            return flows.for_grid(grid.frames, grid.known)
+    return FlowCache(grid.frames, grid.known)
 
 
 def to_packet(geometry: Geometry, images: Tensor) -> dict[str, Tensor]:

@@ -48,7 +48,7 @@ def walk() -> World:
 @pytest.fixture(scope="session")
 def measured(walk: World) -> Geometry:
     """What parallax makes of it."""
-    return parallax_geometry(walk.frames)
+    return parallax_geometry(walk.clip)
 
 
 @pytest.fixture(scope="session")

@@ -6,11 +6,13 @@ import logging
 from collections.abc import Iterator
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from fourreal_core.errors import InputError
+from fourreal_core.flow.engines import DisFlow
 from fourreal_core.geometry.structure_from_motion import ParallaxOptions
 from fourreal_core.grid import FrameGrid
 from fourreal_core.pipeline import PipelineOptions, PipelineResult, run_pipeline
@@ -95,6 +97,27 @@ def test_the_subject_moves_and_the_yard_does_not(demo: DemoScene, result: Pipeli
     # silhouettes are widened by a pixel or two of 96, and slow limbs near a joint count as standing
     assert float(moving[subject].float().mean()) > 0.6
     assert float(moving[~subject].float().mean()) < 0.2
+
+
+class Recording:
+    """DIS, and a note of every question."""
+
+    def __init__(self) -> None:
+        self.dis, self.asked = DisFlow(), []
+
+    def __call__(self, a: np.ndarray, b: np.ndarray, init: np.ndarray | None = None) -> np.ndarray:
+        self.asked.append(hash((a.tobytes(), b.tobytes(), b"" if init is None else init.tobytes())))
+        return self.dis(a, b, init)
+
+
+def test_no_flow_is_measured_twice() -> None:
+    """From the checks of the clips to the last cell: the same two pictures with the same start are one question."""
+    eight = demo_scene(8, 8, (32, 48))
+    engine = Recording()
+    options = replace(QUICK, flow_engine=engine, fit=replace(QUICK.fit, steps=0))
+    run_pipeline(grid_of(eight, 8, 8), options)
+    repeats = len(engine.asked) - len(set(engine.asked))
+    assert repeats == 0 and len(engine.asked) > 120
 
 
 def test_seconds_are_those_of_the_stages_in_order(result: PipelineResult) -> None:

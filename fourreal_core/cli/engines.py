@@ -60,7 +60,7 @@ def with_engines(options: PipelineOptions, args: argparse.Namespace, views: int)
     from ..tracking.track_engines import track_engine
 
     flow = None if args.flow == "dis" else flow_engine(args.flow, options.device)
-    tracks = None if args.tracks == "flow" else track_engine(args.tracks, options.device, flow)
+    tracks = None if args.tracks == "flow" else track_engine(args.tracks, options.device)
     parallax = options.parallax if args.focal is None else replace(options.parallax, focal_px=args.focal)
     return replace(
         options,
@@ -71,25 +71,25 @@ def with_engines(options: PipelineOptions, args: argparse.Namespace, views: int)
     )
 
 
-def geometry_source(said: str, views: int, device: str) -> GeometrySource | None:
+def geometry_source(spec: str, views: int, device: str) -> GeometrySource | None:
     """The source that ``--geometry`` names; None for parallax.
 
     Raises:
         InputError: No such folder, or a name without anything behind it.
     """
-    if said == "parallax":
+    if spec == "parallax":
         return None
-    kind, _, name = said.partition(":")
+    kind, _, name = spec.partition(":")
     if kind == "hf":
         from ..geometry.hf_depth import HuggingFaceDepth
 
         if not name:
             raise InputError("the geometry hf: without a name", "hf:NAME", "name a depth network")
         return HuggingFaceDepth(name, device=device)
-    folder = Path(said)
+    folder = Path(spec)
     if not folder.is_dir():
         raise InputError(
-            f"the geometry {said!r}", "parallax, hf:NAME or a folder of depth pictures", "check the name or the folder"
+            f"the geometry {spec!r}", "parallax, hf:NAME or a folder of depth pictures", "check the name or the folder"
         )
     from ..geometry.depth_maps import DepthPictures
     from ..media.depth import read_depth_folder

@@ -1,20 +1,26 @@
-"""2D flow between known cells of a grid that share a row or a column, measured when first asked for.
+"""The flows between the known cells of a grid, measured when first asked for: one cache for the whole job.
 
-Along a row it is motion, along a column how far views see things apart. Neighbours are measured directly. Farther cells
-are measured directly, from the chain over the known cells between as a start, and by the chain alone; each has its own
-failures, so all are kept, and the one that explains a pixel best is ``best``.
+A clip of the grid asks for the flows between its own frames (see ClipFlows). Cells that share a row or a column have a
+chosen flow: along a row it is motion, along a column how far views see things apart. Neighbours are measured directly.
+Farther cells are measured directly, from the chain over the known cells between as a start, and by the chain alone;
+each has its own failures, so all are kept, and the one that explains a pixel best is ``best``.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from ..errors import InputError
-from .flow_field import DisFlow, Flow, FlowEngine, Gray, chain, forward_backward_error, to_gray
+from .clip_flows import ClipFlows
+from .engines import FlowEngine
+from .flow_field import Flow, Gray, chain, forward_backward_error, to_gray
+from .memoized import MemoizedFlow
 from .robust_flow import RobustFlowOptions, choose_flow, ways_of_measuring
 
 Cell = tuple[int, int]
@@ -38,6 +44,9 @@ class MeasuredFlow:
 class FlowCache:
     """Flows between the known cells of a grid, kept once measured.
 
+    It holds what the engine measured (see MemoizedFlow), and of every two cells that were asked for the chosen flow and
+    its error, both ways: at 512 x 288 pixels some 4 MB each.
+
     Args:
         frames: ``(V, T, H, W, 3)`` in ``[0, 1]``; only known cells are looked at.
         known: ``(V, T)`` bool.
@@ -55,7 +64,7 @@ class FlowCache:
                 "take both from one grid",
             )
         self.frames, self.known = frames, known
-        self.engine, self.options = engine or DisFlow(), options or RobustFlowOptions()
+        self.engine, self.options = MemoizedFlow(engine), options or RobustFlowOptions()
         self._flows: dict[tuple[Cell, Cell], MeasuredFlow] = {}
         self._grays: dict[Cell, Gray] = {}
 
@@ -69,9 +78,39 @@ class FlowCache:
             self._measure(start, end)
         return self._flows[start, end]
 
+    @cached_property
+    def freeze_time(self) -> ClipFlows:
+        """Column 0 with the flows between its frames."""
+        return ClipFlows(self.frames[:, 0], self.engine)
+
+    @cached_property
+    def fixed_view(self) -> ClipFlows:
+        """Row 0 with the flows between its frames."""
+        return ClipFlows(self.frames[0], self.engine)
+
     def picture(self, cell: Cell) -> NDArray[np.float32]:
         """A cell ``(H, W, 3)``."""
-        return self.frames[cell].float().cpu().numpy()
+        picture: NDArray[np.float32] = self.frames[cell].float().cpu().numpy()
+        return picture
+
+    def for_grid(self, frames: Tensor, known: Tensor) -> FlowCache:
+        """This cache where it is of a grid's known cells, else one of theirs with the same engine.
+
+        A flow between pictures that both grids have is still measured only once.
+
+        Args:
+            frames: ``(V, T, H, W, 3)`` in ``[0, 1]``.
+            known: ``(V, T)`` bool.
+        """
+        frames, known = frames.cpu(), known.cpu()
+        same = torch.equal(known, self.known.cpu()) and frames.shape == self.frames.shape
+        if same and (frames is self.frames or torch.equal(frames[known], self.frames.cpu()[known])):
+            return self
+        return FlowCache(frames, known, self.engine, self.options)
+
+    def release_started(self) -> None:
+        """Drops flows that were measured from a start: next to all of them only geometry and tracks ask for."""
+        self.engine.release_started()
 
     def _measure(self, start: Cell, end: Cell) -> None:
         if not (self.known[start] and self.known[end]) or start == end or (start[0] != end[0] and start[1] != end[1]):

@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..progress import OnStep, no_progress
+from .clip_flows import ClipFlows
 from .edge_aware_filter import smooth
-from .flow_field import Flow, FlowEngine, Gray, chain, forward_backward_error, warp
+from .engines import FlowEngine
+from .flow_field import Flow, Gray, chain, forward_backward_error, warp
 
 
 @dataclass(frozen=True)
@@ -62,18 +64,12 @@ def appearance_error(a: NDArray, b: NDArray, flow: Flow, window_px: float) -> ND
 
 
 def robust_flow(
-    frames: NDArray[np.float32],
-    grays: list[Gray],
-    engine: FlowEngine,
-    options: RobustFlowOptions | None = None,
-    on_step: OnStep = no_progress,
+    clip: ClipFlows, options: RobustFlowOptions | None = None, on_step: OnStep = no_progress
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Flow from frame 0 to every frame.
 
     Args:
-        frames: ``(T, H, W, 3)`` in ``[0, 1]``.
-        grays: The same as 8-bit luma.
-        engine: Measures one pair.
+        clip: T frames.
         options: See RobustFlowOptions.
         on_step: Progress, one step a frame.
 
@@ -81,15 +77,14 @@ def robust_flow(
         Flows ``(T, H, W, 2)`` in pixels (the first is zero) and forward-backward errors ``(T, H, W)`` in pixels.
     """
     options = options or RobustFlowOptions()
-    count, (h, w) = len(grays), grays[0].shape
+    frames, count, (h, w) = clip.pictures, len(clip), clip.size
     flows = np.zeros((count, h, w, 2), np.float32)
     errors = np.zeros((count, h, w), np.float32)
     forth, back = flows[0], np.zeros((h, w, 2), np.float32)
     stands = np.ones((h, w), bool)
     for t in range(1, count):
-        step, step_back = engine(grays[t - 1], grays[t]), engine(grays[t], grays[t - 1])
-        chained, chained_back = chain(forth, step), chain(step_back, back)
-        pairs = ways_of_measuring(engine, grays[0], grays[t], chained, chained_back)
+        chained, chained_back = chain(forth, clip.measure(t - 1, t)), chain(clip.measure(t, t - 1), back)
+        pairs = ways_of_measuring(clip.engine, clip.grays[0], clip.grays[t], chained, chained_back)
         forth, errors[t], picked = choose_flow(frames[0], frames[t], pairs, options)
         back = pairs[picked][1]
         stands &= still_explains(frames[0], frames[t], forth, options)

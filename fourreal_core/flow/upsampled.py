@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from ..errors import InputError
-from .flow_field import DisFlow, Flow, FlowEngine, Gray
+from .engines import DisFlow, FlowEngine
+from .flow_field import Flow, Gray
 
 
 class EnlargedFlow:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..errors import InputError
-from ..flow.flow_field import DisFlow, FlowEngine, pair_flows, to_gray
+from ..flow.clip_flows import ClipFlows
 from ..progress import OnStep, no_progress
 from .bundle_adjustment import Bundle, Observations, adjust, median_error
 from .geometry import Geometry
@@ -25,11 +25,10 @@ log = logging.getLogger(__name__)
 
 
 def place_views(
-    frames: Tensor,
+    clip: ClipFlows,
     geometry: Geometry,
     valid: Tensor | None = None,
     options: ParallaxOptions | None = None,
-    engine: FlowEngine | None = None,
     on_step: OnStep = no_progress,
 ) -> Geometry:
     """Gives geometry its cameras; geometry that has them is returned as it is.
@@ -38,11 +37,10 @@ def place_views(
     depth (a sky), the depth becomes half as far again as the farthest it knows.
 
     Args:
-        frames: ``(F, H, W, 3)`` in ``[0, 1]``, the freeze-time clip.
+        clip: The freeze-time clip, F frames.
         geometry: Of the same frames.
         valid: ``(H, W)`` bool, pixels that show the scene.
         options: How cameras are found.
-        engine: Measures 2D flow; OpenCV's DIS when None.
         on_step: Progress.
 
     Raises:
@@ -50,11 +48,11 @@ def place_views(
     """
     if geometry.world_to_cam is not None:
         return geometry
-    geometry.check_clip(frames)
+    geometry.check_clip(clip.frames)
     focal = geometry.intrinsics[:, 0, 0].median()
     options = replace(options or ParallaxOptions(), focal_px=float(focal))
-    state, obs = adjust_clip(frames, valid, options, engine, lambda done, n, preview=None: on_step(6 * done // n, 10))
-    views, h, w = frames.shape[:3]
+    state, obs = adjust_clip(clip, valid, options, lambda done, n, preview=None: on_step(6 * done // n, 10))
+    views, (h, w) = len(clip), clip.size
     if only_turns(state, obs):
         log.warning(
             "the freeze-time clip has next to no parallax: its cameras only turn, and the depth is as the "
@@ -84,37 +82,30 @@ def place_views(
 
 
 def adjust_clip(
-    frames: Tensor,
+    clip: ClipFlows,
     valid: Tensor | None = None,
     options: ParallaxOptions | None = None,
-    engine: FlowEngine | None = None,
     on_step: OnStep = no_progress,
 ) -> tuple[Bundle, Observations]:
     """Cameras of a freeze-time clip and the inverse depths of its matched points, without any dense depth.
 
     Args:
-        frames: ``(F, H, W, 3)`` in ``[0, 1]``.
+        clip: F frames.
         valid: ``(H, W)`` bool, pixels that show the scene.
         options: How cameras are found.
-        engine: Measures 2D flow; OpenCV's DIS when None.
         on_step: Progress.
 
     Raises:
         InputError: Fewer than two frames, or frames that do not match each other.
     """
     options = options or ParallaxOptions()
-    views, h, w = frames.shape[:3]
+    views, (h, w) = len(clip), clip.size
     if views < 2:
         raise InputError(
             f"a freeze-time clip with {views} frame", "at least 2 frames", "give a clip in which the camera moves"
         )
     good = margin(np.ones((h, w), bool) if valid is None else valid.cpu().numpy(), options.mask_margin_px)
-    flows = pair_flows(
-        to_gray(frames),
-        min(options.reach, views - 1),
-        engine or DisFlow(),
-        lambda done, n, preview=None: on_step(max(1, 5 * done // n), 6),
-    )
+    flows = clip.pairs(min(options.reach, views - 1), lambda done, n, preview=None: on_step(max(1, 5 * done // n), 6))
     obs = match_views(flows, good, views, options)
     if not obs.pairs:
         raise InputError(

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..cameras import lift, pixel_grid, project
-from ..flow.flow_field import DisFlow, Flow, forward_backward_error, to_gray, warp
+from ..flow.clip_flows import ClipFlows
+from ..flow.flow_field import forward_backward_error, warp
 from .geometry import Geometry
 
 log = logging.getLogger(__name__)
@@ -41,60 +42,60 @@ class ClipReport:
     common: list[float]
 
 
-def examine(frames: Tensor, valid: Tensor | None = None) -> ClipReport:
+def examine(clip: ClipFlows, valid: Tensor | None = None) -> ClipReport:
     """Looks for blank frames and cuts.
 
     Args:
-        frames: ``(F, H, W, 3)`` in ``[0, 1]``.
+        clip: F frames.
         valid: ``(H, W)`` bool, pixels that show the scene.
     """
-    grays, good = _small(frames, valid)
+    small, good = _reduced(clip, valid)
     if not good.any():  # a mask that leaves a few pixels leaves nothing to look at
-        return ClipReport([], [], [1.0] * (len(grays) - 1))
-    blank = [k for k, gray in enumerate(grays) if _span(gray[good]) < _BLANK]
+        return ClipReport([], [], [1.0] * (len(small) - 1))
+    blank = [k for k, gray in enumerate(small.grays) if _span(gray[good]) < _BLANK]
     common = []
-    for a, b in zip(grays, grays[1:], strict=False):
-        forward, backward = _flows(a, b)
+    for k, (a, b) in enumerate(zip(small.grays, small.grays[1:], strict=False)):
+        forward, backward = small.measure(k, k + 1), small.measure(k + 1, k)
         same = np.abs(a.astype(np.float32) - warp(b.astype(np.float32), forward)) < _AGREE
         common.append(float((same & (forward_backward_error(forward, backward) < 1.5))[good].mean()))
     cuts = [k for k, share in enumerate(common) if share < _CUT and not {k, k + 1} & set(blank)]
     return ClipReport(blank, cuts, common)
 
 
-def moving_share(frames: Tensor, geometry: Geometry, valid: Tensor | None = None) -> float:
+def moving_share(clip: ClipFlows, geometry: Geometry, valid: Tensor | None = None) -> float:
     """Share of surely matched pixels of neighbouring frames that the cameras can't explain at any depth.
 
     A pixel of a scene that stands lies on its epipolar line in the next frame; what is seen beside that line moved.
 
     Args:
-        frames: ``(V, H, W, 3)`` in ``[0, 1]``, the freeze-time clip.
+        clip: The freeze-time clip, V frames.
         geometry: Depth and cameras of it.
         valid: ``(H, W)`` bool, pixels that show the scene.
     """
-    grays, good = _small(frames, valid)
-    h, w = grays[0].shape
+    small, good = _reduced(clip, valid)
+    h, w = small.size
     cameras = geometry.cameras.scaled((h, w))
     beside, sure = 0, 0
-    for k, (a, b) in enumerate(zip(grays, grays[1:], strict=False)):
-        forward, backward = _flows(a, b)
-        firm = good & (forward_backward_error(forward, backward) < 0.5) & (_texture(a) > 4)
-        there = pixel_grid((h, w)) + torch.from_numpy(forward)
+    for k in range(len(small) - 1):
+        forward, backward = small.measure(k, k + 1), small.measure(k + 1, k)
+        firm = good & (forward_backward_error(forward, backward) < 0.5) & (_texture(small.grays[k]) > 4)
+        there = torch.from_numpy(pixel_grid((h, w)).numpy() + forward)
         line_error = _beside_line(cameras.world_to_cam[k : k + 2], cameras.intrinsics[k : k + 2], (h, w), there)
         beside += int((line_error.numpy() > 1.0)[firm].sum())
         sure += int(firm.sum())
     return beside / max(sure, 1)
 
 
-def report_clips(freeze_time: Tensor, fixed_view: Tensor, valid: Tensor | None = None) -> None:
+def report_clips(freeze_time: ClipFlows, fixed_view: ClipFlows, valid: Tensor | None = None) -> None:
     """Logs a warning for every blank frame and every cut of the two clips."""
-    for name, frames in (("freeze-time", freeze_time), ("fixed-view", fixed_view)):
-        found = examine(frames, valid)
+    for name, clip in (("freeze-time", freeze_time), ("fixed-view", fixed_view)):
+        found = examine(clip, valid)
         if found.blank:
             log.warning(
                 "frames of one colour in the %s clip: %s of %d; nothing can be followed through them",
                 name,
                 _listed(found.blank),
-                len(frames),
+                len(clip),
             )
         if found.cuts:
             log.warning(
@@ -106,7 +107,7 @@ def report_clips(freeze_time: Tensor, fixed_view: Tensor, valid: Tensor | None =
             )
 
 
-def report_motion(freeze_time: Tensor, geometry: Geometry, valid: Tensor | None = None) -> None:
+def report_motion(freeze_time: ClipFlows, geometry: Geometry, valid: Tensor | None = None) -> None:
     """Logs a warning when the freeze-time clip shows something that moves."""
     share = moving_share(freeze_time, geometry, valid)
     if share > _MOVING:
@@ -134,18 +135,17 @@ def _beside_line(poses: Tensor, intrinsics: Tensor, size: tuple[int, int], there
     return (there - ends[0] - part.clamp(0, 1)[..., None] * along).norm(dim=-1)
 
 
-def _small(frames: Tensor, valid: Tensor | None) -> tuple[list[NDArray[np.uint8]], NDArray[np.bool_]]:
-    h, w = frames.shape[1:3]
+def _reduced(clip: ClipFlows, valid: Tensor | None) -> tuple[ClipFlows, NDArray[np.bool_]]:
+    """The clip in a small size, and which of its pixels ``(h, w)`` show nothing but the scene."""
+    h, w = clip.size
     factor = min(1.0, _WIDTH / w)
     size = (max(16, round(h * factor)), max(16, round(w * factor)))
-    small = torch.nn.functional.interpolate(frames.cpu().permute(0, 3, 1, 2), size, mode="area").permute(0, 2, 3, 1)
+    small = torch.nn.functional.interpolate(clip.frames.cpu().permute(0, 3, 1, 2), size, mode="area").permute(
+        0, 2, 3, 1
+    )
     good = torch.ones(1, 1, h, w) if valid is None else valid[None, None].float().cpu()
-    return to_gray(small), (torch.nn.functional.interpolate(good, size, mode="area")[0, 0] > 0.99).numpy()
-
-
-def _flows(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> tuple[Flow, Flow]:
-    engine = DisFlow()
-    return engine(a, b), engine(b, a)
+    shown = torch.nn.functional.interpolate(good, size, mode="area")[0, 0] > 0.99
+    return ClipFlows(small, clip.engine), shown.numpy()
 
 
 def _span(values: NDArray[np.uint8]) -> float:

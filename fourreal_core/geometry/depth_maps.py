@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ..cameras import intrinsics_from_focal
 from ..errors import InputError
-from ..flow.flow_field import FlowEngine
+from ..flow.clip_flows import ClipFlows
 from ..progress import OnStep, no_progress
 from .align_monocular import adjust_clip, matched_points, only_turns, turned
 from .bundle_adjustment import Bundle, Observations
@@ -64,18 +64,15 @@ class DepthPictures:
 
     def __call__(
         self,
-        frames: Tensor,
+        clip: ClipFlows,
         valid: Tensor | None = None,
         options: ParallaxOptions | None = None,
-        engine: FlowEngine | None = None,
         on_step: OnStep = no_progress,
     ) -> Geometry:
         """See GeometrySource."""
-        views, h, w = frames.shape[:3]
+        views, (h, w) = len(clip), clip.size
         pictures = self._sized(views, (h, w))
-        state, obs = adjust_clip(
-            frames, valid, options, engine, lambda done, n, preview=None: on_step(9 * done // n, 10)
-        )
+        state, obs = adjust_clip(clip, valid, options, lambda done, n, preview=None: on_step(9 * done // n, 10))
         if only_turns(state, obs):
             log.warning(
                 "the freeze-time clip has next to no parallax: scale and shift of the depth pictures are a "

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
-from ..flow.flow_field import FlowEngine
+from ..flow.clip_flows import ClipFlows
 from ..progress import OnStep, no_progress
 from .depth_maps import DepthPictures, Kind
 from .geometry import Geometry
@@ -37,10 +37,9 @@ class HuggingFaceDepth:
 
     def __call__(
         self,
-        frames: Tensor,
+        clip: ClipFlows,
         valid: Tensor | None = None,
         options: ParallaxOptions | None = None,
-        engine: FlowEngine | None = None,
         on_step: OnStep = no_progress,
     ) -> Geometry:
         """See GeometrySource.
@@ -48,10 +47,10 @@ class HuggingFaceDepth:
         Raises:
             InputError: No ``transformers``, no such network on disk, or what DepthPictures refuses.
         """
-        half = max(1, len(frames))
-        pictures, kind = self.predict(frames, lambda done, n, preview=None: on_step(done, 2 * half))
+        half = max(1, len(clip))
+        pictures, kind = self.predict(clip.frames, lambda done, n, preview=None: on_step(done, 2 * half))
         return DepthPictures(pictures, kind)(
-            frames, valid, options, engine, lambda done, n, preview=None: on_step(half + half * done // n, 2 * half)
+            clip, valid, options, lambda done, n, preview=None: on_step(half + half * done // n, 2 * half)
         )
 
     def predict(self, frames: Tensor, on_step: OnStep = no_progress) -> tuple[Tensor, Kind]:

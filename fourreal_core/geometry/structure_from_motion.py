@@ -13,7 +13,8 @@ from torch import Tensor
 
 from ..cameras import intrinsics_from_focal
 from ..errors import InputError
-from ..flow.flow_field import DisFlow, Flow, FlowEngine, forward_backward_error, pair_flows, to_gray
+from ..flow.clip_flows import ClipFlows
+from ..flow.flow_field import Flow, forward_backward_error
 from ..progress import OnStep, no_progress
 from .bundle_adjustment import Bundle, Observations, adjust, flat_start, median_error
 from .dense_depth import DepthOptions, dense_depth
@@ -142,10 +143,9 @@ def _report(state: Bundle, obs: Observations, width: int, options: ParallaxOptio
 
 
 def parallax_geometry(
-    frames: Tensor,
+    clip: ClipFlows,
     valid: Tensor | None = None,
     options: ParallaxOptions | None = None,
-    engine: FlowEngine | None = None,
     on_step: OnStep = no_progress,
 ) -> Geometry:
     """Depth, focal length and cameras of a freeze-time clip.
@@ -153,17 +153,16 @@ def parallax_geometry(
     The world is the central view's camera space, in units of the scene's median distance.
 
     Args:
-        frames: ``(V, H, W, 3)`` in ``[0, 1]``, at least two.
+        clip: V frames, at least two.
         valid: ``(H, W)`` bool, pixels that show the scene; all when None.
         options: See ParallaxOptions.
-        engine: Measures 2D flow; OpenCV's DIS when None.
         on_step: Progress.
 
     Raises:
         InputError: Fewer than two frames, or clips in which no two views share enough matches.
     """
     options = options or ParallaxOptions()
-    views, h, w = frames.shape[:3]
+    views, (h, w) = len(clip), clip.size
     if views < 2:
         raise InputError(
             f"a freeze-time clip with {views} frame", "at least 2 frames", "give a clip in which the camera moves"
@@ -171,9 +170,7 @@ def parallax_geometry(
     good = margin(np.ones((h, w), bool) if valid is None else valid.cpu().numpy(), options.mask_margin_px)
     reach = min(options.reach, views - 1)
     total = 10 + 3 * views
-    flows = pair_flows(
-        to_gray(frames), reach, engine or DisFlow(), lambda done, n, preview=None: on_step(max(1, 5 * done // n), total)
-    )
+    flows = clip.pairs(reach, lambda done, n, preview=None: on_step(max(1, 5 * done // n), total))
     obs = match_views(flows, good, views, options)
     if not obs.pairs:
         raise InputError(
@@ -186,7 +183,7 @@ def parallax_geometry(
     inverse, confidence = [], []
     for v in range(views):
         on_step(10 + 3 * v, total)
-        rho, conf = dense_depth(state, flows, v, frames[v].cpu().numpy(), good, options.depth)
+        rho, conf = dense_depth(state, flows, v, clip.pictures[v], good, options.depth)
         inverse.append(rho)
         confidence.append(conf)
     on_step(total, total)

@@ -6,7 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..flow.flow_field import DisFlow, to_gray, warp
+from ..flow.engines import DisFlow
+from ..flow.flow_field import to_gray, warp
 
 
 def floors(frames: Tensor) -> dict[str, Tensor]:

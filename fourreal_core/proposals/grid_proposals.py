@@ -16,8 +16,9 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
+from ..flow.engines import FlowEngine
 from ..flow.flow_cache import Cell, FlowCache
-from ..flow.flow_field import Flow, FlowEngine, warp
+from ..flow.flow_field import Flow, warp
 from ..flow.upsampled import EnlargedFlow
 from .blending import blend_by_error
 from .candidate_selection import (

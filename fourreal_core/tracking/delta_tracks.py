@@ -16,7 +16,8 @@ from torch import Tensor
 from ..cameras import lift
 from ..errors import InputError
 from ..flow.checkpoint_files import read_weights
-from ..flow.flow_field import DisFlow, FlowEngine, to_gray, warp
+from ..flow.clip_flows import ClipFlows
+from ..flow.flow_field import warp
 from ..geometry.geometry import Geometry
 from ..progress import OnStep, no_progress
 from .track3d import TrackOptions, choose_points, inside_image, keyframe_order
@@ -43,35 +44,27 @@ class DeltaTracks:
         checkpoint: The published weights, ``.pth`` or ``.safetensors``; they are never downloaded here.
         device: Where the network runs.
         keyframes: How many frames of the freeze-time clip start tracks: the central one, the ends, then between.
-        flow: Carries the first frame's depth along the fixed-view clip, of which nothing else knows the depth;
-            OpenCV's DIS when None.
 
     Raises:
         InputError: No package, no checkpoint, or one of something else.
     """
 
-    def __init__(
-        self,
-        checkpoint: str | os.PathLike[str],
-        device: str = "cpu",
-        keyframes: int = 3,
-        flow: FlowEngine | None = None,
-    ) -> None:
+    def __init__(self, checkpoint: str | os.PathLike[str], device: str = "cpu", keyframes: int = 3) -> None:
         if keyframes < 1:
             raise InputError(f"{keyframes} keyframes", "at least 1", "leave it at its default")
-        self.device, self.keyframes, self.flow = device, keyframes, flow
+        self.device, self.keyframes = device, keyframes
         self._predictor = _load(Path(checkpoint)).to(device)
 
     def track_views(
         self,
-        frames: Tensor,
+        clip: ClipFlows,
         geometry: Geometry,
         valid: Tensor | None = None,
         options: TrackOptions | None = None,
         on_step: OnStep = no_progress,
     ) -> Tracks:
         """See TrackEngine."""
-        options = options or TrackOptions()
+        options, frames = options or TrackOptions(), clip.frames
         geometry.check_clip(frames)
         valid = torch.ones(geometry.size, dtype=torch.bool) if valid is None else valid
         keys, pixels, _ = choose_points(frames, geometry, valid, options)
@@ -93,22 +86,23 @@ class DeltaTracks:
 
     def track_times(
         self,
-        frames: Tensor,
+        clip: ClipFlows,
         geometry: Geometry,
         valid: Tensor | None = None,
         options: TrackOptions | None = None,
         on_step: OnStep = no_progress,
     ) -> Tracks:
         """See TrackEngine."""
-        if frames.shape[1:3] != geometry.size:
+        frames = clip.frames
+        if clip.size != geometry.size:
             raise InputError(
-                f"a fixed-view clip of {frames.shape[2]} x {frames.shape[1]} pixels",
+                f"a fixed-view clip of {clip.size[1]} x {clip.size[0]} pixels",
                 f"{geometry.size[1]} x {geometry.size[0]} as the geometry",
                 "resize the clip first",
             )
         valid = torch.ones(geometry.size, dtype=torch.bool) if valid is None else valid
         standing = geometry.intrinsics[:1].expand(len(frames), 3, 3)
-        carried = Geometry(self._carried_depth(frames, geometry), standing, geometry.mask[:1].expand(frames.shape[:3]))
+        carried = Geometry(_depth_in_time(clip, geometry), standing, geometry.mask[:1].expand(frames.shape[:3]))
         positions, visible, colors, keyframe, spacing = self._from_keyframe(
             frames, carried, 0, geometry.mask[0] & valid
         )
@@ -158,12 +152,12 @@ class DeltaTracks:
         pixels = out["trajs_uv"][0].float().cpu().clone() + 0.5  # its pixel centres are whole numbers
         return pixels, out["trajs_depth"][0, ..., 0].float().cpu().clone(), out["vis"][0].bool().cpu().clone()
 
-    def _carried_depth(self, frames: Tensor, geometry: Geometry) -> Tensor:
-        """View 0's depth ``(T, H, W)`` at every time, read where flow says a pixel was at the start."""
-        grays, engine = to_gray(frames), self.flow or DisFlow()
-        first = geometry.depth[0].cpu().numpy()
-        later = [torch.from_numpy(warp(first, engine(gray, grays[0]))) for gray in grays[1:]]
-        return torch.stack([geometry.depth[0].cpu(), *later])
+
+def _depth_in_time(clip: ClipFlows, geometry: Geometry) -> Tensor:
+    """View 0's depth ``(T, H, W)`` at every time, read where flow says a pixel was at the start."""
+    first = geometry.depth[0].cpu().numpy()
+    later = [torch.from_numpy(warp(first, clip.measure(t, 0))) for t in range(1, len(clip))]
+    return torch.stack([geometry.depth[0].cpu(), *later])
 
 
 def _thinned(tracks: Tracks, options: TrackOptions) -> Tracks:

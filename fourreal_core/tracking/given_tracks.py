@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..cameras import lift
 from ..errors import InputError
+from ..flow.clip_flows import ClipFlows
 from ..geometry.geometry import Geometry
 from ..progress import OnStep, no_progress
 from .track3d import TrackOptions, inside_image, sample_map, to_world
@@ -78,7 +79,7 @@ class GivenTracks:
 
     def track_views(
         self,
-        frames: Tensor,
+        clip: ClipFlows,
         geometry: Geometry,
         valid: Tensor | None = None,
         options: TrackOptions | None = None,
@@ -86,13 +87,13 @@ class GivenTracks:
     ) -> Tracks:
         """See TrackEngine."""
         if self.views is None:
-            return self.otherwise.track_views(frames, geometry, valid, options, on_step)
-        geometry.check_clip(frames)
-        return lift_views(self.views.for_clip(frames, "freeze-time"), frames, geometry, on_step)
+            return self.otherwise.track_views(clip, geometry, valid, options, on_step)
+        geometry.check_clip(clip.frames)
+        return lift_views(self.views.for_clip(clip.frames, "freeze-time"), clip.frames, geometry, on_step)
 
     def track_times(
         self,
-        frames: Tensor,
+        clip: ClipFlows,
         geometry: Geometry,
         valid: Tensor | None = None,
         options: TrackOptions | None = None,
@@ -100,9 +101,9 @@ class GivenTracks:
     ) -> Tracks:
         """See TrackEngine."""
         if self.times is None:
-            return self.otherwise.track_times(frames, geometry, valid, options, on_step)
+            return self.otherwise.track_times(clip, geometry, valid, options, on_step)
         valid = torch.ones(geometry.size, dtype=torch.bool) if valid is None else valid
-        return spread_times(self.times.for_clip(frames, "fixed-view"), frames, geometry, valid, on_step)
+        return spread_times(self.times.for_clip(clip.frames, "fixed-view"), clip.frames, geometry, valid, on_step)
 
 
 def lift_views(tracks: PixelTracks, frames: Tensor, geometry: Geometry, on_step: OnStep = no_progress) -> Tracks:

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..flow.flow_field import Flow, FlowEngine, Gray, identity_map, warp
+from ..flow.clip_flows import ClipFlows
+from ..flow.flow_field import Flow, identity_map, warp
 from ..flow.robust_flow import RobustFlowOptions, candidate_cost, smooth_flow
 from ..progress import OnStep, no_progress
 
@@ -208,12 +209,10 @@ def pose_flow(pose: RigidPose, points: Array, intrinsics: Array, part: NDArray[n
 
 
 def follow_parts(
-    frames: NDArray[np.float32],
-    grays: list[Gray],
+    clip: ClipFlows,
     flows: NDArray[np.float32],
     errors: NDArray[np.float32],
     scene: tuple[NDArray[np.float32], Array, NDArray[np.bool_]],
-    engine: FlowEngine,
     options: RigidOptions | None = None,
     choice: RobustFlowOptions | None = None,
     on_step: OnStep = no_progress,
@@ -221,12 +220,10 @@ def follow_parts(
     """Finds the rigid parts of a fixed-view clip, measures their flow again from their poses, and gives their depth.
 
     Args:
-        frames: ``(T, H, W, 3)`` in ``[0, 1]``.
-        grays: The same as 8-bit luma.
+        clip: The fixed-view clip, T frames.
         flows: ``(T, H, W, 2)`` from frame 0.
         errors: ``(T, H, W)`` forward-backward errors in pixels.
         scene: Depth of frame 0 ``(H, W)``, intrinsics ``(3, 3)`` and valid pixels ``(H, W)``.
-        engine: Measures one pair.
         options: See RigidOptions.
         choice: How candidates are weighed.
         on_step: Progress, one step a time and part.
@@ -234,21 +231,19 @@ def follow_parts(
     options, choice = options or RigidOptions(), choice or RobustFlowOptions()
     depth0, intrinsics, valid = scene
     flows, errors = flows.copy(), errors.copy()
-    depth = np.repeat(depth0[None], len(frames), 0)
+    depth = np.repeat(depth0[None], len(clip), 0)
     points = _lift(depth0.astype(np.float64), intrinsics)
     labels = moving_parts(flows, valid, options)
     count, believed = int(labels.max()), 0
     for number in range(1, count + 1):
         part = labels == number
         poses, new_flows, new_errors = _follow_part(
-            frames,
-            grays,
+            clip,
             (flows, errors),
             (points, intrinsics, part),
-            engine,
             options,
             choice,
-            lambda t, k=number: on_step((k - 1) * len(frames) + t, count * len(frames)),
+            lambda t, k=number: on_step((k - 1) * len(clip) + t, count * len(clip)),
         )
         left = _unexplained(poses, new_flows, new_errors, (points, intrinsics, part))
         sideways = [_lateral(p, new_flows[t], part, (points, intrinsics)) for t, p in enumerate(poses)]
@@ -278,17 +273,16 @@ def _lift(depth: Array, intrinsics: Array) -> Array:
 
 
 def _follow_part(
-    frames: NDArray,
-    grays: list[Gray],
+    clip: ClipFlows,
     measured: tuple[NDArray, NDArray],
     body: tuple[Array, Array, NDArray[np.bool_]],
-    engine: FlowEngine,
     options: RigidOptions,
     choice: RobustFlowOptions,
     on_time: Callable[[int], None],
 ) -> tuple[list[RigidPose], NDArray, NDArray]:
     """Poses of one part at every time, and flows and errors with what the poses found again."""
     points, intrinsics, part = body
+    frames = clip.pictures
     flows, errors = measured[0].copy(), measured[1].copy()
     index = np.flatnonzero(part)
     index = index[:: max(1, len(index) // options.samples)]
@@ -305,8 +299,8 @@ def _follow_part(
     for t in range(1, len(frames)):
         guess = poses[-2].step_to(poses[-1]) if t > 1 else still
         ahead, back = pose_flow(guess, points, intrinsics, part)
-        old = engine(grays[t], grays[0])
-        pairs = [(engine(grays[0], grays[t], ahead), engine(grays[t], grays[0], back)), (ahead, back)]
+        old = clip.measure(t, 0)
+        pairs = [(clip.measure(0, t, ahead), clip.measure(t, 0, back)), (ahead, back)]
         best, error = candidate_cost(frames[0], frames[t], flows[t], old, choice)[0], errors[t].copy()
         for forward, backward in pairs:
             cost, returns = candidate_cost(frames[0], frames[t], forward, backward, choice)

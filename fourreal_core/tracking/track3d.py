@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from ..cameras import Cameras, lift, project
 from ..errors import InputError
-from ..flow.flow_field import DisFlow, Flow, FlowEngine, chain, forward_backward_error, to_gray
+from ..flow.clip_flows import ClipFlows
+from ..flow.flow_field import forward_backward_error
 from ..flow.robust_flow import RobustFlowOptions, robust_flow
 from ..geometry.geometry import Geometry
 from ..progress import OnStep, no_progress
@@ -138,31 +137,11 @@ def to_world(points_cam: Tensor, cameras: Cameras, index: int) -> Tensor:
     return (points_cam - trans) @ rot
 
 
-class _ViewFlows:
-    """Flows between views, measured when first asked for; far pairs are started from their chain."""
-
-    def __init__(self, frames: Tensor, engine: FlowEngine, reach: int) -> None:
-        self.grays, self.engine, self.reach = to_gray(frames), engine, reach
-        self.kept: dict[tuple[int, int], Flow] = {}
-
-    def __call__(self, i: int, j: int) -> Flow:
-        if (i, j) not in self.kept:
-            step = 1 if j > i else -1
-            init = None if abs(i - j) == 1 else chain(self(i, j - step), self(j - step, j))
-            self.kept[i, j] = self.engine(self.grays[i], self.grays[j], init)
-        return self.kept[i, j]
-
-    def checked(self, i: int, j: int) -> tuple[Flow, NDArray[np.float32]]:
-        forward = self(i, j)
-        return forward, forward_backward_error(forward, self(j, i))
-
-
 def track_views(
-    frames: Tensor,
+    clip: ClipFlows,
     geometry: Geometry,
     valid: Tensor | None = None,
     options: TrackOptions | None = None,
-    engine: FlowEngine | None = None,
     on_step: OnStep = no_progress,
 ) -> Tracks:
     """Follows the freeze-time clip's points through all its views.
@@ -172,17 +151,16 @@ def track_views(
     camera carries it rigidly.
 
     Args:
-        frames: ``(V, H, W, 3)`` in ``[0, 1]``.
+        clip: The freeze-time clip, V frames.
         geometry: Depth and cameras of the same frames.
         valid: ``(H, W)`` bool, pixels that show the scene.
         options: See TrackOptions.
-        engine: Measures 2D flow; OpenCV's DIS when None.
         on_step: Progress, one step a view.
 
     Raises:
         InputError: Geometry of another clip, or without cameras.
     """
-    options = options or TrackOptions()
+    options, frames = options or TrackOptions(), clip.frames
     geometry.check_clip(frames)
     cameras = geometry.cameras
     valid = torch.ones(geometry.size, dtype=torch.bool) if valid is None else valid
@@ -190,7 +168,6 @@ def track_views(
     thin = _random_subset(len(keys), options)
     spacing = start[:, 2] / geometry.intrinsics[keys, 0, 0] * (len(keys) / max(len(thin), 1)) ** 0.5
     keys, pixels, start, spacing = keys[thin], pixels[thin], start[thin], spacing[thin]
-    flows = _ViewFlows(frames, engine or DisFlow(), options.reach)
     views, count = frames.shape[0], len(keys)
     positions, visible = torch.empty(views, count, 3), torch.zeros(views, count, dtype=torch.bool)
     for v in range(views):
@@ -201,24 +178,25 @@ def track_views(
             if v == k:
                 positions[v, mine], visible[v, mine] = start[mine], True
                 continue
-            positions[v, mine], visible[v, mine] = _follow(rigid, pixels[mine], flows, (k, v), geometry, options)
+            positions[v, mine], visible[v, mine] = _follow(rigid, pixels[mine], clip, (k, v), geometry, options)
         on_step(v + 1, views)
     colors = frames[keys, pixels[:, 1].long(), pixels[:, 0].long()].float()
     return Tracks(positions, visible, colors, keys, spacing, geometry.intrinsics, geometry.size, geometry.depth)
 
 
 def _follow(
-    rigid: Tensor, pixels: Tensor, flows: _ViewFlows, pair: tuple[int, int], geometry: Geometry, options: TrackOptions
+    rigid: Tensor, pixels: Tensor, clip: ClipFlows, pair: tuple[int, int], geometry: Geometry, options: TrackOptions
 ) -> tuple[Tensor, Tensor]:
     """Positions ``(M, 3)`` in view v's space of points started at ``pixels`` of view k, and whether v sees them."""
     k, v = pair
     visible = seen_from(rigid, geometry.depth[v], geometry.intrinsics[v], options.same_surface)
     if abs(v - k) > options.reach:
         return rigid, visible
-    flow, error = flows.checked(k, v)
-    ix = (pixels - 0.5).long()
-    seen_at = pixels + torch.from_numpy(flow)[ix[:, 1], ix[:, 0]]
-    error_px = torch.from_numpy(error)[ix[:, 1], ix[:, 0]]
+    flow = clip.progressive(k, v)
+    error = forward_backward_error(flow, clip.progressive(v, k))
+    column, row = (pixels - 0.5).long().unbind(-1)
+    at = row.numpy(), column.numpy()
+    seen_at, error_px = pixels + torch.from_numpy(flow[at]), torch.from_numpy(error[at])
     predicted = project(rigid, geometry.intrinsics[v])
     near = (seen_at - predicted).norm(dim=-1) < options.correct_px
     depth = sample_map(geometry.depth[v], seen_at)
@@ -229,11 +207,10 @@ def _follow(
 
 
 def track_times(
-    frames: Tensor,
+    clip: ClipFlows,
     geometry: Geometry,
     valid: Tensor | None = None,
     options: TrackOptions | None = None,
-    engine: FlowEngine | None = None,
     on_step: OnStep = no_progress,
 ) -> Tracks:
     """Follows every pixel of the fixed-view clip's first frame through time, in view 0's camera space.
@@ -242,36 +219,30 @@ def track_times(
     follow_parts); any other point keeps its depth, and what it moves towards the camera is left to the later fit.
 
     Args:
-        frames: ``(T, H, W, 3)`` in ``[0, 1]``; the first frame is view 0 of the geometry.
+        clip: T frames; the first is view 0 of the geometry.
         geometry: Of the freeze-time clip.
         valid: ``(H, W)`` bool.
         options: See TrackOptions.
-        engine: Measures 2D flow; OpenCV's DIS when None.
         on_step: Progress, one step a frame.
     """
-    options = options or TrackOptions()
-    if frames.shape[1:3] != geometry.size:
+    options, frames = options or TrackOptions(), clip.frames
+    if clip.size != geometry.size:
         raise InputError(
-            f"a fixed-view clip of {frames.shape[2]} x {frames.shape[1]} pixels",
+            f"a fixed-view clip of {clip.size[1]} x {clip.size[0]} pixels",
             f"{geometry.size[1]} x {geometry.size[0]} as the geometry",
             "resize the clip first",
         )
     valid = torch.ones(geometry.size, dtype=torch.bool) if valid is None else valid
-    pictures, grays, engine = frames.cpu().numpy(), to_gray(frames), engine or DisFlow()
     total = 2 * len(frames)
-    flows, errors = robust_flow(
-        pictures, grays, engine, options.robust_flow, lambda done, n, preview=None: on_step(done, total)
-    )
+    flows, errors = robust_flow(clip, options.robust_flow, lambda done, n, preview=None: on_step(done, total))
     depths = geometry.depth[0].expand(len(frames), -1, -1)
     if options.rigid is not None:
         scene = (geometry.depth[0].cpu().numpy(), geometry.intrinsics[0].double().cpu().numpy(), valid.cpu().numpy())
         motion = follow_parts(
-            pictures,
-            grays,
+            clip,
             flows,
             errors,
             scene,
-            engine,
             options.rigid,
             options.robust_flow,
             lambda done, n, preview=None: on_step(len(frames) + done * len(frames) // max(n, 1), total),

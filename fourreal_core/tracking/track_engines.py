@@ -9,7 +9,7 @@ from typing import Protocol
 from torch import Tensor
 
 from ..errors import InputError
-from ..flow.flow_field import FlowEngine
+from ..flow.clip_flows import ClipFlows
 from ..geometry.geometry import Geometry
 from ..progress import OnStep, no_progress
 from .track3d import TrackOptions, track_times, track_views
@@ -21,16 +21,16 @@ class TrackEngine(Protocol):
 
     def track_views(
         self,
-        frames: Tensor,
+        clip: ClipFlows,
         geometry: Geometry,
         valid: Tensor | None = None,
         options: TrackOptions | None = None,
         on_step: OnStep = no_progress,
     ) -> Tracks:
-        """Points of the freeze-time clip ``(V, H, W, 3)`` in every view's own camera space.
+        """Points of the freeze-time clip, V frames, in every view's own camera space.
 
         Args:
-            frames: ``(V, H, W, 3)`` in ``[0, 1]``.
+            clip: The freeze-time clip with the flows between its frames.
             geometry: Depth and cameras of the same frames.
             valid: ``(H, W)`` bool, pixels that show the scene.
             options: How many points, and how they are followed.
@@ -39,16 +39,16 @@ class TrackEngine(Protocol):
 
     def track_times(
         self,
-        frames: Tensor,
+        clip: ClipFlows,
         geometry: Geometry,
         valid: Tensor | None = None,
         options: TrackOptions | None = None,
         on_step: OnStep = no_progress,
     ) -> Tracks:
-        """Points of the fixed-view clip ``(T, H, W, 3)`` in view 0's camera space, started in its first frame.
+        """Points of the fixed-view clip, T frames, in view 0's camera space, started in its first frame.
 
         Args:
-            frames: ``(T, H, W, 3)`` in ``[0, 1]``; the first frame is view 0 of the geometry.
+            clip: The fixed-view clip likewise; its first frame is view 0 of the geometry.
             geometry: Depth and cameras of the freeze-time clip.
             valid: ``(H, W)`` bool, pixels that show the scene.
             options: How many points, and how they are followed.
@@ -58,62 +58,56 @@ class TrackEngine(Protocol):
 
 @dataclass(frozen=True)
 class FlowTracks:
-    """The built-in engine: 2D flow says where a point is seen, geometry lifts it.
-
-    Attributes:
-        flow: Measures 2D flow; OpenCV's DIS when None.
-    """
-
-    flow: FlowEngine | None = None
+    """The built-in engine: 2D flow says where a point is seen, geometry lifts it."""
 
     def track_views(
         self,
-        frames: Tensor,
+        clip: ClipFlows,
         geometry: Geometry,
         valid: Tensor | None = None,
         options: TrackOptions | None = None,
         on_step: OnStep = no_progress,
     ) -> Tracks:
         """See TrackEngine."""
-        return track_views(frames, geometry, valid, options, self.flow, on_step)
+        return track_views(clip, geometry, valid, options, on_step)
 
     def track_times(
         self,
-        frames: Tensor,
+        clip: ClipFlows,
         geometry: Geometry,
         valid: Tensor | None = None,
         options: TrackOptions | None = None,
         on_step: OnStep = no_progress,
     ) -> Tracks:
         """See TrackEngine."""
-        return track_times(frames, geometry, valid, options, self.flow, on_step)
+        return track_times(clip, geometry, valid, options, on_step)
 
 
-def _flow(argument: str, device: str, flow: FlowEngine | None) -> TrackEngine:
+def _flow(argument: str, device: str) -> TrackEngine:
     if argument:
         raise InputError(f"the tracks flow:{argument}", "'flow' alone", "leave the rest away")
-    return FlowTracks(flow)
+    return FlowTracks()
 
 
-def _delta(argument: str, device: str, flow: FlowEngine | None) -> TrackEngine:
+def _delta(argument: str, device: str) -> TrackEngine:
     from .delta_tracks import DeltaTracks
 
     if not argument:
         raise InputError("the tracks 'delta' without a checkpoint", "delta:CHECKPOINT", "name the file of its weights")
-    return DeltaTracks(argument, device, flow=flow)
+    return DeltaTracks(argument, device)
 
 
-TRACK_ENGINES: dict[str, Callable[[str, str, FlowEngine | None], TrackEngine]] = {"flow": _flow, "delta": _delta}
-"""Makers by name; each gets what stands behind the colon, the device and the flow engine."""
+TRACK_ENGINES: dict[str, Callable[[str, str], TrackEngine]] = {"flow": _flow, "delta": _delta}
+"""Makers by name; each gets what stands behind the colon and the device."""
 
 
-def track_engine(said: str, device: str = "cpu", flow: FlowEngine | None = None) -> TrackEngine:
+def track_engine(spec: str, device: str = "cpu") -> TrackEngine:
     """The engine that ``flow`` or ``delta:CHECKPOINT`` names.
 
     Raises:
         InputError: An unknown name, or an engine that cannot be had here.
     """
-    name, _, argument = said.partition(":")
+    name, _, argument = spec.partition(":")
     if name not in TRACK_ENGINES:
-        raise InputError(f"the tracks {said!r}", f"one of {', '.join(TRACK_ENGINES)}", "say for example flow")
-    return TRACK_ENGINES[name](argument, device, flow)
+        raise InputError(f"the tracks {spec!r}", f"one of {', '.join(TRACK_ENGINES)}", "say for example flow")
+    return TRACK_ENGINES[name](argument, device)

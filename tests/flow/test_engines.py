@@ -1,4 +1,4 @@
-"""Flow engines beside the built-in one: RAFT behind its interface, and flow that was given."""
+"""Flow engines: OpenCV's DIS on known motion, and RAFT behind its interface."""
 
 from __future__ import annotations
 
@@ -14,12 +14,11 @@ from safetensors.torch import save_file
 
 from fourreal_core.errors import InputError
 from fourreal_core.flow.checkpoint_files import read_weights
-from fourreal_core.flow.engines import flow_engine
-from fourreal_core.flow.flow_field import DisFlow, to_gray
-from fourreal_core.flow.given_flow import GivenFlow, neighbour_flows
+from fourreal_core.flow.engines import DisFlow, flow_engine
+from fourreal_core.flow.flow_field import to_gray, warp
 from fourreal_core.flow.raft import RaftFlow
 
-from ..geometry.worlds import SIZE, World
+from ..geometry.worlds import World
 
 KEY = "feature_encoder.convnormrelu.0.weight"
 
@@ -116,55 +115,6 @@ def test_engines_have_names() -> None:
             flow_engine(said)
 
 
-def test_given_flow_is_given_back_and_chained(moving: World) -> None:
-    grays = to_gray(moving.frames)
-    step = torch.full((3, *SIZE, 2), 2.0)
-    step[..., 1] = 1.0
-    engine = GivenFlow(moving.frames, neighbour_flows(step, -step))
-    np.testing.assert_array_equal(engine(grays[1], grays[2]), step[0].numpy())
-    np.testing.assert_array_equal(engine(grays[3], grays[2]), -step[0].numpy())
-    np.testing.assert_allclose(engine(grays[0], grays[3]), 3 * step[0].numpy(), atol=1e-5)  # float32 sums
-    np.testing.assert_allclose(engine(grays[3], grays[1]), -2 * step[0].numpy(), atol=1e-5)
-
-
-def test_what_was_not_given_is_measured(moving: World) -> None:
-    asked: list[int] = []
-
-    def other(a: np.ndarray, b: np.ndarray, init: np.ndarray | None = None) -> np.ndarray:
-        asked.append(1)
-        return np.full((*a.shape, 2), 7.0, np.float32)
-
-    grays = to_gray(moving.frames)
-    flow = np.ones((*SIZE, 2), np.float32)
-    engine = GivenFlow(moving.frames, {(0, 1): flow, (0, 3): 5 * flow}, other)
-    assert engine(grays[0], grays[1])[0, 0, 0] == 1 and engine(grays[0], grays[3])[0, 0, 0] == 5 and not asked
-    assert engine(grays[1], grays[0])[0, 0, 0] == 7  # the way back was not given
-    assert engine(grays[0], grays[2])[0, 0, 0] == 7  # nor the link from 1 to 2
-    assert engine(255 - grays[0], grays[1])[0, 0, 0] == 7 and len(asked) == 3  # another clip's frame
-
-
-def test_what_an_engine_gives_may_be_written_to(moving: World) -> None:
-    grays, flow = to_gray(moving.frames), np.ones((*SIZE, 2), np.float32)
-    engine = GivenFlow(moving.frames, {(0, 1): flow})
-    engine(grays[0], grays[1])[:] = 9
-    assert engine(grays[0], grays[1])[0, 0, 0] == 1 and flow[0, 0, 0] == 1
-
-
-@pytest.mark.parametrize(
-    ("flows", "says"),
-    [
-        ({(0, 4): np.zeros((*SIZE, 2), np.float32)}, "from frame 0 to frame 4; expected frames 0 to 3"),
-        ({(0, 1): np.zeros((8, 8, 2), np.float32)}, "flow 0 to 1 of shape"),
-        ({(0, 1): np.full((*SIZE, 2), np.nan, np.float32)}, "finite"),
-    ],
-)
-def test_wrong_flows_are_refused(moving: World, flows: dict, says: str) -> None:
-    with pytest.raises(InputError, match=says):
-        GivenFlow(moving.frames, flows)
-    with pytest.raises(InputError, match="measure the clip in both directions"):
-        neighbour_flows(torch.zeros(3, 4, 4, 2), torch.zeros(2, 4, 4, 2))
-
-
 @pytest.mark.parametrize(
     ("release", "reads"), [("2.4.1", False), ("2.5.0", False), ("2.6.0", True), ("2.13.0+cpu", True)]
 )
@@ -177,3 +127,35 @@ def test_pytorchs_format_is_read_only_where_that_is_safe(tmp_path: Path, release
             read_weights(tmp_path / "w.pth", release)
     save_file({"a": torch.ones(2)}, tmp_path / "w.safetensors")
     assert torch.equal(read_weights(tmp_path / "w.safetensors", release)["a"], torch.ones(2))
+
+
+@pytest.mark.parametrize("step", [(3, 0), (-2, 4), (0, 0)])
+def test_dis_finds_a_translation(walk: World, step: tuple[int, int]) -> None:
+    (gray,) = to_gray(walk.frames[:1])
+    shifted = warp(gray, np.tile(np.float32([-step[0], -step[1]]), (*gray.shape, 1)))
+    flow = DisFlow()(gray, shifted)
+    inner = flow[12:-12, 12:-12].reshape(-1, 2)
+    # the same picture moved by whole pixels; dense inverse search is good to a tenth of a pixel on such texture
+    assert np.abs(np.median(inner, 0) - step).max() < 0.1
+
+
+def test_the_start_is_not_written_to(walk: World) -> None:
+    a, b = to_gray(walk.frames[:2])
+    start = np.full((*a.shape, 2), 1.5, np.float32)
+    flow = DisFlow()(a, b, start)
+    assert (start == 1.5).all() and not np.array_equal(flow, start)
+
+
+def test_frames_too_small_for_the_search_are_refused() -> None:
+    tiny = np.zeros((8, 40), np.uint8)
+    with pytest.raises(InputError, match="frames of 40 x 8 pixels; expected at least 16 x 16"):
+        DisFlow()(tiny, tiny)
+
+
+def test_a_flow_does_not_depend_on_the_pairs_before() -> None:
+    rng = np.random.default_rng(0)
+    a, b, c = (rng.integers(0, 255, (24, 32), dtype=np.uint8) for _ in range(3))
+    engine = DisFlow()
+    first = engine(a, b)
+    engine(b, c, first)  # OpenCV would take this start for the next pair too
+    assert np.array_equal(engine(a, b), first)

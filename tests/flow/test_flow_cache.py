@@ -93,3 +93,34 @@ def test_cells_without_flow_are_refused(ends: tuple) -> None:
 def test_frames_and_mask_of_different_grids_are_refused() -> None:
     with pytest.raises(InputError, match="one grid"):
         FlowCache(torch.zeros(2, 3, 8, 8, 3), torch.ones(3, 2, dtype=torch.bool))
+
+
+def test_clips_and_chosen_flows_share_what_was_measured() -> None:
+    engine = Moving()
+    flows = FlowCache(*sliding_grid([(0, t) for t in range(5)] + [(1, 0)]), engine)
+    flows.fixed_view.pairs(1)
+    assert engine.asked == 8
+    neighbours = flows((0, 1), (0, 2))
+    assert engine.asked == 8 and neighbours.best.any()
+    assert flows.freeze_time.frames.shape[0] == 2 and flows.fixed_view is flows.fixed_view
+
+
+def test_the_same_known_cells_keep_the_cache_and_others_its_engine() -> None:
+    engine = Moving()
+    frames, known = sliding_grid([(0, t) for t in range(3)])
+    flows = FlowCache(frames, known, engine)
+    flows((0, 0), (0, 1))
+    filled = torch.where(known[..., None, None, None], frames, torch.ones(()))
+    assert flows.for_grid(filled, known) is flows  # what is not known was never looked at
+    changed = frames.clone()
+    changed[0, 2] = 1 - changed[0, 2]
+    other = flows.for_grid(changed, known)
+    assert other is not flows and other.frames is changed
+    other((0, 0), (0, 1))
+    assert engine.asked == 2  # these two pictures are in both grids
+    other((0, 1), (0, 2))
+    assert engine.asked == 4
+    more = known.clone()
+    more[1] = True
+    assert flows.for_grid(frames, more) is not flows
+    assert flows.for_grid(frames[:, :, :, :-1], known).frames.shape[3] == SIZE[1] - 1

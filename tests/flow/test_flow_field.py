@@ -1,4 +1,4 @@
-"""Optical flow and its algebra, against loops in float64 and motions known beforehand."""
+"""The algebra on flow fields, against loops in float64 and motions known beforehand."""
 
 from __future__ import annotations
 
@@ -6,19 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from fourreal_core.errors import InputError
-from fourreal_core.flow.flow_field import (
-    DisFlow,
-    chain,
-    forward_backward_error,
-    identity_map,
-    pair_flows,
-    to_gray,
-    warp,
-)
-
-from ..cancelling import Cancelled
-from ..geometry.worlds import World
+from fourreal_core.flow.flow_field import chain, forward_backward_error, identity_map, to_gray, warp
 
 SHAPE = (11, 14)
 REMAP_PX = 1 / 64
@@ -98,68 +86,3 @@ def test_grey_is_the_luma_of_television() -> None:
     frames = torch.tensor([[1.0, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 1], [2, 2, 2]]).reshape(1, 1, 5, 3)
     (gray,) = to_gray(frames)
     assert gray.dtype == np.uint8 and gray.tolist() == [[76, 150, 29, 255, 255]]
-
-
-@pytest.mark.parametrize("step", [(3, 0), (-2, 4), (0, 0)])
-def test_dis_finds_a_translation(walk: World, step: tuple[int, int]) -> None:
-    (gray,) = to_gray(walk.frames[:1])
-    shifted = warp(gray, np.tile(np.float32([-step[0], -step[1]]), (*gray.shape, 1)))
-    flow = DisFlow()(gray, shifted)
-    inner = flow[12:-12, 12:-12].reshape(-1, 2)
-    # the same picture moved by whole pixels; dense inverse search is good to a tenth of a pixel on such texture
-    assert np.abs(np.median(inner, 0) - step).max() < 0.1
-
-
-def test_the_start_is_not_written_to(walk: World) -> None:
-    a, b = to_gray(walk.frames[:2])
-    start = np.full((*a.shape, 2), 1.5, np.float32)
-    flow = DisFlow()(a, b, start)
-    assert (start == 1.5).all() and not np.array_equal(flow, start)
-
-
-def test_frames_too_small_for_the_search_are_refused() -> None:
-    tiny = np.zeros((8, 40), np.uint8)
-    with pytest.raises(InputError, match="frames of 40 x 8 pixels; expected at least 16 x 16"):
-        DisFlow()(tiny, tiny)
-
-
-class Counting:
-    """An engine that knows the truth: frame k is ``k`` pixels to the right."""
-
-    def __init__(self) -> None:
-        self.starts: list[tuple[int, int, float | None]] = []
-
-    def __call__(self, a: np.ndarray, b: np.ndarray, init: np.ndarray | None = None) -> np.ndarray:
-        i, j = int(a[0, 0]), int(b[0, 0])
-        self.starts.append((i, j, None if init is None else float(init[0, 0, 0])))
-        return np.tile(np.float32([j - i, 0]), (*a.shape, 1))
-
-
-def test_far_pairs_start_from_the_chain_of_near_ones() -> None:
-    engine, grays = Counting(), [np.full((4, 30), k, np.uint8) for k in range(5)]
-    flows = pair_flows(grays, 3, engine)
-    assert set(flows) == {(i, j) for i in range(5) for j in range(5) if 1 <= abs(i - j) <= 3}
-    for i, j, start in engine.starts:
-        assert start == (None if abs(i - j) == 1 else j - i)  # the chain of two exact flows is exact
-
-
-def test_pairs_report_every_step_and_can_be_stopped() -> None:
-    grays, seen = [np.full((4, 9), k, np.uint8) for k in range(3)], []
-
-    def stop(done: int, total: int, preview: object = None) -> None:
-        seen.append((done, total))
-        if done == 4:
-            raise Cancelled
-
-    with pytest.raises(Cancelled):
-        pair_flows(grays, 2, Counting(), stop)
-    assert seen == [(k, 6) for k in (1, 2, 3, 4)]
-
-
-def test_a_flow_does_not_depend_on_the_pairs_before() -> None:
-    rng = np.random.default_rng(0)
-    a, b, c = (rng.integers(0, 255, (24, 32), dtype=np.uint8) for _ in range(3))
-    engine = DisFlow()
-    first = engine(a, b)
-    engine(b, c, first)  # OpenCV would take this start for the next pair too
-    assert np.array_equal(engine(a, b), first)

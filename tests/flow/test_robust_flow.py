@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from fourreal_core.flow.flow_field import DisFlow, to_gray
+from fourreal_core.flow.clip_flows import ClipFlows
 from fourreal_core.flow.robust_flow import RobustFlowOptions, choose_flow, robust_flow, smooth_flow, still_explains
 
 from ..cancelling import Cancelled
@@ -20,7 +20,7 @@ def slide(world: World, shifts: list[int]) -> torch.Tensor:
 
 def test_a_slide_is_measured_at_every_time(walk: World) -> None:
     frames = slide(walk, [0, 3, 6, 9])
-    flows, errors = robust_flow(frames.numpy(), to_gray(frames), DisFlow())
+    flows, errors = robust_flow(ClipFlows(frames))
     assert flows.shape == (4, *SIZE, 2) and errors.shape == (4, *SIZE)
     assert not flows[0].any() and not errors[0].any()
     for t in range(1, 4):
@@ -33,7 +33,7 @@ def test_a_slide_is_measured_at_every_time(walk: World) -> None:
 def test_what_stands_has_exactly_no_flow(walk: World) -> None:
     noise = torch.rand(3, *SIZE, 3, generator=torch.Generator().manual_seed(0)) * 0.004  # half a grey level of 255
     frames = (walk.frames[:1] + noise).clamp(0, 1)
-    flows, errors = robust_flow(frames.numpy(), to_gray(frames), DisFlow())
+    flows, errors = robust_flow(ClipFlows(frames))
     assert not flows.any() and not errors.any()
 
 
@@ -75,17 +75,18 @@ def test_smoothing_keeps_even_flow_and_mends_what_does_not_return(walk: World) -
 
 
 def test_clips_are_not_written_to_and_answers_repeat(moving: World) -> None:
-    frames, grays = moving.frames.numpy().copy(), to_gray(moving.frames)
-    before = [g.copy() for g in grays]
-    first, second = (robust_flow(frames, grays, DisFlow()) for _ in range(2))
+    frames = moving.frames.clone()
+    clip = ClipFlows(frames)
+    before = [g.copy() for g in clip.grays]
+    first, second = (robust_flow(clip) for _ in range(2))
     assert np.array_equal(first[0], second[0]) and np.array_equal(first[1], second[1])
-    assert np.array_equal(frames, moving.frames.numpy())
-    assert all(np.array_equal(a, b) for a, b in zip(grays, before, strict=True))
+    assert torch.equal(frames, moving.frames)
+    assert all(np.array_equal(a, b) for a, b in zip(clip.grays, before, strict=True))
 
 
 def test_a_cut_and_black_frames_stay_finite(walk: World) -> None:
     frames = torch.stack([walk.frames[0], torch.zeros(*SIZE, 3), walk.frames[4].flip(0, 1)])
-    flows, errors = robust_flow(frames.numpy(), to_gray(frames), DisFlow())
+    flows, errors = robust_flow(ClipFlows(frames))
     assert np.isfinite(flows).all() and np.isfinite(errors).all()
 
 
@@ -98,5 +99,5 @@ def test_progress_and_stopping(moving: World) -> None:
             raise Cancelled
 
     with pytest.raises(Cancelled):
-        robust_flow(moving.frames.numpy(), to_gray(moving.frames), DisFlow(), on_step=note)
+        robust_flow(moving.clip, on_step=note)
     assert seen == [(1, 3), (2, 3)]

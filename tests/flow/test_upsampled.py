@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fourreal_core.errors import InputError
-from fourreal_core.flow.flow_field import DisFlow
+from fourreal_core.flow.engines import DisFlow
 from fourreal_core.flow.upsampled import EnlargedFlow
 
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from fourreal_core.errors import InputError
+from fourreal_core.flow.clip_flows import ClipFlows
 from fourreal_core.geometry.align_monocular import place_views
 from fourreal_core.geometry.geometry import Geometry
 
@@ -23,7 +24,7 @@ def monocular(walk: World) -> Geometry:
 
 
 def test_scales_that_drift_are_brought_to_one(walk: World) -> None:
-    placed = place_views(walk.frames, monocular(walk))
+    placed = place_views(walk.clip, monocular(walk))
     scale = (placed.depth / walk.depth).flatten(1).median(1).values
     # inverse depths of matched points are good to a few per cent each; the median over some hundred of them to less
     assert float((scale / scale[2] - 1).abs().max()) < 0.03
@@ -38,7 +39,7 @@ def test_what_no_frame_knows_lies_behind_everything(walk: World) -> None:
     mask = geometry.mask.clone()
     mask[:, :20] = False
     depth = torch.where(mask, geometry.depth, torch.tensor(float("inf")))
-    placed = place_views(walk.frames, replace(geometry, depth=depth, mask=mask))
+    placed = place_views(walk.clip, replace(geometry, depth=depth, mask=mask))
     assert bool(placed.depth.isfinite().all())
     for f in range(5):
         known = placed.depth[f][mask[f]]
@@ -50,7 +51,7 @@ def test_a_camera_that_turns_sees_one_scene(caplog: pytest.LogCaptureFixture) ->
     cameras.world_to_cam[:, :3, 3] = 0
     turning = look(cameras)
     with caplog.at_level(logging.WARNING, "fourreal_core"):
-        placed = place_views(turning.frames, monocular(turning))
+        placed = place_views(turning.clip, monocular(turning))
     assert "its cameras only turn" in caplog.text
     scale = (placed.depth / turning.depth).flatten(1).median(1).values
     # matched points round to pixels on surfaces that slant little; drifts were 0.7 to 1.3
@@ -63,22 +64,22 @@ def test_a_camera_that_turns_sees_one_scene(caplog: pytest.LogCaptureFixture) ->
 
 def test_geometry_with_cameras_is_left_alone(walk: World) -> None:
     geometry = walk.geometry
-    assert place_views(walk.frames, geometry) is geometry
+    assert place_views(walk.clip, geometry) is geometry
 
 
 def test_the_given_geometry_is_not_written_to(walk: World) -> None:
     geometry = monocular(walk)
     before = geometry.depth.clone(), geometry.intrinsics.clone()
-    place_views(walk.frames, geometry)
+    place_views(walk.clip, geometry)
     assert torch.equal(geometry.depth, before[0]) and torch.equal(geometry.intrinsics, before[1])
 
 
 def test_wrong_clips_are_refused(walk: World) -> None:
     geometry = monocular(walk)
     with pytest.raises(InputError, match="geometry of the same clip"):
-        place_views(walk.frames[:3], geometry)
+        place_views(ClipFlows(walk.frames[:3]), geometry)
     one = Geometry(geometry.depth[:1], geometry.intrinsics[:1], geometry.mask[:1])
     with pytest.raises(InputError, match="1 frame; expected at least 2"):
-        place_views(walk.frames[:1], one)
+        place_views(ClipFlows(walk.frames[:1]), one)
     with pytest.raises(InputError, match="no two frames match"):
-        place_views(walk.frames, geometry, torch.zeros(SIZE, dtype=torch.bool))
+        place_views(walk.clip, geometry, torch.zeros(SIZE, dtype=torch.bool))

@@ -7,6 +7,7 @@ import logging
 import pytest
 import torch
 
+from fourreal_core.flow.clip_flows import ClipFlows
 from fourreal_core.geometry.clip_checks import examine, moving_share, report_clips, report_motion
 
 from .worlds import SIZE, World, look, path
@@ -20,18 +21,18 @@ def other() -> World:
 
 def test_good_clips_are_left_in_peace(walk: World, moving: World, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, "fourreal_core"):
-        report_clips(walk.frames, moving.frames)
-        report_motion(walk.frames, walk.geometry)
+        report_clips(walk.clip, moving.clip)
+        report_motion(walk.clip, walk.geometry)
     assert caplog.text == ""
-    found = examine(walk.frames)
+    found = examine(walk.clip)
     assert found.blank == found.cuts == [] and len(found.common) == 4 and min(found.common) > 0.6
 
 
 def test_cuts_are_found(walk: World, other: World, caplog: pytest.LogCaptureFixture) -> None:
     cut = torch.cat([walk.frames[:2], other.frames[2:]])
-    assert examine(cut).cuts == [1]
+    assert examine(ClipFlows(cut)).cuts == [1]
     with caplog.at_level(logging.WARNING, "fourreal_core"):
-        report_clips(walk.frames, cut)
+        report_clips(walk.clip, ClipFlows(cut))
     assert caplog.text.count("the fixed-view clip seems to cut or jump after frame 1") == 1
     assert "freeze-time" not in caplog.text
 
@@ -39,10 +40,10 @@ def test_cuts_are_found(walk: World, other: World, caplog: pytest.LogCaptureFixt
 def test_blank_frames_are_no_cuts(walk: World, caplog: pytest.LogCaptureFixture) -> None:
     frames = walk.frames.clone()
     frames[2], frames[4] = 0.0, 0.7
-    found = examine(frames)
+    found = examine(ClipFlows(frames))
     assert found.blank == [2, 4] and found.cuts == []
     with caplog.at_level(logging.WARNING, "fourreal_core"):
-        report_clips(frames, torch.zeros(9, *SIZE, 3))
+        report_clips(ClipFlows(frames), ClipFlows(torch.zeros(9, *SIZE, 3)))
     assert "frames of one colour in the freeze-time clip: 2, 4 of 5" in caplog.text
     assert "fixed-view clip: 0, 1, 2, 3, 4, 5 ... of 9" in caplog.text
 
@@ -54,18 +55,18 @@ def test_what_the_mask_hides_is_not_looked_at(walk: World, other: World) -> None
     valid[:, 95:] = True
     cut = torch.zeros(SIZE, dtype=torch.bool)
     cut[:, :80] = True
-    assert examine(frames, cut).cuts == [1] and examine(frames, valid).cuts == []
-    assert examine(frames, torch.zeros(SIZE, dtype=torch.bool)).common == [1.0] * 4
+    assert examine(ClipFlows(frames), cut).cuts == [1] and examine(ClipFlows(frames), valid).cuts == []
+    assert examine(ClipFlows(frames), torch.zeros(SIZE, dtype=torch.bool)).common == [1.0] * 4
 
 
 def test_motion_is_what_lies_beside_the_lines(walk: World, caplog: pytest.LogCaptureFixture) -> None:
     """The camera walks sideways, so its lines lie level: a board that rises stands beside them."""
     rising = look(walk.cameras, [(0.0, -0.08 * v) for v in range(5)])
-    assert moving_share(walk.frames, walk.geometry) < 0.02
-    share = moving_share(rising.frames, walk.geometry)
+    assert moving_share(walk.clip, walk.geometry) < 0.02
+    share = moving_share(rising.clip, walk.geometry)
     assert 0.1 < share < 0.5  # the board fills a sixth of the picture
     with caplog.at_level(logging.WARNING, "fourreal_core"):
-        report_motion(rising.frames, walk.geometry)
+        report_motion(rising.clip, walk.geometry)
     assert "something moves in the freeze-time clip" in caplog.text
 
 
@@ -73,7 +74,7 @@ def test_a_camera_that_turns_or_stands_has_no_lines_but_points() -> None:
     cameras = path(3, 0.0, 1.5)
     cameras.world_to_cam[:, :3, 3] = 0
     turning = look(cameras)
-    assert moving_share(turning.frames, turning.geometry) < 0.02
+    assert moving_share(turning.clip, turning.geometry) < 0.02
     rising = look(cameras, [(0.0, -0.08 * v) for v in range(3)])
-    assert moving_share(rising.frames, turning.geometry) > 0.1
-    assert moving_share(torch.zeros(3, *SIZE, 3), turning.geometry) == 0
+    assert moving_share(rising.clip, turning.geometry) > 0.1
+    assert moving_share(ClipFlows(torch.zeros(3, *SIZE, 3)), turning.geometry) == 0

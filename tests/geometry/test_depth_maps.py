@@ -13,8 +13,6 @@ from fourreal_core.errors import InputError
 from fourreal_core.geometry.align_monocular import adjust_clip, matched_points
 from fourreal_core.geometry.bundle_adjustment import Bundle, Observations
 from fourreal_core.geometry.depth_maps import DepthPictures, align
-from fourreal_core.geometry.geometry import Geometry
-from fourreal_core.geometry.sources import GivenGeometry
 from fourreal_core.geometry.structure_from_motion import ParallaxOptions
 
 from .worlds import FOCAL_PX, SIZE, World, look, path
@@ -29,7 +27,7 @@ KNOWN = ParallaxOptions(focal_px=FOCAL_PX)
 @pytest.fixture(scope="module")
 def solved(walk: World) -> Solved:
     """Cameras and matched points, found once."""
-    return adjust_clip(walk.frames, options=KNOWN)
+    return adjust_clip(walk.clip, options=KNOWN)
 
 
 def drawn(walk: World, kind: str) -> torch.Tensor:
@@ -104,7 +102,7 @@ def test_the_source_is_one_call(walk: World) -> None:
     small = torch.nn.functional.interpolate(drawn(walk, "inverse")[:, None], scale_factor=0.5, mode="area")[:, 0]
     seen: list[tuple[int, int]] = []
     found = DepthPictures(small, "inverse")(
-        walk.frames, options=KNOWN, on_step=lambda done, total, preview=None: seen.append((done, total))
+        walk.clip, options=KNOWN, on_step=lambda done, total, preview=None: seen.append((done, total))
     )
     assert found.size == SIZE and depth_error(found.depth, walk)[0] < 0.03
     assert found.cameras.world_to_cam.shape == (5, 4, 4) and seen == sorted(seen) and seen[-1] == (10, 10)
@@ -115,7 +113,7 @@ def test_a_camera_that_only_turns_is_reported_and_gives_a_plain_guess(caplog: py
     cameras.world_to_cam[:, :3, 3] = 0
     turning = look(cameras)
     with caplog.at_level(logging.WARNING, "fourreal_core"):
-        found = DepthPictures(1 / turning.depth, "inverse")(turning.frames, options=KNOWN)
+        found = DepthPictures(1 / turning.depth, "inverse")(turning.clip, options=KNOWN)
     assert "next to no parallax: scale and shift of the depth pictures are a guess" in caplog.text
     assert 0.6 < float(found.depth.min()) < float(found.depth.max()) < 2.1  # inverse depth from 0.5 to 1.5
     nearer = turning.depth < turning.depth.mean()
@@ -125,9 +123,9 @@ def test_a_camera_that_only_turns_is_reported_and_gives_a_plain_guess(caplog: py
 def test_wrong_pictures_are_refused(walk: World) -> None:
     good = drawn(walk, "inverse")
     with pytest.raises(InputError, match="4 depth pictures; expected 5"):
-        DepthPictures(good[:4])(walk.frames)
+        DepthPictures(good[:4])(walk.clip)
     with pytest.raises(InputError, match="aspect ratio"):
-        DepthPictures(good[:, :, :60])(walk.frames)
+        DepthPictures(good[:, :, :60])(walk.clip)
     with pytest.raises(InputError, match="kind 'deep'"):
         DepthPictures(good, "deep")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="of shape"):
@@ -140,13 +138,4 @@ def test_a_flat_picture_is_refused(walk: World) -> None:
     flat = drawn(walk, "inverse")
     flat[2] = 0.5
     with pytest.raises(InputError, match="number 2 is one flat value"):
-        DepthPictures(flat)(walk.frames)
-
-
-def test_given_geometry_is_placed(walk: World) -> None:
-    mine = Geometry(walk.depth * GAIN, walk.cameras.intrinsics, torch.ones_like(walk.depth, dtype=torch.bool))
-    assert depth_error(GivenGeometry(mine)(walk.frames).depth, walk)[0] < 0.03
-    whole = walk.geometry
-    assert GivenGeometry(whole)(walk.frames) is whole
-    with pytest.raises(InputError, match="geometry of the same clip"):
-        GivenGeometry(whole)(walk.frames[:3])
+        DepthPictures(flat)(walk.clip)

@@ -11,7 +11,7 @@ import torch
 
 from fourreal_core.cameras import Cameras
 from fourreal_core.errors import InputError
-from fourreal_core.flow.flow_field import DisFlow, pair_flows, to_gray
+from fourreal_core.flow.clip_flows import ClipFlows
 from fourreal_core.geometry.bundle_adjustment import Bundle
 from fourreal_core.geometry.dense_depth import DepthOptions, dense_depth
 from fourreal_core.geometry.geometry import Geometry
@@ -95,20 +95,20 @@ def test_what_is_measured_is_whole_and_finite(measured: Geometry) -> None:
 
 def test_the_same_clip_gives_the_same_bits_and_stays_as_it_was(walk: World, measured: Geometry) -> None:
     before = walk.frames.clone()
-    again = parallax_geometry(walk.frames)
+    again = parallax_geometry(walk.clip)
     assert torch.equal(walk.frames, before)
     assert torch.equal(again.depth, measured.depth) and torch.equal(again.world_to_cam, measured.world_to_cam)
 
 
 def test_a_known_focal_length_is_kept(walk: World) -> None:
-    found = parallax_geometry(walk.frames[1:4], options=ParallaxOptions(focal_px=FOCAL_PX))
+    found = parallax_geometry(ClipFlows(walk.frames[1:4]), options=ParallaxOptions(focal_px=FOCAL_PX))
     assert float(found.intrinsics[0, 0, 0]) == pytest.approx(FOCAL_PX, rel=1e-6)
     error = relative_depth_error(found.depth, walk.depth[1:4])
     assert float(error.median()) < 0.04  # half the baseline of the whole clip
 
 
 def test_two_views_are_enough(walk: World) -> None:
-    found = parallax_geometry(walk.frames[1:3])
+    found = parallax_geometry(ClipFlows(walk.frames[1:3]))
     assert found.depth.shape == (2, *SIZE) and bool(found.depth.isfinite().all())
     # two views leave the focal length to its prior, which bends depths but keeps their order
     board = walk.depth[1:3] < 3
@@ -124,14 +124,14 @@ def test_a_camera_that_only_turns_finishes_with_a_warning(
     turning[:, :3, 3] = 0
     clip = look(Cameras(turning, path(3).intrinsics, SIZE))
     with caplog.at_level(logging.WARNING, logger="fourreal_core"):
-        found = parallax_geometry(clip.frames, options=ParallaxOptions(focal_px=focal_px, grid_px=20))
+        found = parallax_geometry(clip.clip, options=ParallaxOptions(focal_px=focal_px, grid_px=20))
     assert any("next to no parallax" in record.getMessage() for record in caplog.records)
     assert bool(found.depth.isfinite().all()) and bool(found.world_to_cam.isfinite().all())
 
 
 def test_a_camera_that_stands_finishes_with_a_warning(walk: World, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, logger="fourreal_core"):
-        found = parallax_geometry(walk.frames[:1].repeat(3, 1, 1, 1))
+        found = parallax_geometry(ClipFlows(walk.frames[:1].repeat(3, 1, 1, 1)))
     assert any("next to no parallax" in record.getMessage() for record in caplog.records)
     assert bool(found.depth.isfinite().all()) and bool(found.world_to_cam.isfinite().all())
 
@@ -144,7 +144,7 @@ def test_clips_that_show_nothing_together_are_refused_or_finite(walk: World, kin
     else:
         frames[2:] = look(walk.cameras[:2], seed=77).frames
     try:
-        found = parallax_geometry(frames, options=ParallaxOptions(grid_px=24))
+        found = parallax_geometry(ClipFlows(frames), options=ParallaxOptions(grid_px=24))
     except InputError as error:
         assert "no cut" in str(error)
     else:
@@ -154,18 +154,18 @@ def test_clips_that_show_nothing_together_are_refused_or_finite(walk: World, kin
 
 def test_a_camera_that_walks_gets_no_warning(walk: World, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, logger="fourreal_core"):
-        parallax_geometry(walk.frames, options=ParallaxOptions(grid_px=20))
+        parallax_geometry(walk.clip, options=ParallaxOptions(grid_px=20))
     assert not caplog.records
 
 
 def test_one_frame_is_refused(walk: World) -> None:
     with pytest.raises(InputError, match="a freeze-time clip with 1 frame; expected at least 2"):
-        parallax_geometry(walk.frames[:1])
+        parallax_geometry(ClipFlows(walk.frames[:1]))
 
 
 def test_a_mask_that_hides_everything_is_refused(walk: World) -> None:
     with pytest.raises(InputError, match="no two frames match"):
-        parallax_geometry(walk.frames[:3], torch.zeros(SIZE, dtype=torch.bool))
+        parallax_geometry(ClipFlows(walk.frames[:3]), torch.zeros(SIZE, dtype=torch.bool))
 
 
 def test_a_caption_does_not_count_as_the_scene(walk: World) -> None:
@@ -175,7 +175,7 @@ def test_a_caption_does_not_count_as_the_scene(walk: World) -> None:
     captioned = walk.frames.clone()
     stripes = (torch.arange(SIZE[1]) // 4 % 2).float()
     captioned[:, 50:66, 10:110] = stripes[10:110, None]
-    found = parallax_geometry(captioned, valid)
+    found = parallax_geometry(ClipFlows(captioned), valid)
     assert not found.confidence[:, ~valid].any()
     turn, shift = camera_errors(found, walk)
     # a fifth less of the picture than without the caption, so a little more than the errors there
@@ -185,7 +185,7 @@ def test_a_caption_does_not_count_as_the_scene(walk: World) -> None:
 
 def test_progress_ends_at_its_total_and_stopping_passes_through(walk: World) -> None:
     seen: list[tuple[int, int]] = []
-    parallax_geometry(walk.frames[:2], on_step=lambda done, total, preview=None: seen.append((done, total)))
+    parallax_geometry(ClipFlows(walk.frames[:2]), on_step=lambda done, total, preview=None: seen.append((done, total)))
     assert seen[-1][0] == seen[-1][1] and len({total for _, total in seen}) == 1
     assert [done for done, _ in seen] == sorted(done for done, _ in seen) and seen[0][0] >= 1
 
@@ -193,7 +193,7 @@ def test_progress_ends_at_its_total_and_stopping_passes_through(walk: World) -> 
         raise Cancelled
 
     with pytest.raises(Cancelled):
-        parallax_geometry(walk.frames[:2], on_step=stop)
+        parallax_geometry(ClipFlows(walk.frames[:2]), on_step=stop)
 
 
 def test_a_margin_is_taken_off_around_what_is_invalid_but_not_off_the_frame() -> None:
@@ -228,7 +228,7 @@ def test_matches_keep_off_what_is_invalid() -> None:
 
 @pytest.mark.parametrize("views", [4, 5])
 def test_cameras_grow_outward_from_the_middle(walk: World, views: int) -> None:
-    flows = pair_flows(to_gray(walk.frames[:views]), views - 1, DisFlow())
+    flows = ClipFlows(walk.frames[:views]).pairs(views - 1)
     options = ParallaxOptions(focal_px=FOCAL_PX)
     obs = match_views(flows, np.ones(SIZE, bool), views, options)
     state = solve_cameras(obs, views, SIZE[1], options)
@@ -238,7 +238,7 @@ def test_cameras_grow_outward_from_the_middle(walk: World, views: int) -> None:
 
 
 def test_depth_with_known_cameras(walk: World) -> None:
-    flows = pair_flows(to_gray(walk.frames), 4, DisFlow())
+    flows = walk.clip.pairs(4)
     obs = match_views(flows, np.ones(SIZE, bool), 5, ParallaxOptions())
     at = np.round(obs.pixels + [(SIZE[1] - 1) / 2, (SIZE[0] - 1) / 2]).astype(int)
     w2c = walk.cameras.world_to_cam.double().numpy()

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from fourreal_core.cameras import Cameras, intrinsics_from_focal, lift, pixel_grid
+from fourreal_core.flow.clip_flows import ClipFlows
 from fourreal_core.geometry.geometry import Geometry
 
 SIZE = (72, 120)
@@ -24,6 +25,11 @@ class World:
     frames: Tensor
     depth: Tensor
     cameras: Cameras
+
+    @property
+    def clip(self) -> ClipFlows:
+        """The frames in the form the code takes them."""
+        return ClipFlows(self.frames)
 
     @property
     def geometry(self) -> Geometry:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from fourreal_core.errors import InputError
-from fourreal_core.flow.flow_field import DisFlow, identity_map, warp
+from fourreal_core.flow.clip_flows import ClipFlows
+from fourreal_core.flow.flow_field import identity_map, warp
 from fourreal_core.tracking.rigid_motion import (
     RigidOptions,
     RigidPose,
@@ -128,10 +130,10 @@ def turning_clip(times: int, degrees: float) -> tuple[np.ndarray, np.ndarray, np
 
 def test_a_turning_body_shows_its_depth() -> None:
     frames, depth, flows, depths = turning_clip(4, 3.0)
-    grays = [(f.mean(-1) * 255).astype(np.uint8) for f in frames]
+    clip = ClipFlows(torch.from_numpy(frames))
     part = flows[-1].any(-1)
     valid = np.ones((H, W), bool)
-    motion = follow_parts(frames, grays, flows, np.zeros(flows.shape[:3], np.float32), (depth, K, valid), DisFlow())
+    motion = follow_parts(clip, flows, np.zeros(flows.shape[:3], np.float32), (depth, K, valid))
     assert motion.parts == 1
     inner = np.zeros_like(part)
     inner[20:52, 28:68] = True
@@ -147,16 +149,13 @@ def test_a_body_that_bends_keeps_its_depth() -> None:
     flows = flows * 0
     for t in range(1, 3):
         flows[t, ..., 0][16:56, 24:72] = (4 * t * np.sin(rows / 4))[16:56]
-    grays = [(f.mean(-1) * 255).astype(np.uint8) for f in frames]
+
+    def nothing(a: np.ndarray, b: np.ndarray, c: np.ndarray | None = None) -> np.ndarray:
+        return np.zeros((H, W, 2), np.float32) if c is None else c
+
     scene = (depth, K, np.ones((H, W), bool))
-    motion = follow_parts(
-        frames,
-        grays,
-        flows,
-        np.zeros(flows.shape[:3], np.float32),
-        scene,
-        lambda a, b, c=None: np.zeros((H, W, 2), np.float32) if c is None else c,
-    )
+    clip = ClipFlows(torch.from_numpy(frames), nothing)
+    motion = follow_parts(clip, flows, np.zeros(flows.shape[:3], np.float32), scene)
     assert motion.parts == 0
     assert np.array_equal(motion.flows, flows) and np.array_equal(motion.depth, np.repeat(depth[None], 3, 0))
 

@@ -9,6 +9,7 @@ import torch
 
 from fourreal_core.cameras import intrinsics_from_focal, project
 from fourreal_core.errors import InputError
+from fourreal_core.flow.clip_flows import ClipFlows
 from fourreal_core.geometry.geometry import Geometry
 from fourreal_core.tracking.track3d import (
     TrackOptions,
@@ -30,7 +31,7 @@ from ..geometry.worlds import FOCAL_PX, SIZE, World, look, path
 @pytest.fixture(scope="module")
 def followed(walk: World) -> Tracks:
     """Tracks through the little world with its true geometry."""
-    return track_views(walk.frames, walk.geometry)
+    return track_views(walk.clip, walk.geometry)
 
 
 def slow_sample(values: torch.Tensor, x: float, y: float) -> torch.Tensor:
@@ -150,7 +151,7 @@ def _pixel_of(tracks: Tracks) -> tuple[torch.Tensor, torch.Tensor]:
 
 def test_hidden_points_are_carried_by_the_cameras(walk: World) -> None:
     """A reach of one view: the ends are out of reach of the middle, so geometry alone carries its points there."""
-    tracks = track_views(walk.frames, walk.geometry, options=TrackOptions(reach=1))
+    tracks = track_views(walk.clip, walk.geometry, options=TrackOptions(reach=1))
     middle = tracks.keyframe == 2
     rigid = walk.cameras.to_camera(tracks.positions[2, middle])
     torch.testing.assert_close(tracks.positions[0, middle], rigid[0], rtol=0, atol=1e-6)
@@ -164,8 +165,8 @@ def test_spacing_is_a_pixel_at_the_points_distance(followed: Tracks) -> None:
 
 def test_fewer_points_are_a_seeded_draw_and_stand_wider(walk: World, followed: Tracks) -> None:
     options = TrackOptions(max_points=500)
-    some, again = (track_views(walk.frames, walk.geometry, options=options) for _ in range(2))
-    other = track_views(walk.frames, walk.geometry, options=replace(options, seed=1))
+    some, again = (track_views(walk.clip, walk.geometry, options=options) for _ in range(2))
+    other = track_views(walk.clip, walk.geometry, options=replace(options, seed=1))
     assert len(some) == 500 and torch.equal(some.positions, again.positions)
     assert not torch.equal(some.positions, other.positions)
     wider = (len(followed) / 500) ** 0.5  # each point stands for as much more area
@@ -174,7 +175,7 @@ def test_fewer_points_are_a_seeded_draw_and_stand_wider(walk: World, followed: T
 
 
 def test_a_board_that_slides_is_followed_in_time(moving: World) -> None:
-    tracks = track_times(moving.frames, moving.geometry)
+    tracks = track_times(moving.clip, moving.geometry)
     assert tracks.frames == 4 and len(tracks) == SIZE[0] * SIZE[1] and tracks.depth is None
     board = moving.depth[0].reshape(-1) < 3
     inner = torch.nn.functional.max_pool2d((~board).float().view(1, 1, *SIZE), 9, 1, 4).view(-1) == 0
@@ -189,21 +190,21 @@ def test_a_board_that_slides_is_followed_in_time(moving: World) -> None:
 
 
 def test_a_clip_that_stands_still_gives_tracks_that_stand_still(walk: World) -> None:
-    tracks = track_times(walk.frames[:1].repeat(3, 1, 1, 1), walk.geometry)
+    tracks = track_times(ClipFlows(walk.frames[:1].repeat(3, 1, 1, 1)), walk.geometry)
     assert torch.equal(tracks.positions, tracks.positions[:1].expand_as(tracks.positions))
     assert bool(tracks.visible.all())
 
 
 def test_one_time_is_a_clip_too(walk: World) -> None:
-    tracks = track_times(walk.frames[:1], walk.geometry)
+    tracks = track_times(ClipFlows(walk.frames[:1]), walk.geometry)
     assert tracks.frames == 1 and len(tracks) == SIZE[0] * SIZE[1]
 
 
 def test_inputs_stay_as_they_were(walk: World) -> None:
     frames, geometry = walk.frames.clone(), walk.geometry
     depth = geometry.depth.clone()
-    track_views(frames[:3], _first(geometry, 3), options=TrackOptions(max_points=100))
-    track_times(frames[:2], geometry)
+    track_views(ClipFlows(frames[:3]), _first(geometry, 3), options=TrackOptions(max_points=100))
+    track_times(ClipFlows(frames[:2]), geometry)
     assert torch.equal(frames, walk.frames) and torch.equal(geometry.depth, depth)
 
 
@@ -219,8 +220,8 @@ def test_progress_counts_views_and_times(walk: World) -> None:
     def note(done: int, total: int, preview: torch.Tensor | None = None) -> None:
         seen.append((done, total))
 
-    track_views(walk.frames[:2], _first(walk.geometry, 2), on_step=note)
-    track_times(walk.frames[:3], walk.geometry, on_step=note)
+    track_views(ClipFlows(walk.frames[:2]), _first(walk.geometry, 2), on_step=note)
+    track_times(ClipFlows(walk.frames[:3]), walk.geometry, on_step=note)
     assert seen[:2] == [(1, 2), (2, 2)]
     times = seen[2:]
     assert times == sorted(times) and len({n for _, n in times}) == 1 and times[-1][0] == times[-1][1]
@@ -232,16 +233,16 @@ def test_stopping_passes_through(walk: World, follow: object) -> None:
         raise Cancelled
 
     with pytest.raises(Cancelled):
-        follow(walk.frames, walk.geometry, on_step=stop)
+        follow(walk.clip, walk.geometry, on_step=stop)
 
 
 def test_geometry_of_another_clip_is_refused(walk: World) -> None:
     with pytest.raises(InputError, match="geometry of the same clip"):
-        track_views(walk.frames[:3], walk.geometry)
+        track_views(ClipFlows(walk.frames[:3]), walk.geometry)
     with pytest.raises(InputError, match="as the geometry"):
-        track_times(walk.frames[:, :40], walk.geometry)
+        track_times(ClipFlows(walk.frames[:, :40]), walk.geometry)
     with pytest.raises(InputError, match="geometry without cameras"):
-        track_views(walk.frames, replace(walk.geometry, world_to_cam=None))
+        track_views(walk.clip, replace(walk.geometry, world_to_cam=None))
 
 
 @pytest.mark.parametrize("wrong", [{"max_points": 0}, {"reach": 0}])

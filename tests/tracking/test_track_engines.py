@@ -14,6 +14,7 @@ import torch
 
 from fourreal_core.cameras import lift, project
 from fourreal_core.errors import InputError
+from fourreal_core.flow.clip_flows import ClipFlows
 from fourreal_core.tracking import delta_tracks
 from fourreal_core.tracking.delta_tracks import DeltaTracks
 from fourreal_core.tracking.given_tracks import GivenTracks, PixelTracks
@@ -128,7 +129,7 @@ def true_positions(world: World, tracks: Any) -> torch.Tensor:
 
 
 def test_delta_follows_keyframes_both_ways(package: None, checkpoint: Path, walk: World) -> None:
-    tracks = track_engine(f"delta:{checkpoint}").track_views(walk.frames, walk.geometry)
+    tracks = track_engine(f"delta:{checkpoint}").track_views(walk.clip, walk.geometry)
     assert tracks.frames == 5 and set(tracks.keyframe.tolist()) == {2, 0, 4}
     central = int((tracks.keyframe == 2).sum())
     assert central == GRID[0] * GRID[1] > len(tracks) - central > 0  # the ends add what the middle doesn't show
@@ -147,11 +148,11 @@ def test_delta_follows_keyframes_both_ways(package: None, checkpoint: Path, walk
 def test_delta_keeps_to_the_mask_and_the_number(package: None, checkpoint: Path, walk: World) -> None:
     valid = torch.ones(SIZE, dtype=torch.bool)
     valid[:, :40] = False
-    tracks = DeltaTracks(checkpoint).track_views(walk.frames, walk.geometry, valid, TrackOptions(max_points=500))
+    tracks = DeltaTracks(checkpoint).track_views(walk.clip, walk.geometry, valid, TrackOptions(max_points=500))
     assert len(tracks) == 500
     start = project(tracks.positions[tracks.keyframe, torch.arange(500)], tracks.intrinsics[tracks.keyframe])
     assert float(start[:, 0].min()) >= 40
-    whole = DeltaTracks(checkpoint).track_views(walk.frames, walk.geometry, valid)
+    whole = DeltaTracks(checkpoint).track_views(walk.clip, walk.geometry, valid)
     grown = tracks.spacing.median() / whole.spacing.median()
     assert float(grown) == pytest.approx((len(whole) / 500) ** 0.5, rel=0.1)
 
@@ -161,12 +162,12 @@ def test_delta_tracks_time_from_the_first_frame(
 ) -> None:
     monkeypatch.setattr(DensePredictor3D, "world", moving)
     still = replace(moving.geometry, world_to_cam=None)
-    tracks = DeltaTracks(checkpoint).track_times(moving.frames, still)
+    tracks = DeltaTracks(checkpoint).track_times(moving.clip, still)
     assert tracks.frames == 4 and len(tracks) == GRID[0] * GRID[1] and not tracks.keyframe.any()
     # its cameras stand, and so does what the stand-in says of every point
     torch.testing.assert_close(tracks.positions[3], tracks.positions[0], rtol=0, atol=1e-4)
     with pytest.raises(InputError, match="resize the clip first"):
-        DeltaTracks(checkpoint).track_times(moving.frames[:, :32], still)
+        DeltaTracks(checkpoint).track_times(ClipFlows(moving.frames[:, :32]), still)
 
 
 def test_delta_is_never_half_there(
@@ -190,10 +191,7 @@ def test_delta_is_never_half_there(
 
 
 def test_engines_have_names() -> None:
-    def flow(a: Any, b: Any, init: Any = None) -> Any:
-        raise AssertionError
-
-    assert track_engine("flow", flow=flow) == FlowTracks(flow)
+    assert track_engine("flow") == FlowTracks()
     for said, says in (("best", "one of flow, delta"), ("flow:3", "'flow' alone"), ("delta", "delta:CHECKPOINT")):
         with pytest.raises(InputError, match=says):
             track_engine(said)
@@ -212,7 +210,7 @@ def true_pixels(world: World, points: int, generator: torch.Generator) -> tuple[
 
 def test_given_views_are_lifted(walk: World, generator: torch.Generator) -> None:
     given, truth = true_pixels(walk, 300, generator)
-    tracks = GivenTracks(views=given).track_views(walk.frames, walk.geometry)
+    tracks = GivenTracks(views=given).track_views(walk.clip, walk.geometry)
     assert len(tracks) == 300 and 0.6 < float(tracks.visible.float().mean()) < 0.99
     error = (tracks.positions - truth).norm(dim=-1)
     assert float(error[tracks.visible].max()) < 0.02  # visible ones lie that near the surface, by their own test
@@ -226,7 +224,7 @@ def test_given_views_are_lifted(walk: World, generator: torch.Generator) -> None
 def test_tracks_of_other_sizes_are_scaled(walk: World, generator: torch.Generator) -> None:
     given, _ = true_pixels(walk, 50, generator)
     double = PixelTracks(given.pixels * 2, given.visible, (2 * SIZE[0], 2 * SIZE[1]))
-    a, b = (GivenTracks(views=g).track_views(walk.frames, walk.geometry) for g in (given, double))
+    a, b = (GivenTracks(views=g).track_views(walk.clip, walk.geometry) for g in (given, double))
     torch.testing.assert_close(a.positions, b.positions)
 
 
@@ -245,7 +243,7 @@ def on_board() -> Callable[[int], PixelTracks]:
 
 @pytest.mark.parametrize("count", [12, 60])
 def test_a_few_tracks_carry_their_surface(moving: World, on_board: Callable[[int], PixelTracks], count: int) -> None:
-    tracks = GivenTracks(times=on_board(count)).track_times(moving.frames, moving.geometry)
+    tracks = GivenTracks(times=on_board(count)).track_times(moving.clip, moving.geometry)
     assert len(tracks) == SIZE[0] * SIZE[1]
     moved = project(tracks.positions, tracks.intrinsics[:, None])
     moved = moved - moved[:1]
@@ -261,7 +259,7 @@ def test_a_track_that_is_hidden_says_little(moving: World, on_board: Callable[[i
     given = on_board(40)
     pixels, visible = given.pixels.clone(), given.visible.clone()
     pixels[3, ::2], visible[3, ::2] = 0.0, False  # lost, and left in the corner
-    tracks = GivenTracks(times=PixelTracks(pixels, visible, SIZE)).track_times(moving.frames, moving.geometry)
+    tracks = GivenTracks(times=PixelTracks(pixels, visible, SIZE)).track_times(moving.clip, moving.geometry)
     at = project(tracks.positions, tracks.intrinsics[:, None])
     middle = (at[0] - torch.tensor([60.0, 36.0])).norm(dim=-1) < 6
     seen, lost = at[2, middle] - at[0, middle], at[3, middle] - at[0, middle]
@@ -282,8 +280,8 @@ def test_what_was_not_given_is_tracked_by_another(walk: World, generator: torch.
             asked.append("times")
             return "other"
 
-    assert GivenTracks(views=given, otherwise=Other()).track_times(walk.frames, walk.geometry) == "other"
-    assert GivenTracks(times=given, otherwise=Other()).track_views(walk.frames, walk.geometry) == "other"
+    assert GivenTracks(views=given, otherwise=Other()).track_times(walk.clip, walk.geometry) == "other"
+    assert GivenTracks(times=given, otherwise=Other()).track_views(walk.clip, walk.geometry) == "other"
     assert asked == ["times", "views"]
 
 
@@ -300,11 +298,11 @@ def test_wrong_tracks_are_refused(walk: World, moving: World) -> None:
     with pytest.raises(InputError, match="NaN or infinite places"):
         PixelTracks(places * float("nan"), seen, SIZE)
     with pytest.raises(InputError, match="tracks of 4 frames for a freeze-time clip of 5"):
-        GivenTracks(views=PixelTracks(places, seen, SIZE)).track_views(walk.frames, walk.geometry)
+        GivenTracks(views=PixelTracks(places, seen, SIZE)).track_views(walk.clip, walk.geometry)
     outside = PixelTracks(places - 50, seen, SIZE)
     with pytest.raises(InputError, match="the first frame does not see"):
-        GivenTracks(times=outside).track_times(moving.frames, moving.geometry)
+        GivenTracks(times=outside).track_times(moving.clip, moving.geometry)
     with pytest.raises(InputError, match="no view sees"):
         GivenTracks(views=PixelTracks(outside.pixels[[0] * 5], seen[[0] * 5], SIZE)).track_views(
-            walk.frames, walk.geometry
+            walk.clip, walk.geometry
         )

@@ -8,7 +8,8 @@ import torch
 
 from fourreal_core.errors import InputError
 from fourreal_core.flow.clip_flows import ClipFlows
-from fourreal_core.progress import Cancelled
+
+from ..cancelling import Cancelled
 
 
 class Counting:

@@ -6,13 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from fourreal_core.flow.flow_field import (
-    chain,
-    forward_backward_error,
-    identity_map,
-    to_gray,
-    warp,
-)
+from fourreal_core.flow.flow_field import chain, forward_backward_error, identity_map, to_gray, warp
 
 SHAPE = (11, 14)
 REMAP_PX = 1 / 64

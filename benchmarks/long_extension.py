@@ -106,7 +106,7 @@ def with_seen(planes: Tensor, names: tuple[str, ...], seen: Tensor) -> Tensor:
     if BLEND in names and RELIABILITY in names:
         errors = [found[names.index(RELIABILITY), ..., k].numpy() * ERROR_GRAY for k in (0, 1)]
         parts = [found[names.index(name)].numpy() for name in (FROM_VIEW, FROM_TIME)]
-        found[names.index(BLEND)] = torch.from_numpy(blend_by_error(parts, errors, DOUBT_GRAY))
+        found[names.index(BLEND)] = torch.from_numpy(blend_by_error(parts, errors, DOUBT_GRAY)[0])
     return found
 
 

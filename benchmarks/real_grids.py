@@ -133,7 +133,7 @@ def _pipeline(grid: FrameGrid, args: argparse.Namespace) -> tuple[Tensor, dict[s
 
 
 def _splats(grid: FrameGrid, args: argparse.Namespace) -> tuple[Tensor, dict[str, float]]:
-    """Every cell, the known ones too, as the fitted scene renders it; nothing is spent on settling proposals."""
+    """Every cell, the known ones too, as the fitted scene renders it; none is coloured from known cells."""
     from fourreal_core.pipeline import PipelineOptions, run_pipeline
     from fourreal_core.proposals.complete_grid import ProposalOptions
     from fourreal_core.scene.render import render_cell

@@ -23,7 +23,9 @@ from ..rasterizer import RasterOptions
 from ..scene.pixel_points import PixelPoints, pixel_points, render_source_map
 from ..scene.render import render_cell
 from ..scene.scene4d import Scene4D
+from .blending import blend_by_error
 from .candidate_selection import SelectionOptions, propose_from_source
+from .image_filters import Image, Mask
 from .scene_candidates import COVERED_ALPHA, SceneCandidates
 
 GAP_PX = 4
@@ -115,11 +117,11 @@ class SourceReader:
     candidates: SceneCandidates | None
     raster: RasterOptions | None = None
 
-    def read(self, cell: tuple[int, int], source: int) -> tuple[Tensor, Tensor, Tensor]:
+    def read(self, cell: tuple[int, int], source: int) -> tuple[Image, Mask, Image]:
         """Colours of cell ``[view, time]`` read from known cell ``[view, source]``.
 
         Returns:
-            Colours ``(H, W, 3)``, where they were seen ``(H, W)`` bool, and how badly they explain the known rows,
+            Colours ``(H, W, 3)``, where they were seen ``(H, W)`` bool, and their photometric error in the known rows,
             ``(H, W)`` in grey levels of 255, zero without rows.
         """
         view, time = cell
@@ -127,16 +129,16 @@ class SourceReader:
         covered = close_gaps(alpha > COVERED_ALPHA, GAP_PX)  # between points that spread apart there is no hole
         flow = fill_holes(flow, covered)
         at = pixel_grid(self.grid.size, flow.device) + flow
-        inside = (at >= 0).all(-1) & (at[..., 0] < self.grid.size[1]) & (at[..., 1] < self.grid.size[0])
         shows = _sample(self.grid.valid.to(flow), at) > 0.99  # a caption in the source is not the scene's colour
+        inside = (at >= 0).all(-1) & (at[..., 0] < self.grid.size[1]) & (at[..., 1] < self.grid.size[0])
         seen = covered & inside & shows
         if self.candidates is None:
-            return _sample(self.grid.frames[view, source].to(flow), at), seen, torch.zeros_like(alpha)
+            color = _sample(self.grid.frames[view, source].to(flow), at)
+            return color.cpu().numpy(), seen.cpu().numpy(), np.zeros(seen.shape, np.float32)
         found, checks = self.candidates.candidates(cell, source, flow.cpu().numpy(), seen.cpu().numpy())
         picture = self.grid.frames[view, source].float().cpu().numpy()
         made = propose_from_source(picture, found, checks, self.candidates.options)
-        color, seen, error = (torch.from_numpy(np.ascontiguousarray(x)).to(flow.device) for x in made[:3])
-        return color, seen, error
+        return made.color, made.seen, made.error
 
 
 def propose_cell(reader: SourceReader, cell: tuple[int, int], options: ProposalOptions) -> Tensor:
@@ -157,14 +159,12 @@ def propose_cell(reader: SourceReader, cell: tuple[int, int], options: ProposalO
     known = grid.known[view].nonzero()[:, 0].tolist()
     if options.colors == "splats" or not known:
         return own
-    total, mass = torch.zeros_like(own), torch.zeros_like(own[..., :1])
-    for source, weight in nearest_times(known, time):
-        color, seen, error = reader.read(cell, source)
-        share = weight * seen[..., None] * torch.exp(-error / DOUBT_GRAY)[..., None]
-        total += share * color
-        mass += share
-    seen = mass[..., 0] > 0
-    blended = total / mass.clamp_min(1e-12)
+    times = nearest_times(known, time)
+    found = [reader.read(cell, source) for source, _ in times]
+    weights = [np.float32(weight) * seen for (_, weight), (_, seen, _) in zip(times, found, strict=True)]
+    blend = blend_by_error([color for color, _, _ in found], [error for _, _, error in found], DOUBT_GRAY, weights)
+    blended, mass = (torch.from_numpy(x).to(own) for x in blend)
+    seen = mass > 0
     lit = own + fill_holes(blended - own, seen)
     nothing = (rendered.alpha < COVERED_ALPHA)[..., None]  # no splat either, as behind a caption that never moves
     rest = torch.where(nothing, fill_holes(blended, seen), lit)

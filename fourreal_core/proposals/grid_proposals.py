@@ -31,7 +31,7 @@ from .candidate_selection import (
 )
 from .flow_candidates import FLOW_KINDS, flow_candidates
 from .image_filters import Image
-from .motion_layers import LAYER_KINDS, LayeredFlow, layer_candidates, layered_flow, moving_share
+from .motion_layers import LAYER_KINDS, LayeredFlow, layer_candidates, layered_flow, motion_probability
 from .photometric_check import PhotometricCheck
 from .plane_names import (
     BLEND,
@@ -183,14 +183,14 @@ class _Layers:
             flow = self._flows(cell, FIRST)
             moving = warp(self._moving, flow.best)
             if cell[0] == 0:  # what has moved since is seen to move here, too
-                moving = np.maximum(moving_share([flow.best]), moving)
+                moving = np.maximum(motion_probability([flow.best]), moving)
             self._found[cell] = layered_flow(flow, moving)
         return self._found[cell]
 
     @cached_property
     def _moving(self) -> Image:
         times = self._flows.frames.shape[1]
-        return moving_share([self._flows(FIRST, (0, time)).best for time in range(1, times)])
+        return motion_probability([self._flows(FIRST, (0, time)).best for time in range(1, times)])
 
 
 class _CellPlanes:
@@ -207,7 +207,7 @@ class _CellPlanes:
             return np.stack(channels, -1)
         if name == BLEND:
             made = [self._clips[clip].verified for clip in CLIPS]
-            return blend_by_error([each.color for each in made], [each.error for each in made], DOUBT_GRAY)
+            return blend_by_error([each.color for each in made], [each.error for each in made], DOUBT_GRAY)[0]
         clip, _, kind = name.partition("/")
         return self._clips[clip].candidate(kind) if kind else self._clips[clip].verified.color
 

@@ -47,7 +47,7 @@ class LayeredFlow:
     ground: Flow
 
 
-def moving_share(flows: Sequence[Flow]) -> Image:
+def motion_probability(flows: Sequence[Flow]) -> Image:
     """Which pixels ``(H, W)`` move, 0 to 1.
 
     Args:

@@ -38,7 +38,7 @@ class CanonicalOptions:
     view_offsets: bool = True
 
 
-def rigid_motion(source: Tensor, target: Tensor, weight: Tensor, rounds: int = 8) -> Tensor:
+def fit_rigid_motion(source: Tensor, target: Tensor, weight: Tensor, rounds: int = 8) -> Tensor:
     """The rigid motion ``(4, 4)`` that best maps points onto points, robustly.
 
     Kabsch's closed form under Geman-McClure weights whose width follows the median residual.
@@ -101,7 +101,7 @@ def canonical_scene(tracks: Tracks, times: int, options: CanonicalOptions | None
         if int(seen.sum()) < FEWEST:
             seen = in_front
         weight = seen.float() / canonical[:, 2].clamp_min(1e-3)  # an error of one pixel is farther off at a distance
-        world_to_cam.append(rigid_motion(canonical, tracks.positions[v], weight))
+        world_to_cam.append(fit_rigid_motion(canonical, tracks.positions[v], weight))
     cameras = Cameras(torch.stack(world_to_cam), tracks.intrinsics, tracks.size)
     offsets = tracks.positions - cameras.to_camera(canonical)
     if not options.view_offsets:

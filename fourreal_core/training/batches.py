@@ -106,7 +106,7 @@ def _draw_item(
         if config.data.augment:
             grid = augment(grid, generator)
         grid = _video_of(grid, shape, generator)
-    known = known_cells(config, shape, generator)
+    known = draw_known_cells(config, shape, generator)
     if flow is not None:  # the flows lead to these cells
         known = torch.zeros_like(known)
         known[0] = known[:, 0] = True
@@ -198,8 +198,12 @@ def step_shape(config: TrainingConfig, step: int) -> tuple[tuple[int, int], tupl
     return window, ((1, window[1]) if fixed_view else (window[0], 1))
 
 
-def known_cells(config: TrainingConfig, shape: tuple[int, int], generator: torch.Generator) -> Tensor:
-    """Which cells ``(V, T)`` are given: the first 0 to 4 frames of a video; row 0 and column 0, or more columns."""
+def draw_known_cells(config: TrainingConfig, shape: tuple[int, int], generator: torch.Generator) -> Tensor:
+    """Which cells ``(V, T)`` are given.
+
+    Of a video the first K ~ U{0..4} frames, as the masked base model is trained (supplement 1.1); of a grid row 0 and
+    column 0, or now and then K ~ U{1..4} columns, as extension in time gives them.
+    """
     known = torch.zeros(shape, dtype=torch.bool)
     most = config.train.most_known
     if config.stage == "base":

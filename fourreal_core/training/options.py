@@ -1,4 +1,4 @@
-"""What a training run is told: model, data and schedule, from a TOML file that is checked before anything starts."""
+"""A training run's configuration: model, data and schedule, from a TOML file that is checked before anything starts."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class TrainOptions:
         trains: One of TRAINS.
         flow_weight: Of the distance in pixels between a warp head's offsets and the true flows, beside the loss; 0 for
             none. It falls to 0 over ``flow_steps``. Only ``finetune4d`` on a cache with flows.
-        flow_steps: First steps that are told the true flows.
+        flow_steps: First steps that are trained with the true flows.
         no_proposal: Share of grids from which one of several proposals is kept, so that a model does with fewer.
         decibels: A grid's error counts by its logarithm, as in PSNR: grids that are easy weigh as much as hard ones.
         subject_weight: Share of the loss that is measured on the subject alone, in ``finetune4d`` on a cache.

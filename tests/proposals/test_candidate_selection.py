@@ -173,12 +173,18 @@ def test_probability_is_half_at_the_threshold_in_whole_regions() -> None:
 def test_a_blend_is_the_slow_loop() -> None:
     rng = np.random.default_rng(2)
     pictures, errors = rng.random((3, 4, 5, 3)).astype(np.float32), 20 * rng.random((3, 4, 5)).astype(np.float32)
-    got = blend_by_error(list(pictures), list(errors), 5.0)
-    for y, x in np.ndindex(4, 5):
-        weights = np.exp(-errors[:, y, x].astype(np.float64) / 5)
-        expected = (weights[:, None] * pictures[:, y, x]).sum(0) / weights.sum()
-        assert got[y, x] == pytest.approx(expected, abs=1e-5)
-    far = blend_by_error(list(pictures), [e + 1e6 for e in errors], 5.0)
+    counts = rng.random((3, 4, 5)).astype(np.float32)
+    for beside in (None, list(counts)):
+        got, mass = blend_by_error(list(pictures), list(errors), 5.0, beside)
+        for y, x in np.ndindex(4, 5):
+            weights = np.exp(-errors[:, y, x].astype(np.float64) / 5) * (1 if beside is None else counts[:, y, x])
+            expected = (weights[:, None] * pictures[:, y, x]).sum(0) / weights.sum()
+            assert got[y, x] == pytest.approx(expected, abs=1e-5) and mass[y, x] == pytest.approx(
+                weights.sum(), rel=1e-5
+            )
+    nothing, none = blend_by_error(list(pictures), list(errors), 5.0, [0 * c for c in counts])
+    assert not nothing.any() and not none.any()
+    far, _ = blend_by_error(list(pictures), [e + 1e6 for e in errors], 5.0)
     assert np.isfinite(far).all() and far == pytest.approx(pictures.mean(0), abs=1e-5)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -160,8 +161,8 @@ def test_what_explains_the_rows_badly_counts_little(
     doubts = {0: DOUBT_GRAY, 2: 0.0}
 
     def read(self, cell, source):
-        seen = torch.ones(SIZE, dtype=torch.bool)
-        return torch.full((*SIZE, 3), source / 4), seen, torch.full(SIZE, doubts[source])
+        color, error = np.full((*SIZE, 3), source / 4, np.float32), np.full(SIZE, doubts[source], np.float32)
+        return color, np.ones(SIZE, bool), error
 
     monkeypatch.setattr(SourceReader, "read", read)
     with torch.no_grad():

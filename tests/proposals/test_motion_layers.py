@@ -17,7 +17,7 @@ from fourreal_core.proposals.motion_layers import (
     affine_flow,
     layer_candidates,
     layered_flow,
-    moving_share,
+    motion_probability,
     normalized_convolution,
 )
 
@@ -43,7 +43,7 @@ def test_what_moves_at_any_time_moves() -> None:
     twice[2, 3] = 0, 5 * MOVES_PX
     half = still()
     half[4, 5] = MOVES_PX, 0
-    share = moving_share([still(), twice, half])
+    share = motion_probability([still(), twice, half])
     assert share[2, 3] > 0.99 and share[4, 5] == pytest.approx(0.5, abs=1e-6) and share[0, 0] < 0.01
 
 

@@ -10,7 +10,7 @@ import torch
 
 from fourreal_core.cameras import Cameras, intrinsics_from_focal, rotations_from_quats_wxyz
 from fourreal_core.errors import InputError
-from fourreal_core.reconstruction.canonical import CanonicalOptions, canonical_scene, rigid_motion
+from fourreal_core.reconstruction.canonical import CanonicalOptions, canonical_scene, fit_rigid_motion
 from fourreal_core.tracking.tracks import Tracks
 
 SIZE = (20, 30)
@@ -35,7 +35,7 @@ def apply(move: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize("degrees", [0.0, 5.0, 90.0, 180.0])
 def test_a_rigid_motion_is_found_exactly(generator: torch.Generator, degrees: float) -> None:
     p = cloud(generator)
-    found = rigid_motion(p, apply(motion(degrees), p), torch.ones(len(p)))
+    found = fit_rigid_motion(p, apply(motion(degrees), p), torch.ones(len(p)))
     torch.testing.assert_close(found, motion(degrees), rtol=0, atol=1e-5)  # float32 points
 
 
@@ -44,14 +44,14 @@ def test_a_third_of_outliers_is_outvoted(generator: torch.Generator) -> None:
     q = apply(motion(), p)
     q[:100] += torch.randn(100, 3, generator=generator)
     # a wrong point at 100 widths weighs 1e-8, and the width shrinks from round to round
-    torch.testing.assert_close(rigid_motion(p, q, torch.ones(300)), motion(), rtol=0, atol=1e-3)
+    torch.testing.assert_close(fit_rigid_motion(p, q, torch.ones(300)), motion(), rtol=0, atol=1e-3)
 
 
 def test_points_of_no_weight_do_not_count(generator: torch.Generator) -> None:
     p = cloud(generator)
     q, weight = apply(motion(), p), torch.ones(len(p))
     q[:150], weight[:150] = 7.0, 0.0
-    torch.testing.assert_close(rigid_motion(p, q, weight), motion(), rtol=0, atol=1e-5)
+    torch.testing.assert_close(fit_rigid_motion(p, q, weight), motion(), rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("flat", [True, False])
@@ -60,14 +60,14 @@ def test_the_answer_is_a_rotation_never_a_mirror(generator: torch.Generator, fla
     if flat:
         p[:, 2] = 2.0  # of points in a plane the mirror fits as well
     mirror = torch.tensor([1.0, 1.0, 1.0 if flat else -1.0])
-    found = rigid_motion(p, apply(motion(), p * mirror), torch.ones(len(p)))[:3, :3]
+    found = fit_rigid_motion(p, apply(motion(), p * mirror), torch.ones(len(p)))[:3, :3]
     torch.testing.assert_close(found @ found.T, torch.eye(3), rtol=0, atol=1e-5)
     assert float(torch.det(found)) == pytest.approx(1, abs=1e-5)
 
 
 def test_too_few_points_mean_no_motion(generator: torch.Generator) -> None:
     p = cloud(generator, 2)
-    assert torch.equal(rigid_motion(p, p + 1, torch.ones(2)), torch.eye(4))
+    assert torch.equal(fit_rigid_motion(p, p + 1, torch.ones(2)), torch.eye(4))
 
 
 def make_tracks(generator: torch.Generator, views: int = 3, jitter: float = 0.0) -> tuple[Tracks, Cameras]:
@@ -182,7 +182,7 @@ def test_near_points_count_more_for_a_camera() -> None:
         tracks.positions[0] += noise * tracks.positions[0, :, 2:] ** 2
         found = canonical_scene(tracks, 2).cameras.world_to_cam[0]
         weighted.append(camera_error(found, motion(6.0), points))
-        found = rigid_motion(points, tracks.positions[0], torch.ones(300))
+        found = fit_rigid_motion(points, tracks.positions[0], torch.ones(300))
         uniform.append(camera_error(found, motion(6.0), points))
     assert sum(weighted) < 0.85 * sum(uniform)
 
@@ -225,5 +225,5 @@ def test_few_points_far_away_are_points_too(generator: torch.Generator) -> None:
     p = cloud(generator, 30) * 1000
     move = motion()
     move[:3, 3] *= 1000
-    found = rigid_motion(p, apply(move, p), 1 / p[:, 2])
+    found = fit_rigid_motion(p, apply(move, p), 1 / p[:, 2])
     torch.testing.assert_close(found, move, rtol=1e-4, atol=1e-2)  # float32 at a thousand

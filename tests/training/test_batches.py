@@ -10,7 +10,15 @@ from fourreal_core.model.codec import SpaceToDepth
 from fourreal_core.proposals.grid_proposals import propose_planes
 from fourreal_core.proposals.plane_names import PLANE_SETS
 from fourreal_core.synthetic.grids import GridOptions, make_grid
-from fourreal_core.training.batches import augment, cut, draw_level, generator_for, known_cells, make_batch, step_shape
+from fourreal_core.training.batches import (
+    augment,
+    cut,
+    draw_known_cells,
+    draw_level,
+    generator_for,
+    make_batch,
+    step_shape,
+)
 from fourreal_core.training.data.cache import CachedGrids, CacheOptions, render_cache
 from fourreal_core.training.data.sources import Mixture
 from fourreal_core.training.objective import flow_distance, grid_loss, noisy_inputs
@@ -36,7 +44,7 @@ def test_grids_know_their_first_row_and_column(tiny, tiny_cache):
 
 def test_chunks_know_more_columns(tiny):
     config = tiny("finetune4d", train__chunk_share=1.0)
-    columns = {int(known_cells(config, (8, 8), generator_for(i)).all(0).sum()) for i in range(40)}
+    columns = {int(draw_known_cells(config, (8, 8), generator_for(i)).all(0).sum()) for i in range(40)}
     assert columns == {1, 2, 3, 4}
 
 
@@ -53,12 +61,12 @@ def test_base_knows_the_first_0_to_4_frames(tiny):
     config = tiny("base")
     counts = []
     for i in range(200):
-        known = known_cells(config, (1, 8), generator_for(i))[0]
+        known = draw_known_cells(config, (1, 8), generator_for(i))[0]
         assert torch.equal(known, torch.arange(8) < known.sum())  # the first ones
         counts.append(int(known.sum()))
     assert set(counts) == {0, 1, 2, 3, 4}
     assert min(counts.count(k) for k in range(5)) > 20  # 40 expected of each; 20 is 3.5 standard deviations below
-    assert not known_cells(config, (1, 1), generator_for(1)).any()  # an image is never given away
+    assert not draw_known_cells(config, (1, 1), generator_for(1)).any()  # an image is never given away
 
 
 @pytest.mark.parametrize("levels", ["uniform", "logit_normal"])

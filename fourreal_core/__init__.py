@@ -23,9 +23,10 @@ if TYPE_CHECKING:  # the same names as in _MODULES; a test compares them
     from .metrics import psnr, ssim
     from .pipeline import PipelineOptions, PipelineResult, run_pipeline
     from .progress import OnStep, StageFactory
+    from .scene.camera_paths import fixed_view_path, freeze_time_path, orbit_path
     from .scene.formats.ply import save_ply_sequence
     from .scene.formats.scene_file import load_scene, save_scene
-    from .scene.render import bullet_time, fixed_view, freeze_time, render_camera, render_cell
+    from .scene.render import bullet_time, render_along, render_camera, render_cell
     from .scene.scene4d import Scene4D
 
 __version__ = "0.2.0"
@@ -40,13 +41,15 @@ __all__ = [
     "Scene4D",
     "StageFactory",
     "bullet_time",
-    "fixed_view",
-    "freeze_time",
+    "fixed_view_path",
+    "freeze_time_path",
     "load_scene",
+    "orbit_path",
     "psnr",
     "read_clip",
     "read_clip_pair",
     "read_image",
+    "render_along",
     "render_camera",
     "render_cell",
     "run_pipeline",
@@ -67,7 +70,8 @@ _MODULES = {
     "progress": ("OnStep", "StageFactory"),
     "scene.formats.ply": ("save_ply_sequence",),
     "scene.formats.scene_file": ("load_scene", "save_scene"),
-    "scene.render": ("bullet_time", "fixed_view", "freeze_time", "render_camera", "render_cell"),
+    "scene.camera_paths": ("fixed_view_path", "freeze_time_path", "orbit_path"),
+    "scene.render": ("bullet_time", "render_along", "render_camera", "render_cell"),
     "scene.scene4d": ("Scene4D",),
 }
 """Where each public name is defined."""

@@ -9,7 +9,7 @@ import numpy as np
 from .image_filters import Image
 
 _MOST_DOUBT = 60.0
-_LEAST_MASS = 1e-12
+_LEAST_MASS = 1e-30
 
 
 def blend_by_error(

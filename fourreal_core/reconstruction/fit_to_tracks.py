@@ -52,8 +52,8 @@ def fit_to_tracks(
         phi, reach = field.encode(flow.points), field.reach(flow.points)
         measured, seen = flow.offsets[1:] / reach, flow.visible[1:]
         target = measured.clone()
-        trust = torch.where(seen, 1.0, UNSURE)
-        weight = trust.mean(0)
+        confidence = torch.where(seen, 1.0, UNSURE)
+        weight = confidence.mean(0)
         solved, error_px = field.weights, torch.zeros_like(weight)
         for _ in range(rounds):
             knots = torch.einsum("kt,tmc->mkc", to_knots, target).reshape(len(phi), -1)
@@ -64,6 +64,6 @@ def fit_to_tracks(
             found = torch.einsum("tk,mkc->tmc", basis, (phi @ solved).view(len(phi), spec.knots, 3))
             residual = ((found - measured) * reach).norm(dim=-1) * flow.px_per_unit
             error_px = (residual * seen).sum(0) / seen.sum(0).clamp_min(1)
-            weight = trust.mean(0) / (error_px + ROBUST_PX)
-            target = found + trust[..., None] * (measured - found)
+            weight = confidence.mean(0) / (error_px + ROBUST_PX)
+            target = found + confidence[..., None] * (measured - found)
     return replace(field, weights=solved), float(error_px.mean())

@@ -1,4 +1,4 @@
-"""Boundary floaters pruned: opacity is optimised by re-rendering the freeze-time frames; what it drives out goes."""
+"""Boundary floaters are pruned: opacity is optimised by re-rendering the freeze-time frames; faint splats go."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 LEARNING_RATE = 0.35
 """Adam's, on opacity logits."""
 PRUNE_BELOW = 0.5
-"""Opacity under which a splat goes that few views see."""
+"""Opacity under which a splat is removed that few views see."""
 PRUNE_SUPPORTED_BELOW = 0.1
 """The same for a splat that at least half of the views see in whose pictures it falls: texture that differs between
 views, as it does in generated clips, takes opacity from points that are where they should be."""
@@ -54,7 +54,7 @@ def prune_floaters(
     raster: RasterOptions | None = None,
     on_step: OnStep = no_progress,
 ) -> Scene4D:
-    """Removes splats that spoil the freeze-time frames.
+    """Removes splats that the freeze-time frames contradict.
 
     Supplement 3, "Removing boundary floaters": every point's position in every frame's own space is known from the
     tracks, so each frame is re-rendered from there with no extrinsics, and the rendering loss moves the opacities.

@@ -22,8 +22,8 @@ SAME_SURFACE = 0.1
 def merge_keyframes(tracks: Tracks) -> Tensor:
     """Which points stay ``(N,)`` bool: all of the keyframe with the most, and of others what the ones before lack.
 
-    A point goes where, in a view that sees both, a point of a keyframe before it lies in the same cell of the picture
-    at nearly the same depth. Keyframes count in the order of how many points they gave.
+    A point is dropped where, in a view that sees both, a point of a keyframe before it lies in the same cell of the
+    picture at nearly the same depth. Keyframes count in the order of how many points they gave.
 
     Args:
         tracks: Through the views of a freeze-time clip.

@@ -39,7 +39,7 @@ PRIOR = 1e-3
 
 @dataclass(frozen=True)
 class ClipMotion:
-    """What the two clips say about motion: the fixed-view clip's tracks, and where every view shows the same things.
+    """What the two clips measure of motion: the fixed-view clip's tracks, and where every view shows the same things.
 
     Attributes:
         scene: Its cameras, and the depth that every view sees.

@@ -15,7 +15,7 @@ from ..errors import InputError
 from .scene4d import Scene4D
 
 PLACES = ("view", "world_to_camera", "position")
-"""What says where a frame of a written path stands; every frame has exactly one of them."""
+"""Keys that give the camera of a frame of a written path; every frame has exactly one of them."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def path_from_json(text: str, scene: Scene4D) -> CameraPath:
     frames are keyframes, evenly spaced, and so many frames are interpolated between them.
 
     Raises:
-        InputError: Text that says something else.
+        InputError: Text of another form.
     """
     try:
         data = json.loads(text)
@@ -170,19 +170,19 @@ def _between(keys: CameraPath, count: Any) -> CameraPath:
 
 def _camera(frame: dict[str, Any], index: int, scene: Scene4D) -> Cameras:
     name = f"frame {index} of the camera path"
-    said = [place for place in PLACES if place in frame]
-    if len(said) != 1:
+    given = [place for place in PLACES if place in frame]
+    if len(given) != 1:
         raise InputError(
-            f"{name} with {' and '.join(said) or 'no place'}",
+            f"{name} with {' and '.join(given) or 'no place'}",
             f"one of {', '.join(PLACES)}",
             "say once where the camera stands",
         )
-    if said[0] == "view":
+    if given[0] == "view":
         view = _number(frame["view"], f"the view of {name}")
         check_place(scene, view=view)
         camera = interpolate(scene.cameras, torch.tensor([view]))
     else:
-        pose = _pose(frame, name) if said[0] == "world_to_camera" else _looking(frame, name)
+        pose = _pose(frame, name) if given[0] == "world_to_camera" else _looking(frame, name)
         camera = Cameras(
             pose[None].to(scene.cameras.world_to_cam),
             scene.cameras.intrinsics[scene.views // 2][None],

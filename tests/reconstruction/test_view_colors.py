@@ -129,3 +129,63 @@ def test_inputs_stay_and_selection_takes_colours_along(lit: tuple[Scene4D, torch
     assert torch.equal(found.select(keep).view_colors, found.view_colors[:, keep])
     with pytest.raises(InputError, match="fit them to the same splats"):
         replace(found, view_colors=found.view_colors[:, 1:])
+
+
+def shown_by(scene: Scene4D, gain: float, bias: float) -> torch.Tensor:
+    """The clip with another light in its last view."""
+    frames = rendered_grid(scene)[:, 0].clone()
+    frames[2] = gain * (frames[2] - 0.5) + 0.5 + bias
+    return frames
+
+
+def test_the_light_of_a_view_is_a_factor_and_an_addend(lit: tuple[Scene4D, torch.Tensor]) -> None:
+    scene = replace(wall_scene(VIEWS), visible=lit[0].visible)
+    light = view_appearance(scene, shown_by(scene, 0.8, 0.05)).light
+    torch.testing.assert_close(light[2, 0], torch.full((3,), 0.8), rtol=0, atol=0.04)
+    torch.testing.assert_close(light[2, 1], torch.full((3,), 0.15), rtol=0, atol=0.03)  # 0.5 - 0.8 * 0.5 + 0.05
+    assert torch.equal(light[1], torch.tensor([[1.0, 1, 1], [0, 0, 0]]))  # the central view's is the common one
+
+
+@pytest.mark.parametrize(("gain", "factor"), [(0.1, 0.5), (5.0, 2.0)])
+def test_the_contrast_of_a_view_is_bounded(lit: tuple[Scene4D, torch.Tensor], gain: float, factor: float) -> None:
+    scene = replace(wall_scene(VIEWS), visible=lit[0].visible)
+    # the farther off the farther from robust: a tenth of the contrast is found to be less than a half all the same
+    assert view_appearance(scene, shown_by(scene, gain, 0.0)).light[2, 0].tolist() == pytest.approx([factor] * 3)
+
+
+def test_a_plain_scene_has_lights_that_only_add() -> None:
+    scene = wall_scene(VIEWS)
+    plain = replace(scene, splats=replace(scene.splats, colors=torch.full_like(scene.splats.colors, 0.6)))
+    frames = torch.full((VIEWS, *SIZE, 3), 0.6)
+    frames[2] = 0.4
+    light = view_appearance(plain, frames).light[2]
+    torch.testing.assert_close(light[0], torch.ones(3), rtol=0, atol=1e-3)
+    torch.testing.assert_close(light[1], torch.full((3,), -0.2), rtol=0, atol=1e-3)
+
+
+def test_a_few_points_make_no_light(lit: tuple[Scene4D, torch.Tensor]) -> None:
+    scene = replace(wall_scene(VIEWS), visible=lit[0].visible)
+    some = scene.visible.clone()
+    some[2, scene.visible[2].nonzero()[40:, 0]] = False
+    light = view_appearance(replace(scene, visible=some), shown_by(scene, 0.8, 0.05)).light
+    assert torch.equal(light[2], torch.tensor([[1.0, 1, 1], [0, 0, 0]]))
+
+
+def test_what_a_view_shows_in_addition_is_not_its_light(lit: tuple[Scene4D, torch.Tensor]) -> None:
+    scene = replace(wall_scene(VIEWS), visible=lit[0].visible)
+    frames = shown_by(scene, 0.9, 0.0)
+    clean = view_appearance(scene, frames).light
+    frames[2, 4:16, 4:16] = torch.tensor([1.0, 0.0, 1.0])  # a fifth of the picture
+    torch.testing.assert_close(view_appearance(scene, frames).light, clean, rtol=0, atol=0.03)
+
+
+def test_the_light_of_a_view_makes_no_seam_where_it_alone_sees() -> None:
+    scene = wall_scene(VIEWS)
+    n = len(scene.splats)
+    visible = torch.ones(VIEWS, n, dtype=torch.bool)
+    visible[:2, : n // 2] = False
+    own = torch.zeros(VIEWS, n, 3)
+    own[2] = -0.2
+    grey = replace(scene.splats, colors=torch.full((n, 3), 0.5))
+    split = common_colors(replace(scene, splats=grey, visible=visible, view_colors=own)).splats.colors
+    assert float(split.max() - split.min()) < 0.02  # not the darkened 0.3 beside a mean of all

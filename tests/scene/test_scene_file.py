@@ -190,3 +190,59 @@ def test_an_interrupt_leaves_no_half_file(tmp_path: Path, monkeypatch: pytest.Mo
     with pytest.raises(KeyboardInterrupt):
         save_scene(wall_scene(2, 3), tmp_path / NAME)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("version", [1, 2, 3])
+def test_files_of_every_version_load_and_move_as_they_say(tmp_path: Path, version: int) -> None:
+    """Written tensor by tensor under the names that the format has had since its first version."""
+    rng = torch.Generator().manual_seed(0)
+    n, features, knots, times = 5, 4, 2, 3
+    means = torch.rand(n, 3, generator=rng) + torch.tensor([-0.5, -0.5, 1.0])
+    tensors = {
+        "means": means,
+        "log_scales": torch.full((n,), -3.0),
+        "colors": torch.rand(n, 3, generator=rng),
+        "opacity_logits": torch.ones(n),
+        "world_to_cam": torch.eye(4).repeat(2, 1, 1),
+        "intrinsics": torch.tensor([[20.0, 0, 8], [0, 20, 6], [0, 0, 1]]).repeat(2, 1, 1),
+        "view_offsets": 0.01 * torch.randn(2, n, 3, generator=rng),
+        "visible": torch.ones(2, n, dtype=torch.bool),
+        "motion_weight": torch.tensor([0.0, 0.5, 1.0, 1.0, 1.0]),
+        "view_depth": torch.full((2, 12, 16), 1.5),
+        "view_motion": torch.ones(2, 12, 16),
+        "background": torch.zeros(3),
+        "deformation.waves": torch.randn(3, features, generator=rng),
+        "deformation.phases": torch.rand(features, generator=rng),
+        "deformation.out": 0.1 * torch.randn(features + 1, 3 * knots, generator=rng),
+    }
+    if version >= 2:
+        tensors["motion_residual"] = torch.full((2, times, 3, 2, 2), 0.01)
+    if version >= 3:
+        tensors["view_colors"] = 0.1 * torch.randn(2, n, 3, generator=rng)
+        tensors["tracked_output"] = 0.1 * torch.randn(features + 1, 3 * knots, generator=rng)
+    spec = {
+        "features": features,
+        "frequencies": [2.0, 32.0],
+        "knots": knots,
+        "depth_gain": 0.05,
+        "centre": [0.1, 0.0, 0.02],
+        "extent": 0.5,
+    }
+    words = {"format": "fourreal-scene", "version": str(version), "times": str(times), "size": "[12, 16]"}
+    save_file(tensors, tmp_path / NAME, words | {"deformation": json.dumps(spec)})
+    scene = load_scene(tmp_path / NAME)
+
+    z = means[:, 2:]
+    rays = torch.cat([means[:, :2] / z, 0.05 * z.log()], 1) - torch.tensor([0.1, 0.0, 0.02])
+    hidden = torch.sin(rays / 0.5 @ tensors["deformation.waves"] + tensors["deformation.phases"])
+    output = torch.cat([hidden, torch.ones(n, 1)], 1) @ tensors["deformation.out"]
+    offsets = 0.5 * z * (output[:, :3] + output[:, 3:]) / 2  # half way between the two knots
+    if version >= 2:
+        offsets = offsets + 0.01 * z
+    expected = means + tensors["motion_weight"][:, None] * offsets
+    torch.testing.assert_close(scene.deformed(1.5), expected, rtol=0, atol=1e-6)  # float32
+    expected = expected + tensors["view_offsets"][1]  # the cameras are the world's axes
+    torch.testing.assert_close(scene.in_view(1, 1.5), expected, rtol=0, atol=1e-6)
+    shown = tensors["colors"] + tensors["view_colors"][1] if version >= 3 else tensors["colors"]
+    assert torch.equal(scene.colors_in(1), shown)
+    assert (scene.tracked_weights is not None) == (version >= 3)

@@ -169,6 +169,42 @@ def interpolate(cameras: Cameras, positions: Tensor) -> Cameras:
     return Cameras(w2c, k, cameras.size)
 
 
+def interpolate_smoothly(cameras: Cameras, positions: Tensor) -> Cameras:
+    """Cameras at fractional places along a path that has no corners at the given ones.
+
+    Uniform Catmull-Rom splines through the camera centres and through the quaternions, which are brought to one sign
+    and normalised afterwards; the path goes straight on beyond its ends. Intrinsics are interpolated linearly.
+
+    Args:
+        cameras: The path's F given cameras.
+        positions: ``(P,)`` places in ``[0, F - 1]``, held at the ends.
+    """
+    straight = interpolate(cameras, positions)
+    if len(cameras) == 1:
+        return straight
+    pos = positions.to(cameras.world_to_cam).clamp(0, len(cameras) - 1)
+    rot, trans = cameras.world_to_cam[:, :3, :3], cameras.world_to_cam[:, :3, 3]
+    quats = quats_wxyz_from_rotations(rot)
+    turned = torch.sign((quats[1:] * quats[:-1]).sum(-1))
+    signs = torch.cat([torch.ones_like(pos[:1]), torch.where(turned == 0, 1.0, turned)]).cumprod(0)
+    q = _spline(quats * signs[:, None], pos)
+    r = rotations_from_quats_wxyz(q / q.norm(dim=-1, keepdim=True))
+    centre = _spline(-(rot.transpose(1, 2) @ trans[..., None])[..., 0], pos)
+    w2c = straight.world_to_cam.clone()
+    w2c[:, :3, :3] = r
+    w2c[:, :3, 3] = -(r @ centre[..., None])[..., 0]
+    return Cameras(w2c, straight.intrinsics, cameras.size)
+
+
+def _spline(points: Tensor, positions: Tensor) -> Tensor:
+    """Uniform Catmull-Rom ``(P, C)`` through points ``(F, C)``, F at least 2."""
+    ends = torch.cat([2 * points[:1] - points[1:2], points, 2 * points[-1:] - points[-2:-1]])
+    low = positions.floor().long().clamp(max=len(points) - 2)
+    t = (positions - low)[:, None]
+    a, b, c, d = (ends[low + k] for k in range(4))
+    return b + 0.5 * t * (c - a + t * (2 * a - 5 * b + 4 * c - d + t * (3 * (b - c) + d - a)))
+
+
 def orbit(camera: Cameras, target: Tensor, count: int, degrees: float = 20.0) -> Cameras:
     """A closed swing of one camera around a point, for looking about a scene.
 

@@ -16,15 +16,22 @@ from .grid import FrameGridFromVideos, FrameGridToImages
 from .load_model import LoadModel
 from .load_scene import LoadScene
 from .parallel_sync import ApplyParallelSync
+from .preview_grid import PreviewGrid
+from .preview_scene import PreviewScene
 from .render import RenderScene
 from .sampler import ParallelSyncSampler
 from .scene import CanonicalSplats, FitDeformation, PruneFloaters
 from .sync_strength import SyncStrength
 from .tracks import Tracks3D
+from .viewer_files import serve_viewer
 
 
 class FourRealExtension(ComfyExtension):
     """What the host asks for the nodes."""
+
+    async def on_load(self) -> None:
+        """Called by the host once, before it asks for the nodes."""
+        serve_viewer()
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         """The nodes in the order of the flow."""
@@ -39,6 +46,8 @@ class FourRealExtension(ComfyExtension):
             PruneFloaters,
             FitDeformation,
             RenderScene,
+            PreviewScene,
+            PreviewGrid,
             LoadModel,
             ApplyParallelSync,
             FreezeTimeConditioning,

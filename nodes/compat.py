@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args, get_origin
 
 from comfy_api.latest import io
 
@@ -32,6 +32,18 @@ def advanced(declared: AnyInput) -> AnyInput:
     """Marks an input as one that newer front ends fold away; older ones show it as any other."""
     declared.extra_dict = {**(declared.extra_dict or {}), "advanced": True}
     return declared
+
+
+def hidden(declared: AnyInput) -> AnyInput:
+    """Marks an input that the front end keeps and saves, but does not show: something else writes it."""
+    declared.extra_dict = {**(declared.extra_dict or {}), "hidden": True}
+    return declared
+
+
+def camera_lists() -> bool:
+    """Whether this host's ``LOAD3D_CAMERA`` is a list of cameras; older ones take one."""
+    declared = getattr(io.Load3DCamera, "Type", None)
+    return any(get_origin(one) is list for one in (declared, *get_args(declared)))
 
 
 def splat_class() -> type:

@@ -43,7 +43,8 @@ class RenderScene(io.ComfyNode):
                     tooltip="complete grid: every "
                     "unknown cell; bullet time: camera and time move together; freeze time: the camera "
                     "moves, time stands; fixed view: time runs, the camera stands; orbit: the central "
-                    "camera sways, time stands; camera: time runs before 'camera_info'; camera path: the "
+                    "camera sways, time stands; camera: time runs before 'camera_info', or while its cameras "
+                    "are passed; camera path: the "
                     "cameras and times of 'camera_path'.",
                 ),
                 GridWire.Input("grid", optional=True, tooltip="The grid to complete; needed by 'complete grid' only."),
@@ -115,7 +116,7 @@ class RenderScene(io.ComfyNode):
         degrees: float,
         colors: str,
         grid: FrameGrid | None = None,
-        camera_info: dict[str, Any] | None = None,
+        camera_info: dict[str, Any] | list[dict[str, Any]] | None = None,
         camera_path: str = "",
     ) -> io.NodeOutput:
         """See ComfyNode."""
@@ -139,8 +140,8 @@ class RenderScene(io.ComfyNode):
                 "freeze time": lambda: camera_paths.freeze_time_path(scene, time, frames),
                 "fixed view": lambda: camera_paths.fixed_view_path(scene, view, frames),
                 "orbit": lambda: camera_paths.orbit_path(scene, time, frames, degrees),
-                CAMERA: lambda: camera_paths.standing_path(
-                    scene, cameras_from_info(camera_info or {}, scene.cameras), frames
+                CAMERA: lambda: camera_paths.passing_path(
+                    scene, cameras_from_info([] if camera_info is None else camera_info, scene.cameras), frames
                 ),
                 PATH: lambda: camera_paths.path_from_json(camera_path, scene),
             }[mode]()

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from .. import __version__
 from ..errors import InputError
-from . import data, demo, doctor, export, render, run, train
+from . import data, demo, doctor, export, render, run, train, view
 from .interrupts import interruptible
 
 INTERRUPTED, BAD_INPUT = 130, 2
@@ -50,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"fourreal {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for command in (demo, run, render, export, data, train, doctor):
+    for command in (demo, run, view, render, export, data, train, doctor):
         command.add_command(commands, [_shared_options()])
     return parser
 

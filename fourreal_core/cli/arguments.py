@@ -17,6 +17,7 @@ OUTPUT_NAMES = (
     "grid.mp4",
     "bullet_time.mp4",
     "scene.safetensors",
+    "viewer.html",
     "contact_sheet.png",
     "report.json",
 )

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from ..progress import OnStep
     from ..scene.scene4d import Scene4D
 
-FORMATS = ("ply", "4dgs", "cameras")
-_ENDINGS = {".ply": "ply", ".4dgs": "4dgs", ".json": "cameras"}
+FORMATS = ("html", "ply", "4dgs", "cameras")
+_ENDINGS = {".html": "html", ".htm": "html", ".ply": "ply", ".4dgs": "4dgs", ".json": "cameras"}
 
 
 def add_command(
@@ -25,7 +25,8 @@ def add_command(
         "export",
         parents=parents,
         help="write a saved scene for other programs",
-        description="Writes a saved scene as .ply (one file a time step in the layout of 3D "
+        description="Writes a saved scene as .html (one file that plays it in any browser), as .ply "
+        "(one file a time step in the layout of 3D "
         "Gaussian Splatting), as .4dgs (one file that moves; needs the package fourdgs), or "
         "its cameras as JSON.",
     )
@@ -47,7 +48,12 @@ def add_command(
         help="take along how view N of the freeze-time clip differs "
         "from the others (.ply only; default: what new cameras see)",
     )
-    parser.add_argument("--fps", type=float, default=8.0, help="time steps a second of a .4dgs (default 8)")
+    parser.add_argument("--fps", type=float, default=8.0, help="time steps a second of an .html or a .4dgs (default 8)")
+    parser.add_argument(
+        "--compact",
+        action="store_true",
+        help="leave out by how much each view of the clip differs, and the given frames (.html only)",
+    )
     parser.set_defaults(execute=execute)
 
 
@@ -63,14 +69,28 @@ def execute(args: argparse.Namespace) -> None:
     kind = args.format or _ENDINGS.get(args.out.suffix.lower(), "ply")
     if kind != "ply" and (args.times is not None or args.view is not None):
         raise InputError(f"--times or --view for {kind}", "them for .ply only", "leave them out")
+    if kind != "html" and args.compact:
+        raise InputError(f"--compact for {kind}", "it for .html only", "leave it out")
     scene = open_scene(args)
     with StageBars(args.quiet) as bars:
         on_step = bars(f"write {kind}")
-        written = {"ply": _ply, "4dgs": _fourdgs, "cameras": _cameras}[kind](scene, args, on_step)
+        written = {"html": _html, "ply": _ply, "4dgs": _fourdgs, "cameras": _cameras}[kind](scene, args, on_step)
     megabytes = sum(path.stat().st_size for path in written) / 2**20
     report = {"command": "export", "format": kind, "splats": len(scene.splats), "files": [str(p) for p in written]}
     files = "1 file" if len(written) == 1 else f"{len(written)} files"
     tell(report, f"{report['splats']} splats, {files}, {megabytes:.1f} MiB: {args.out}", args)
+
+
+def _html(scene: Scene4D, args: argparse.Namespace, on_step: OnStep) -> list[Path]:
+    from ..viewer import PayloadOptions, viewer_payload
+    from ..viewer.given_frames import frames_of_run
+    from ..viewer.html import write_viewer
+
+    _beside(args.out)
+    folder = args.scene if args.scene.is_dir() else args.scene.parent
+    options = PayloadOptions(title=folder.resolve().name, steps_per_second=args.fps, differences=not args.compact)
+    frames = [] if args.compact else frames_of_run(folder, scene)
+    return [write_viewer(viewer_payload(scene, frames, options, on_step), options.title, args.out)]
 
 
 def _ply(scene: Scene4D, args: argparse.Namespace, on_step: OnStep) -> list[Path]:

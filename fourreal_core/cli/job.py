@@ -18,12 +18,16 @@ from ..pipeline import PipelineOptions, PipelineResult, run_pipeline
 from ..progress import StageClock
 from ..scene.formats.scene_file import save_scene
 from ..scene.render import bullet_time
+from ..viewer import PayloadOptions, viewer_payload
+from ..viewer.given_frames import frames_of_grid
+from ..viewer.html import write_viewer
 from .arguments import parse_device
 from .bars import StageBars
 from .engines import with_engines
 from .versions import versions
 
 CLIP_FPS = 8.0
+VIEWER = "viewer.html"
 _CLIP_CRF = 8  # these are read again as input, small as they are
 _BULLET_FPS = 16.0
 _BULLET_FRAMES_A_CELL = 4
@@ -45,7 +49,7 @@ def write_clips(freeze_time: torch.Tensor, fixed_view: torch.Tensor, out: Path) 
 
 
 def write_results(out: Path, result: PipelineResult, bars: StageBars) -> None:
-    """Writes wall, bullet time, scene, contact sheet and every cell; the report is the caller's last file."""
+    """Writes wall, bullet time, scene, contact sheet, cells and viewer; the report is the caller's last file."""
     grid = result.grid
     frames = _BULLET_FRAMES_A_CELL * max(grid.views, grid.times)
     bullet = bullet_time(result.scene, frames, on_step=bars("bullet time"))
@@ -61,6 +65,9 @@ def write_results(out: Path, result: PipelineResult, bars: StageBars) -> None:
         v, t = divmod(i, grid.times)
         media.save_image(grid.frames[v, t], folder / f"v{v}_t{t}.png")
         on_step(i + 1, grid.views * grid.times)
+    options = PayloadOptions(title=out.resolve().name, steps_per_second=CLIP_FPS)
+    payload = viewer_payload(result.scene, frames_of_grid(grid), options, bars("viewer"))
+    write_viewer(payload, options.title, out / VIEWER)
 
 
 def base_report(result: PipelineResult, clock: StageClock, args: argparse.Namespace) -> dict[str, Any]:
@@ -79,6 +86,7 @@ def base_report(result: PipelineResult, clock: StageClock, args: argparse.Namesp
             "height": grid.size[0],
             "width": grid.size[1],
             "known_cells": int(grid.known.sum()),
+            "known": grid.known.nonzero().tolist(),
             "valid_share": round(float(grid.valid.float().mean()), 4),
         },
         "splats": len(result.scene.splats),
@@ -98,10 +106,11 @@ def base_report(result: PipelineResult, clock: StageClock, args: argparse.Namesp
 
 
 def finish(out: Path, report: dict[str, Any], summary: str, args: argparse.Namespace) -> None:
-    """Writes ``report.json``, the last file of a job, and prints the report or the summary."""
+    """Writes ``report.json``, the last file of a job, and prints the report, or the summary and what to open first."""
     text = json.dumps(report, indent=1, allow_nan=False)
     media.write_bytes(out / "report.json", text.encode())
     if args.json:
         print(text)
     elif not args.quiet:
         print(f"{summary}\n{report['seconds_total']:.1f} s in all; outputs in {out}")
+        print(f"open {out / VIEWER} in a browser to play and fly through the scene")

@@ -96,6 +96,13 @@ def png_bytes(image: np.ndarray) -> bytes:
     return iio.imwrite("<bytes>", image, extension=".png", plugin="pillow", compress_level=4)
 
 
+def webp_bytes(image: np.ndarray, quality: int = 85) -> bytes:
+    """WebP file contents, with losses, of ``(H, W, 3)`` uint8 RGB."""
+    import imageio.v3 as iio
+
+    return iio.imwrite("<bytes>", image, extension=".webp", plugin="pillow", quality=quality)
+
+
 def read_pictures(path: Path) -> list[np.ndarray]:
     """All pictures of a file (an animated WebP or GIF has many) as ``(H, W, 3)`` uint8 RGB."""
     import imageio.v3 as iio

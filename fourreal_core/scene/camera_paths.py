@@ -10,12 +10,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..cameras import Cameras, interpolate, orbit
+from ..cameras import Cameras, interpolate, interpolate_smoothly, orbit
 from ..errors import InputError
 from .scene4d import Scene4D
 
 PLACES = ("view", "world_to_camera", "position")
 """Keys that give the camera of a frame of a written path; every frame has exactly one of them."""
+
+INTERPOLATIONS = ("linear", "smooth")
+"""How the frames between the keyframes of a written path are found."""
 
 
 @dataclass(frozen=True)
@@ -76,10 +79,10 @@ def orbit_path(scene: Scene4D, time: float, frames: int, degrees: float) -> Came
     return CameraPath(orbit(camera, centre, frames, degrees), torch.full((frames,), float(time)))
 
 
-def standing_path(scene: Scene4D, camera: Cameras, frames: int) -> CameraPath:
-    """One camera, which need not be any of the clip's, stands while time runs."""
-    every = torch.zeros(frames, dtype=torch.long)
-    return CameraPath(camera[every], torch.linspace(0, scene.times - 1, frames))
+def passing_path(scene: Scene4D, cameras: Cameras, frames: int) -> CameraPath:
+    """Cameras, which need not be any of the clip's, are passed evenly while time runs; a single one stands."""
+    places = torch.linspace(0, len(cameras) - 1, frames)
+    return CameraPath(interpolate(cameras, places), torch.linspace(0, scene.times - 1, frames))
 
 
 def check_place(scene: Scene4D, time: float | None = None, view: float | None = None) -> None:
@@ -100,7 +103,8 @@ def path_from_json(text: str, scene: Scene4D) -> CameraPath:
     camera path, fractions allowed; or ``world_to_camera``, 4 x 4 in OpenCV axes; or ``position`` and ``target``, two
     points of the world, upright. ``time`` is a time step, fractions allowed; left out everywhere, time runs once over
     the clip. ``focal_px`` is for pictures of the scene's size, the central camera's when left out. With ``count``, the
-    frames are keyframes, evenly spaced, and so many frames are interpolated between them.
+    frames are keyframes, evenly spaced, and so many frames are interpolated between them: straight from one to the
+    next, or, with ``"interpolation": "smooth"``, without corners (see ``cameras.interpolate_smoothly``).
 
     Raises:
         InputError: Text of another form.
@@ -135,9 +139,16 @@ def path_from_json(text: str, scene: Scene4D) -> CameraPath:
         check_place(scene, time=float(times.max()))
     else:
         times = torch.linspace(0, scene.times - 1, len(frames))
+    interpolation = data.get("interpolation", INTERPOLATIONS[0])
+    if interpolation not in INTERPOLATIONS:
+        raise InputError(
+            f"a camera path with interpolation {interpolation!r}",
+            f"one of {', '.join(INTERPOLATIONS)}",
+            "correct it, or leave it out",
+        )
     if "count" not in data:
         return CameraPath(joined, times)
-    return _between(CameraPath(joined, times), data["count"])
+    return _between(CameraPath(joined, times), data["count"], interpolation == "smooth")
 
 
 def path_to_json(path: CameraPath) -> str:
@@ -153,7 +164,7 @@ def path_to_json(path: CameraPath) -> str:
     return json.dumps({"frames": frames}, indent=1)
 
 
-def _between(keys: CameraPath, count: Any) -> CameraPath:
+def _between(keys: CameraPath, count: Any, smooth: bool) -> CameraPath:
     if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= 100_000:
         raise InputError(
             f"a camera path with a count of {count!r}",
@@ -165,7 +176,8 @@ def _between(keys: CameraPath, count: Any) -> CameraPath:
     low = place.floor().long().clamp(max=max(last - 1, 0))
     part = place - low
     high = (low + 1).clamp(max=last)
-    return CameraPath(interpolate(keys.cameras, place), keys.times[low] * (1 - part) + keys.times[high] * part)
+    cameras = (interpolate_smoothly if smooth else interpolate)(keys.cameras, place)
+    return CameraPath(cameras, keys.times[low] * (1 - part) + keys.times[high] * part)
 
 
 def _camera(frame: dict[str, Any], index: int, scene: Scene4D) -> Cameras:

@@ -80,8 +80,21 @@ def camera_info(cameras: Cameras, target_depth: float) -> dict[str, Any]:
     }
 
 
-def cameras_from_info(info: dict[str, Any], like: Cameras) -> Cameras:
-    """The host's description as one camera, whose pictures are as large as those of ``like``.
+def cameras_from_info(info: dict[str, Any] | list[dict[str, Any]], like: Cameras) -> Cameras:
+    """The host's description of one camera, or a list of such, as cameras whose pictures are as large as ``like``'s.
+
+    Raises:
+        InputError: No camera, or one that isn't perspective, has no position, or looks nowhere.
+    """
+    infos = info if isinstance(info, (list, tuple)) else [info]
+    if not infos or not all(isinstance(one, dict) for one in infos):
+        raise InputError("no camera", "a camera_info, or a list of them", "connect the camera of a 3D node")
+    cameras = [_camera_from_info(one, like) for one in infos]
+    return Cameras(torch.cat([c.world_to_cam for c in cameras]), torch.cat([c.intrinsics for c in cameras]), like.size)
+
+
+def _camera_from_info(info: dict[str, Any], like: Cameras) -> Cameras:
+    """The host's description as one camera.
 
     Without a quaternion the camera looks at its target, upright. Without a field of view it has that of ``like``.
 

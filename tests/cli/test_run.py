@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -86,10 +88,23 @@ def test_long_clips_give_eight_by_eight(tmp_path, clip_folder, pipeline):
     assert (pipeline.grid.views, pipeline.grid.times) == (8, 8)
 
 
+def test_the_viewer_is_named_last_and_holds_what_was_given(tmp_path, two_clips, pipeline, capsys):
+    assert main([*two_clips, "-o", str(tmp_path / "out")]) == 0
+    viewer = tmp_path / "out" / "viewer.html"
+    assert capsys.readouterr().out.strip().splitlines()[-1].startswith(f"open {viewer}")
+    pieces = re.findall(r'<script type="text/plain">([^<]*)<', viewer.read_text(encoding="utf-8"))
+    payload = b"".join(base64.b64decode(piece) for piece in pieces)
+    head = json.loads(payload[12 : 12 + int.from_bytes(payload[8:12], "little")])
+    assert [(s["view"], s["time"]) for s in head["sections"] if s["kind"] == "frame"] == [
+        (0, 0), (0, 1), (0, 2), (0, 3), (1, 0), (2, 0)
+    ]  # fmt: skip
+
+
 def test_the_report_says_what_was_run(tmp_path, two_clips, pipeline, capsys):
     assert main([*two_clips, "-o", str(tmp_path / "out"), "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
     assert printed == json.loads((tmp_path / "out" / "report.json").read_text())
+    assert printed["grid"].pop("known") == [[0, 0], [0, 1], [0, 2], [0, 3], [1, 0], [2, 0]]
     assert printed["grid"] == {"views": 3, "times": 4, "height": 32, "width": 48, "known_cells": 6, "valid_share": 1.0}
     assert list(printed["seconds"]) == ["read clips", "stand-in", "write"] and printed["seconds"]["stand-in"] == 0.25
     assert printed["seconds_total"] > 0 and printed["splats"] == 20

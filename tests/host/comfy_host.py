@@ -18,7 +18,7 @@ from typing import Any
 import websocket
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-PROJECT_FOLDERS = ("nodes", "fourreal_core", "workflows")
+PROJECT_FOLDERS = ("nodes", "fourreal_core", "web", "workflows")
 START_SECONDS = 180
 
 
@@ -83,11 +83,18 @@ class ComfyHost:
             "--database-url",
             f"sqlite:///{(base / 'user' / 'comfyui.db').as_posix()}",
         ]
+        if front_end := os.environ.get("COMFYUI_FRONT_END"):
+            command += ["--front-end-root", front_end]
         with self.log.open("wb") as out:
             self._process = subprocess.Popen(
                 command, cwd=checkout, stdout=out, stderr=subprocess.STDOUT, env=os.environ | {"PYTHONUTF8": "1"}
             )
         self._wait_until_up()
+
+    @property
+    def address(self) -> str:
+        """Where a browser finds the host."""
+        return f"http://127.0.0.1:{self._port}/"
 
     def close(self) -> None:
         """Ends the process that was started."""

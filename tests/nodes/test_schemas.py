@@ -25,7 +25,7 @@ def schemas(extension: ModuleType) -> dict[str, Any]:
 
 
 def test_every_node_is_explained(schemas: dict[str, Any]) -> None:
-    assert len(schemas) == 21
+    assert len(schemas) == 23
     for name, schema in schemas.items():
         assert name.startswith("FourReal") and schema.category == "4Real"
         assert schema.display_name and schema.description and "4real" in schema.search_aliases

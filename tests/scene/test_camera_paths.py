@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 
 import pytest
 import torch
 
-from fourreal_core.cameras import Cameras, project
+from fourreal_core.cameras import Cameras, interpolate_smoothly, project
 from fourreal_core.errors import InputError
 from fourreal_core.scene import camera_paths
 from fourreal_core.scene.camera_paths import CameraPath, path_from_json, path_to_json
@@ -58,9 +59,47 @@ def test_an_orbit_keeps_the_middle_in_the_middle(scene: Scene4D) -> None:
 
 
 def test_one_camera_may_stand_while_time_runs(scene: Scene4D) -> None:
-    path = camera_paths.standing_path(scene, scene.cameras[3], 4)
+    path = camera_paths.passing_path(scene, scene.cameras[3], 4)
     assert torch.equal(path.cameras.world_to_cam, scene.cameras.world_to_cam[[3] * 4])
     assert path.times.tolist() == [0, 1, 2, 3]
+
+
+def test_cameras_are_passed_evenly_while_time_runs(scene: Scene4D) -> None:
+    path = camera_paths.passing_path(scene, scene.cameras[torch.tensor([0, 2])], 3)
+    assert torch.allclose(centres(path)[[0, 2]], centres(camera_paths.freeze_time_path(scene, 0, 5))[[0, 2]], atol=1e-6)
+    assert torch.allclose(centres(path)[1], centres(path)[[0, 2]].mean(0), atol=1e-6)
+    assert path.times.tolist() == [0, 1.5, 3]
+
+
+def test_a_smooth_path_passes_its_keyframes_without_corners(scene: Scene4D) -> None:
+    places = [0.0, 1.5, 0.5, 3.0]
+    keys = [{"view": view, "time": 0} for view in places]
+    smooth = centres(read(keys, scene, count=301, interpolation="smooth"))
+    straight = centres(read(keys, scene, count=301))
+    assert torch.allclose(smooth[::100], straight[::100], atol=1e-5)  # both pass the keyframes
+    assert torch.allclose(read(keys, scene, count=301, interpolation="linear").times, torch.zeros(301))
+    bends = [(path[2:] - 2 * path[1:-1] + path[:-2]).norm(dim=1).max() for path in (smooth, straight)]
+    assert float(bends[0]) < 0.1 * float(bends[1])
+
+
+def test_a_smooth_path_between_two_is_straight_and_one_stands(scene: Scene4D) -> None:
+    keys = [{"view": 0, "time": 0}, {"view": 1, "time": 1}]
+    both = [read(keys, scene, count=5, interpolation=name) for name in ("smooth", "linear")]
+    assert torch.allclose(centres(both[0]), centres(both[1]), atol=1e-6)
+    one = read(keys[:1], scene, count=3, interpolation="smooth")
+    assert torch.allclose(one.cameras.world_to_cam, scene.cameras.world_to_cam[[0] * 3], atol=1e-6)
+
+
+def test_a_smooth_turn_takes_the_shorter_way() -> None:
+    """Quaternions of one rotation have two signs; three turns beyond a half-turn cross from one to the other."""
+    turns = torch.tensor([2.6, 3.0, 3.4, 3.8])
+    poses = torch.eye(4).repeat(4, 1, 1)
+    poses[:, 0, 0] = poses[:, 2, 2] = turns.cos()
+    poses[:, 0, 2], poses[:, 2, 0] = turns.sin(), -turns.sin()
+    cameras = Cameras(poses, torch.eye(3).repeat(4, 1, 1), (8, 8))
+    found = interpolate_smoothly(cameras, torch.tensor([0.5, 1.5, 2.5])).world_to_cam
+    angles = torch.atan2(found[:, 0, 2], found[:, 0, 0]) % (2 * math.pi)
+    assert angles.tolist() == pytest.approx([2.8, 3.2, 3.6], abs=2e-3)
 
 
 def test_a_path_comes_back_from_json(scene: Scene4D) -> None:
@@ -140,6 +179,7 @@ SKEWED = (torch.eye(4) * 1.1).tolist()
         (json.dumps({"frames": [{"world_to_camera": SKEWED}]}), "no rigid motion"),
         ('{"frames": [{"view": 0}], "count": 0}', "count of 0"),
         ('{"frames": [{"view": 0}], "count": "9"}', "count of '9'"),
+        ('{"frames": [{"view": 0}], "count": 9, "interpolation": "round"}', "interpolation 'round'"),
     ],
 )
 def test_what_cannot_be_a_path_is_named(scene: Scene4D, text: str, says: str) -> None:

@@ -1,0 +1,90 @@
+"""The viewer's pictures against those of the core's own rasterizer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from fourreal_core.cameras import Cameras, interpolate, orbit
+from fourreal_core.scene.render import render_camera, render_cell
+from fourreal_core.scene.scene4d import Scene4D
+
+from .pages import open_viewer, psnr, still
+
+pytestmark = pytest.mark.browser
+
+LIKE_THE_RASTERIZER_DB = 38.0
+TIMES = (0.0, 1.4, 3.75)
+
+
+def cameras_to_try(scene: Scene4D) -> dict[str, Cameras]:
+    """Two on the clip's path, one nearer, one from the side, one in a larger picture."""
+    nearer = scene.cameras.world_to_cam[scene.views // 2].clone()
+    nearer[2, 3] -= 0.6
+    middle = scene.cameras[scene.views // 2]
+    side = orbit(middle, torch.tensor([0.0, 0.0, 2.0]), 8, 30.0)[2]
+    return {
+        "first view": scene.cameras[0],
+        "between views": interpolate(scene.cameras, torch.tensor([1.3])),
+        "nearer": Cameras(nearer[None], middle.intrinsics, middle.size),
+        "from the side": side,
+        "larger": middle.scaled((150, 200)),
+    }
+
+
+@pytest.mark.parametrize("time", TIMES)
+@pytest.mark.parametrize("name", ["first view", "between views", "nearer", "from the side", "larger"])
+def test_a_free_camera_sees_what_the_core_renders(page: Any, scene: Scene4D, name: str, time: float) -> None:
+    camera = cameras_to_try(scene)[name]
+    true = render_camera(scene, camera, time).image.detach().clamp(0, 1)
+    assert float(true.std()) > 0.05  # there is something to see
+    assert psnr(still(page, camera, time), true) > LIKE_THE_RASTERIZER_DB
+
+
+@pytest.mark.parametrize("view", [0, 3])
+def test_a_view_of_the_clip_shows_its_own_offsets_and_colours(page: Any, scene: Scene4D, view: int) -> None:
+    true = render_cell(scene, view, 2.5).image.detach().clamp(0, 1)
+    seen = still(page, scene.cameras[view], 2.5, view)
+    assert psnr(seen, true) > LIKE_THE_RASTERIZER_DB
+    assert psnr(still(page, scene.cameras[view], 2.5), true) < LIKE_THE_RASTERIZER_DB - 3  # and differs without them
+
+
+def test_size_and_background_are_taken_along(page: Any, scene: Scene4D) -> None:
+    camera = scene.cameras[1]
+    full = still(page, camera, 0)
+    page.evaluate("fourrealViewer.setSizeFactor(0.1); fourrealViewer.setBackground([1, 0, 1])")
+    fine = still(page, camera, 0)
+    assert float(fine[..., 1].mean()) < 0.75 * float(full[..., 1].mean())  # magenta shows between the splats
+
+
+def test_it_sorts_in_the_page_as_in_the_worker(page: Any) -> None:
+    same = page.evaluate(
+        """async () => {
+          const { stage } = fourrealViewer;
+          fourrealViewer.setTime(1.5);
+          fourrealViewer.rig.viewWeight = 0;
+          await stage.settled();
+          const order = [...stage.renderer.kept.subarray(0, stage.renderer.drawn)];
+          const depth = (n) => {
+            const { rotation: r, translation: t } = stage.shot.camera;
+            const s = fourrealViewer.scene, { key, next, part } = s.keysAround(1.5);
+            const moved = (i) => s.positions[3 * n + i] + (n < s.moving ? s.units[n] * (
+              (s.motion[key]?.[3 * n + i] ?? 0) * (1 - part) + (s.motion[next]?.[3 * n + i] ?? 0) * part) : 0);
+            return r[6] * moved(0) + r[7] * moved(1) + r[8] * moved(2) + t[2];
+          };
+          const depths = order.map(depth);
+          const falls = depths.filter((z, k) => k && z < depths[k - 1] - 1e-3 * z).length;
+          return [order.length, new Set(order).size, falls];
+        }"""
+    )
+    assert same[0] > 1000 and same[0] == same[1] and same[2] == 0
+
+
+def test_the_page_asks_for_nothing(chromium: Any, scene_html: Path) -> None:
+    asked: list[str] = []
+    with open_viewer(chromium, scene_html.as_uri(), on_request=lambda request: asked.append(request.url)):
+        pass
+    assert [url for url in asked if not url.startswith(("blob:", "data:"))] == [scene_html.as_uri()]

@@ -1,0 +1,6 @@
+declare module "*/scripts/api.js" {
+  export const api: { fetchApi(route: string): Promise<Response> };
+}
+declare module "*/scripts/app.js" {
+  export const app: { registerExtension(extension: { name: string; nodeCreated(node: any): void }): void };
+}

@@ -36,4 +36,5 @@ def read_weights(path: Path, torch_version: str | None = None) -> dict[str, Any]
             "a .safetensors file, or torch 2.6",
             "update torch, or convert the file on a machine that has it",
         )
-    return torch.load(path, map_location="cpu", weights_only=True)
+    weights: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    return weights

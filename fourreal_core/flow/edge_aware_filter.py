@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Map = NDArray[np.float32]
+ROUNDS = 3
+"""Passes over rows and columns; the strength is split over them so that streaks cancel."""
 
 
 def edge_weights(guide: Map, sigma: float) -> tuple[Map, Map]:
@@ -21,7 +23,7 @@ def edge_weights(guide: Map, sigma: float) -> tuple[Map, Map]:
     return right, down
 
 
-def smooth(values: Map, guide: Map, strength: float, sigma: float, rounds: int = 3) -> Map:
+def smooth(values: Map, guide: Map, strength: float, sigma: float) -> Map:
     """Edge-aware smoothing of ``values (H, W, C)``.
 
     Args:
@@ -29,15 +31,14 @@ def smooth(values: Map, guide: Map, strength: float, sigma: float, rounds: int =
         guide: ``(H, W, G)`` picture in ``[0, 1]`` whose edges stop the smoothing.
         strength: Weight of smoothness against the data; the reach in flat regions is about its square root in pixels.
         sigma: Colour difference (sum over channels) at which the coupling has fallen to 1/e.
-        rounds: Row and column passes; the strength is split over them so that streaks cancel.
     """
     from .edge_aware_kernel import solve_rows  # numba is loaded when the first map is smoothed, not before
 
     right, down = edge_weights(guide, sigma)
     down_t = np.ascontiguousarray(down.T)
     out = np.ascontiguousarray(values, np.float32)
-    for k in range(rounds):
-        part = np.float32(1.5 * strength * 4.0 ** (rounds - 1 - k) / (4.0**rounds - 1))
+    for k in range(ROUNDS):
+        part = np.float32(1.5 * strength * 4.0 ** (ROUNDS - 1 - k) / (4.0**ROUNDS - 1))
         out = solve_rows(out, right, part)
         out = np.ascontiguousarray(
             solve_rows(np.ascontiguousarray(out.transpose(1, 0, 2)), down_t, part).transpose(1, 0, 2)
@@ -62,4 +63,5 @@ def complete(values: Map, confidence: Map, guide: Map, strength: float, sigma: f
     """
     stack = np.stack([np.where(confidence > 0, values, 0) * confidence, confidence], -1).astype(np.float32)
     out = smooth(stack, guide, strength, sigma)
-    return out[..., 0] / np.maximum(out[..., 1], 1e-12), out[..., 1]
+    filled: Map = out[..., 0] / np.maximum(out[..., 1], 1e-12)
+    return filled, out[..., 1]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 Map = NDArray[np.float32]
 
 
-def _solve_rows(values: Map, weights: Map, strength: float) -> Map:
+def _solve_rows(values: Map, weights: Map, strength: np.float32) -> Map:
     """Solves ``(I + strength L_w) x = values`` along every row of values ``(H, W, C)``.
 
     ``weights[y, x]`` joins pixels x and x + 1; the system is tridiagonal, so one sweep forth and one back solve it.

@@ -13,15 +13,14 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from ..errors import InputError
 from .clip_flows import ClipFlows
 from .engines import FlowEngine
-from .flow_field import Flow, Gray, chain, forward_backward_error, to_gray
+from .flow_field import Flow, Gray, Image, chain, forward_backward_error, to_gray
 from .memoized import MemoizedFlow
-from .robust_flow import RobustFlowOptions, choose_flow, ways_of_measuring
+from .robust_flow import candidate_flows, choose_flow
 
 Cell = tuple[int, int]
 
@@ -33,11 +32,11 @@ class MeasuredFlow:
     Attributes:
         best: ``(H, W, 2)`` in pixels, each pixel's by the way of measuring that explains it best.
         error: ``(H, W)`` by how many pixels a point misses its start on its way there and back.
-        measured: All ways of measuring, ``(H, W, 2)`` each; for neighbours ``best`` alone.
+        measured: All ways of measuring, ``(H, W, 2)`` each; of neighbours there is one.
     """
 
     best: Flow
-    error: NDArray[np.float32]
+    error: Image
     measured: tuple[Flow, ...]
 
 
@@ -51,12 +50,9 @@ class FlowCache:
         frames: ``(V, T, H, W, 3)`` in ``[0, 1]``; only known cells are looked at.
         known: ``(V, T)`` bool.
         engine: Measures one pair; OpenCV's DIS if None.
-        options: How ways of measuring are weighed.
     """
 
-    def __init__(
-        self, frames: Tensor, known: Tensor, engine: FlowEngine | None = None, options: RobustFlowOptions | None = None
-    ) -> None:
+    def __init__(self, frames: Tensor, known: Tensor, engine: FlowEngine | None = None) -> None:
         if frames.ndim != 5 or known.shape != frames.shape[:2]:
             raise InputError(
                 f"frames of shape {tuple(frames.shape)} and known cells of {tuple(known.shape)}",
@@ -64,7 +60,7 @@ class FlowCache:
                 "take both from one grid",
             )
         self.frames, self.known = frames, known
-        self.engine, self.options = MemoizedFlow(engine), options or RobustFlowOptions()
+        self.engine = MemoizedFlow(engine)
         self._flows: dict[tuple[Cell, Cell], MeasuredFlow] = {}
         self._grays: dict[Cell, Gray] = {}
 
@@ -88,9 +84,9 @@ class FlowCache:
         """Row 0 with the flows between its frames."""
         return ClipFlows(self.frames[0], self.engine)
 
-    def picture(self, cell: Cell) -> NDArray[np.float32]:
+    def picture(self, cell: Cell) -> Image:
         """A cell ``(H, W, 3)``."""
-        picture: NDArray[np.float32] = self.frames[cell].float().cpu().numpy()
+        picture: Image = self.frames[cell].float().cpu().numpy()
         return picture
 
     def for_grid(self, frames: Tensor, known: Tensor) -> FlowCache:
@@ -106,7 +102,7 @@ class FlowCache:
         same = torch.equal(known, self.known.cpu()) and frames.shape == self.frames.shape
         if same and (frames is self.frames or torch.equal(frames[known], self.frames.cpu()[known])):
             return self
-        return FlowCache(frames, known, self.engine, self.options)
+        return FlowCache(frames, known, self.engine)
 
     def release_started(self) -> None:
         """Drops flows that were measured from a start: next to all of them only geometry and tracks ask for."""
@@ -126,18 +122,17 @@ class FlowCache:
         else:
             there = chain(self(start, between).best, self(between, end).best)
             back = chain(self(end, between).best, self(between, start).best)
-            pairs = ways_of_measuring(self.engine, a, b, there, back)
+            pairs = candidate_flows(self.engine, a, b, there, back)
         first, last = self.picture(start), self.picture(end)
-        forth, misses, _ = choose_flow(first, last, pairs, self.options)
-        back, misses_back, _ = choose_flow(last, first, [pair[::-1] for pair in pairs], self.options)
+        forth, misses, _ = choose_flow(first, last, pairs)
+        back, misses_back, _ = choose_flow(last, first, [pair[::-1] for pair in pairs])
         for ends, way, best, other, error in (
             ((start, end), 0, forth, back, misses),
             ((end, start), 1, back, forth, misses_back),
         ):
             # a pixel's way back may be its own way's or the best one's
             error = np.minimum(error, forward_backward_error(best, other))
-            measured = tuple(pair[way] for pair in pairs) if between is not None else (best,)
-            self._flows[ends] = MeasuredFlow(best, error, measured)
+            self._flows[ends] = MeasuredFlow(best, error, tuple(pair[way] for pair in pairs))
 
     def _between(self, start: Cell, end: Cell) -> Cell | None:
         """The known cell next to the later of two, on the way to the other; None where the two are neighbours."""

@@ -1,10 +1,12 @@
 """The algebra on flow fields: warp, chain, inversion, forward-backward error.
 
 A flow field from frame a to frame b is ``(H, W, 2)`` (dx, dy) in pixels: the point at pixel x of a is at ``x + flow``
-in b.
+in b. Here pixel centres are whole numbers, as in OpenCV; elsewhere the first one is at (0.5, 0.5).
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,8 +15,10 @@ from torch import Tensor
 
 Flow = NDArray[np.float32]
 Gray = NDArray[np.uint8]
+Image = NDArray[np.float32]
+Mask = NDArray[np.bool_]
 INVERSIONS = 6
-"""Fixed-point steps by which a flow is turned around; each shortens what is left by the flow's own steepness."""
+"""Fixed-point steps that invert a flow; each shortens what is left by the flow's own steepness."""
 
 
 def to_gray(frames: Tensor) -> list[Gray]:
@@ -23,13 +27,13 @@ def to_gray(frames: Tensor) -> list[Gray]:
     return list((luma.clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy())
 
 
-def identity_map(shape: tuple[int, int]) -> Flow:
+def identity_map(shape: tuple[int, ...]) -> Flow:
     """Pixel indices ``(H, W, 2)`` (x, y), the map that ``warp`` adds a flow to."""
     ys, xs = np.mgrid[: shape[0], : shape[1]].astype(np.float32)
     return np.stack([xs, ys], -1)
 
 
-def warp(image: NDArray, flow: Flow) -> NDArray:
+def warp(image: NDArray[Any], flow: Flow) -> NDArray[Any]:
     """Samples ``image (H, W[, C])`` at ``x + flow(x)`` bilinearly; outside, the border repeats."""
     import cv2
 
@@ -37,27 +41,34 @@ def warp(image: NDArray, flow: Flow) -> NDArray:
     return cv2.remap(image, at[..., 0], at[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
-def on_picture(flow: Flow) -> NDArray[np.bool_]:
+def on_picture(flow: Flow) -> Mask:
     """Where ``(H, W)`` a flow leads onto the picture."""
     h, w = flow.shape[:2]
     at = identity_map((h, w)) + flow
-    return (at[..., 0] >= 0) & (at[..., 0] <= w - 1) & (at[..., 1] >= 0) & (at[..., 1] <= h - 1)
+    inside: Mask = (at[..., 0] >= 0) & (at[..., 0] <= w - 1) & (at[..., 1] >= 0) & (at[..., 1] <= h - 1)
+    return inside
 
 
 def chain(ab: Flow, bc: Flow) -> Flow:
     """The flow a to c through b."""
-    return ab + warp(bc, ab)
+    flow: Flow = ab + warp(bc, ab)
+    return flow
 
 
-def invert_flow(flow: Flow) -> Flow:
-    """The backward flow ``(H, W, 2)`` at the pixels that a flow leads to, by fixed-point iteration."""
+def invert_flow(flow: Flow, steps: int = INVERSIONS) -> Flow:
+    """The backward flow ``(H, W, 2)`` at the pixels that a flow leads to: the fixed point of ``b(y) = -f(y + b(y))``.
+
+    Args:
+        flow: ``(H, W, 2)`` in pixels.
+        steps: Of the iteration.
+    """
     back = -flow
-    for _ in range(INVERSIONS):
+    for _ in range(steps):
         back = -warp(flow, back)
     return back
 
 
-def forward_backward_error(ab: Flow, ba: Flow) -> NDArray[np.float32]:
+def forward_backward_error(ab: Flow, ba: Flow) -> Image:
     """How far ``(H, W)`` in pixels a point of a is from itself after going to b and back; infinite when it leaves b."""
-    error = np.linalg.norm(ab + warp(ba, ab), axis=-1)
+    error: Image = np.linalg.norm(ab + warp(ba, ab), axis=-1)
     return np.where(on_picture(ab), error, np.float32(np.inf))

@@ -16,6 +16,8 @@ from .flow_field import Flow, Gray
 if TYPE_CHECKING:
     from torch import nn
 
+UPDATES = 12
+"""Refinements a pair."""
 _STRIDE, _LEAST_SIDE = 8, 128  # coarsest level of its correlation pyramid: 128 pixels at least
 
 
@@ -26,14 +28,13 @@ class RaftFlow:
         weights: A file of torchvision's weights, ``.pth`` or ``.safetensors``; the ones that torchvision itself has
             downloaded before when None.
         device: Where it runs.
-        updates: Refinements a pair.
 
     Raises:
         InputError: No torchvision that works here, no weights on disk, or weights of something else.
     """
 
-    def __init__(self, weights: str | os.PathLike[str] | None = None, device: str = "cpu", updates: int = 12) -> None:
-        self.device, self.updates = device, updates
+    def __init__(self, weights: str | os.PathLike[str] | None = None, device: str = "cpu") -> None:
+        self.device = device
         self._model = _load(Path(weights) if weights is not None else find_weights()).to(device)
 
     def __call__(self, a: Gray, b: Gray, init: Flow | None = None) -> Flow:
@@ -41,8 +42,9 @@ class RaftFlow:
         h, w = a.shape
         pair = [self._prepared(x) for x in (a, b)]
         with torch.inference_mode():
-            flow = self._model(*pair, num_flow_updates=self.updates)[-1]
-        return flow[0, :, :h, :w].permute(1, 2, 0).float().cpu().numpy().copy()
+            flow = self._model(*pair, num_flow_updates=UPDATES)[-1]
+        measured: Flow = flow[0, :, :h, :w].permute(1, 2, 0).float().cpu().numpy().copy()
+        return measured
 
     def _prepared(self, gray: Gray) -> Tensor:
         h, w = gray.shape
@@ -85,7 +87,7 @@ def _load(path: Path) -> nn.Module:
     try:
         state = read_weights(path)
         small = state["feature_encoder.convnormrelu.0.weight"].shape[0] == 32
-        model = (optical_flow.raft_small if small else optical_flow.raft_large)(weights=None)
+        model: nn.Module = (optical_flow.raft_small if small else optical_flow.raft_large)(weights=None)
         model.load_state_dict(state)
     except InputError:
         raise

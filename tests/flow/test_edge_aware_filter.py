@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fourreal_core.flow.edge_aware_filter import complete, edge_weights, smooth
+from fourreal_core.flow.edge_aware_filter import ROUNDS, complete, edge_weights, smooth
 from fourreal_core.flow.edge_aware_kernel import solve_rows
 
 SHAPE = (9, 13)
@@ -58,16 +58,15 @@ def test_affinities_by_hand() -> None:
     np.testing.assert_allclose(down, [[1, np.exp(-1)], [0, 0]], rtol=1e-5)
 
 
-@pytest.mark.parametrize("rounds", [1, 3])
-def test_smoothing_is_dense_solves_of_rows_and_columns_in_turn(rounds: int) -> None:
+def test_smoothing_is_dense_solves_of_rows_and_columns_in_turn() -> None:
     values, guide, strength = picture(2, 2), picture(3), 40.0
     right, down = edge_weights(guide, 0.5)
     out = values.astype(np.float64)
-    for k in range(rounds):
-        part = 1.5 * strength * 4.0 ** (rounds - 1 - k) / (4.0**rounds - 1)
+    for k in range(ROUNDS):
+        part = 1.5 * strength * 4.0 ** (ROUNDS - 1 - k) / (4.0**ROUNDS - 1)
         out = dense_rows(out, right, part)
         out = dense_rows(out.transpose(1, 0, 2), down.T, part).transpose(1, 0, 2)
-    np.testing.assert_allclose(smooth(values, guide, strength, 0.5, rounds), out, rtol=0, atol=1e-5)  # float32
+    np.testing.assert_allclose(smooth(values, guide, strength, 0.5), out, rtol=0, atol=1e-5)  # float32
 
 
 def test_smoothing_keeps_the_sum_and_the_bounds() -> None:

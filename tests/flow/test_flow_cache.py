@@ -57,6 +57,25 @@ def test_far_cells_go_by_the_chain_where_direct_flow_loses_them() -> None:
     assert (far.best[inner] == [-8, 0]).all()
 
 
+class Lame:
+    """Neighbours stand; over two steps it is right forth without a start and back with one, and else gives zero."""
+
+    def __call__(self, a: np.ndarray, b: np.ndarray, init: np.ndarray | None = None) -> np.ndarray:
+        flow = np.zeros((*a.shape, 2), np.float32)
+        steps = round((float(b[-1, -1]) - float(a[-1, -1])) / 10)
+        if steps == (2 if init is None else -2):
+            flow[..., 0] = 2 * steps
+        return flow
+
+
+def test_a_flow_returns_by_the_best_way_back_of_all() -> None:
+    flows = FlowCache(*sliding_grid([(0, t) for t in range(3)]), Lame())
+    forth, back = flows((0, 0), (0, 2)), flows((0, 2), (0, 0))
+    inner = (slice(4, -4), slice(12, -12))
+    assert (forth.best[inner] == [4, 0]).all() and (back.best[inner] == [-4, 0]).all()
+    assert not forth.error[inner].any() and not back.error[inner].any()  # each one's own way misses by 4 pixels
+
+
 @pytest.mark.parametrize(
     ("known", "ends", "between"),
     [

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from fourreal_core.flow.flow_field import chain, forward_backward_error, identity_map, to_gray, warp
+from fourreal_core.flow.flow_field import chain, forward_backward_error, identity_map, invert_flow, to_gray, warp
 
 SHAPE = (11, 14)
 REMAP_PX = 1 / 64
@@ -80,6 +80,16 @@ def test_a_translation_and_its_inverse_return() -> None:
     error = forward_backward_error(forth, -forth)
     assert (error[:-1, :-2] == 0).all()
     assert np.isinf(error[-1]).all() and np.isinf(error[:, -2:]).all()  # these leave the picture
+
+
+def test_an_inverted_flow_leads_back() -> None:
+    """Waves of 1.5 pixels that steepen by at most 0.35 a pixel: six steps leave 0.35 ** 7 of them, one step 0.35 ** 2."""
+    at = identity_map((30, 40))
+    flow = 1.5 * np.stack([np.sin(at[..., 0] * 0.23), np.cos(at[..., 1] * 0.23)], -1).astype(np.float32)
+    back = invert_flow(flow)
+    error = forward_backward_error(back, flow)[4:-4, 4:-4]
+    assert error.max() < 1.5 * 0.35**7 + 1.5 * 0.35 * 2 * REMAP_PX
+    assert forward_backward_error(invert_flow(flow, 1), flow)[4:-4, 4:-4].max() > 0.05
 
 
 def test_grey_is_the_luma_of_television() -> None:

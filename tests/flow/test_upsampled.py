@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
-from fourreal_core.errors import InputError
 from fourreal_core.flow.engines import DisFlow
 from fourreal_core.flow.upsampled import EnlargedFlow
 
@@ -23,11 +21,11 @@ class Kept:
 
 def test_flow_comes_back_in_the_pixels_of_the_pictures() -> None:
     engine, gray = Kept(), np.zeros((16, 24), np.uint8)
-    flow = EnlargedFlow(2, engine)(gray, gray)
+    flow = EnlargedFlow(engine)(gray, gray)
     assert engine.shapes == [(32, 48)] and flow.shape == (16, 24, 2)
     np.testing.assert_allclose(flow, np.full_like(flow, 1) * (2, -1))
     start = np.full((16, 24, 2), (0.5, 3), np.float32)
-    np.testing.assert_allclose(EnlargedFlow(3, engine)(gray, gray, start), start, atol=1e-5)  # float32 resampling
+    np.testing.assert_allclose(EnlargedFlow(engine)(gray, gray, start), start, atol=1e-5)  # float32 resampling
 
 
 def _bar(x: int) -> np.ndarray:
@@ -45,10 +43,5 @@ def _bar(x: int) -> np.ndarray:
 
 def test_a_thin_bar_is_followed_better() -> None:
     a, b = _bar(20), _bar(24)
-    plain, enlarged = (engine(a, b)[12:36, 20:23, 0] for engine in (DisFlow(), EnlargedFlow(2)))
+    plain, enlarged = (engine(a, b)[12:36, 20:23, 0] for engine in (DisFlow(), EnlargedFlow()))
     assert np.abs(enlarged - 4).mean() < np.abs(plain - 4).mean()
-
-
-def test_shrinking_is_refused() -> None:
-    with pytest.raises(InputError, match="at least 1"):
-        EnlargedFlow(0)

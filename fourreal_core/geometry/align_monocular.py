@@ -1,4 +1,4 @@
-"""Places monocular geometry: cameras from flow, and one scale a frame so that the frames' depths agree.
+"""Aligns monocular geometry: cameras from flow, and one scale a frame so that the frames' depths agree.
 
 A depth network sees each frame alone. Its shapes are clean, but it knows no cameras, and its scale may drift from frame
 to frame; bundle adjustment knows both, sparsely.
@@ -14,14 +14,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..errors import InputError
 from ..flow.clip_flows import ClipFlows
 from ..progress import OnStep, no_progress
-from .bundle_adjustment import Bundle, Observations, adjust, median_error
+from .bundle_adjustment import Bundle, Observations
 from .geometry import Geometry
-from .structure_from_motion import ParallaxOptions, margin, match_views, solve_cameras
+from .structure_from_motion import ParallaxOptions, find_cameras
 
 log = logging.getLogger(__name__)
+
+BEHIND = 1.5
+"""Where a frame knows no depth (a sky), it lies this multiple of the farthest that it knows away."""
 
 
 def place_views(
@@ -33,8 +35,7 @@ def place_views(
 ) -> Geometry:
     """Gives geometry its cameras; geometry that has them is returned as it is.
 
-    The focal length is the geometry's (the median over its frames, since one camera took the clip). Where it knows no
-    depth (a sky), the depth becomes half as far again as the farthest it knows.
+    The focal length is the geometry's (the median over its frames, since one camera took the clip).
 
     Args:
         clip: The freeze-time clip, F frames.
@@ -51,27 +52,26 @@ def place_views(
     geometry.check_clip(clip.frames)
     focal = geometry.intrinsics[:, 0, 0].median()
     options = replace(options or ParallaxOptions(), focal_px=float(focal))
-    state, obs = adjust_clip(clip, valid, options, lambda done, n, preview=None: on_step(6 * done // n, 10))
-    views, (h, w) = len(clip), clip.size
-    if only_turns(state, obs):
+    found = find_cameras(clip, valid, options, lambda done, n, preview=None: on_step(6 * done // n, 10))
+    state = found.state if found.turning is None else found.turning
+    if found.turning is not None:
         log.warning(
             "the freeze-time clip has next to no parallax: its cameras only turn, and the depth is as the "
             "geometry has it; a camera that moves sideways gives a better scene"
         )
-        state = turned(state, obs)
-        scales = turning_scales(state, obs, geometry)
+        scales = turning_scales(state, found.obs, geometry)
     else:
-        scales = frame_scales(state, obs, geometry)
-    log.info("placed %d frames of monocular geometry, scales %s", views, [round(float(s), 3) for s in scales])
+        scales = frame_scales(state, found.obs, geometry)
+    log.info("placed %d frames of monocular geometry, scales %s", len(clip), [round(float(s), 3) for s in scales])
     depth = geometry.depth * scales[:, None, None]
     farthest = torch.stack(
         [d[m].max() if bool(m.any()) else d.new_tensor(1.0) for d, m in zip(depth, geometry.mask, strict=True)]
     )
-    depth = torch.where(geometry.mask, depth, 1.5 * farthest[:, None, None])
+    depth = torch.where(geometry.mask, depth, BEHIND * farthest[:, None, None])
     on_step(10, 10)
     intrinsics = geometry.intrinsics.clone()
     intrinsics[:, 0, 0] = intrinsics[:, 1, 1] = focal
-    intrinsics[:, 0, 2], intrinsics[:, 1, 2] = w / 2, h / 2
+    intrinsics[:, 0, 2], intrinsics[:, 1, 2] = clip.size[1] / 2, clip.size[0] / 2
     return Geometry(
         depth,
         intrinsics,
@@ -81,64 +81,11 @@ def place_views(
     )
 
 
-def adjust_clip(
-    clip: ClipFlows,
-    valid: Tensor | None = None,
-    options: ParallaxOptions | None = None,
-    on_step: OnStep = no_progress,
-) -> tuple[Bundle, Observations]:
-    """Cameras of a freeze-time clip and the inverse depths of its matched points, without any dense depth.
-
-    Args:
-        clip: F frames.
-        valid: ``(H, W)`` bool, pixels that show the scene.
-        options: How cameras are found.
-        on_step: Progress.
-
-    Raises:
-        InputError: Fewer than two frames, or frames that do not match each other.
-    """
-    options = options or ParallaxOptions()
-    views, (h, w) = len(clip), clip.size
-    if views < 2:
-        raise InputError(
-            f"a freeze-time clip with {views} frame", "at least 2 frames", "give a clip in which the camera moves"
-        )
-    good = margin(np.ones((h, w), bool) if valid is None else valid.cpu().numpy(), options.mask_margin_px)
-    flows = clip.pairs(min(options.reach, views - 1), lambda done, n, preview=None: on_step(max(1, 5 * done // n), 6))
-    obs = match_views(flows, good, views, options)
-    if not obs.pairs:
-        raise InputError(
-            "a freeze-time clip in which no two frames match",
-            "neighbouring frames that overlap",
-            "check that the clip has no cut and is not blank, or give more frames",
-        )
-    state = solve_cameras(obs, views, w, options, lambda: on_step(5, 6))
-    on_step(6, 6)
-    return state, obs
-
-
-def only_turns(state: Bundle, obs: Observations) -> bool:
-    """Whether a camera that stands and turns explains the matches as well as one that moves: there is no parallax.
-
-    A wrong focal length can pass for a small baseline, so the baseline alone does not say.
-    """
-    centres = -np.einsum("vji,vj->vi", state.rotations, state.translations)
-    spread = float(np.linalg.norm(centres - centres.mean(0), axis=1).max())
-    return spread < 0.01 or median_error(turned(state, obs), obs) < 1.2 * median_error(state, obs) + 0.05
-
-
-def turned(state: Bundle, obs: Observations) -> Bundle:
-    """The same clip explained by a camera that stands and turns."""
-    standing = replace(state, translations=np.zeros_like(state.translations))
-    return adjust(standing, obs, len(state.rotations) // 2, 10, delta=4.0, turn_only=True)
-
-
 def turning_scales(state: Bundle, obs: Observations, geometry: Geometry) -> Tensor:
     """What each frame's depths ``(F,)`` are multiplied by so that a camera that turns sees one scene.
 
     The median depth of the central frame becomes 1. A point has the same distance from all its cameras, so every two
-    frames that share points say one ratio.
+    frames that share points give one ratio; the scales are their least-squares solution in the log.
     """
     frames, (h, w) = len(geometry.depth), geometry.size
     depth, centre = geometry.depth.cpu().numpy(), np.array([(w - 1) / 2, (h - 1) / 2])

@@ -7,15 +7,22 @@ Schur complement.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-log = logging.getLogger(__name__)
+from .rotations import cross_matrices, rotation_from_vector
+
 Array = NDArray[np.float64]
+FIRST_DAMPING, DAMPING_UP, DAMPING_DOWN = 1e-3, 8, 5
+"""Levenberg-Marquardt's damping at the start, and its factors after a step that failed and one that did not."""
+DAMPING_TRIES = 6
+"""Steps that are tried in an iteration, each damped more."""
+LEAST_GAIN = 1e-5
+"""Share of its cost that a step must gain for another one to follow."""
 
 
 @dataclass(frozen=True)
@@ -94,13 +101,9 @@ def total_cost(state: Bundle, obs: Observations, delta: float) -> float:
     return cost / max(mass, 1e-12)
 
 
-def _cross(a: Array) -> Array:
-    out = np.zeros((len(a), 3, 3))
-    out[:, 0, 1], out[:, 0, 2], out[:, 1, 2] = -a[:, 2], a[:, 1], -a[:, 0]
-    return out - out.transpose(0, 2, 1)
-
-
-def _jacobians(state: Bundle, obs: Observations, pair: tuple[int, int]) -> tuple[Array, Array, Array, Array]:
+def _jacobians(
+    state: Bundle, obs: Observations, pair: tuple[int, int]
+) -> tuple[Array, Array, Array, NDArray[np.int64]]:
     """Residual ``(M, 2)``, its derivative by (pose i, pose j, log f) ``(M, 2, 13)`` and by rho ``(M, 2)``, index."""
     i, j = pair
     y, rays, residual, rho = reproject(state, obs, pair)
@@ -110,17 +113,45 @@ def _jacobians(state: Bundle, obs: Observations, pair: tuple[int, int]) -> tuple
     dp = np.zeros((len(y), 2, 3))
     dp[:, 0, 0] = dp[:, 1, 1] = f / z
     dp[:, :, 2] = -f * y[:, :2] / z[:, None] ** 2
-    turn_i = rot[None] @ _cross(rays - rho[:, None] * state.translations[i])
+    turn_i = rot[None] @ cross_matrices(rays - rho[:, None] * state.translations[i])
     moved = y - rho[:, None] * state.translations[j]
     dy = np.concatenate(
-        [turn_i, -rho[:, None, None] * rot[None], -_cross(moved), rho[:, None, None] * np.eye(3)[None]], 2
+        [turn_i, -rho[:, None, None] * rot[None], -cross_matrices(moved), rho[:, None, None] * np.eye(3)[None]], 2
     )
     by_focal = dp @ (rot @ (rays * [-1.0, -1.0, 0.0]).T).T[:, :, None] + (f * y[:, :2] / z[:, None])[:, :, None]
     by_rho = dp @ (state.translations[j] - rot @ state.translations[i])
     return residual, np.concatenate([dp @ dy, by_focal], 2), by_rho, obs.pairs[pair][0]
 
 
-def _normal_equations(state: Bundle, obs: Observations, delta: float) -> tuple[Array, Array, Array, Array, Array]:
+class _NormalEquations(NamedTuple):
+    """Gauss-Newton's equations; a point has one unknown, so its block of the Hessian is a number.
+
+    Attributes:
+        hcc: ``(C, C)`` of the cameras.
+        gc: ``(C,)`` their gradient.
+        hpp: ``(N,)`` of the points.
+        gp: ``(N,)`` their gradient.
+        hpc: ``(N, C)`` between both.
+    """
+
+    hcc: Array
+    gc: Array
+    hpp: Array
+    gp: Array
+    hpc: Array
+
+    def step(self, damping: float, free: NDArray[np.int64]) -> tuple[Array, Array]:
+        """The damped step of cameras ``(C,)`` and points ``(N,)``, points eliminated by the Schur complement."""
+        inv = 1.0 / (self.hpp * (1 + damping) + 1e-9 * max(self.hpp.max(), 1e-12))
+        schur = self.hcc - (self.hpc * inv[:, None]).T @ self.hpc
+        schur[np.diag_indices_from(schur)] += damping * np.diag(self.hcc) + 1e-9 * np.trace(self.hcc) / len(self.hcc)
+        rhs = self.gc - self.hpc.T @ (inv * self.gp)
+        step_c = np.zeros(len(self.gc))
+        step_c[free] = -np.linalg.solve(schur[np.ix_(free, free)], rhs[free])
+        return step_c, -inv * (self.gp + self.hpc @ step_c)
+
+
+def _normal_equations(state: Bundle, obs: Observations, delta: float) -> _NormalEquations:
     views, points = len(state.rotations), len(state.inv_depth)
     size = 6 * views + 1
     hcc, gc = np.zeros((size, size)), np.zeros(size)
@@ -136,16 +167,7 @@ def _normal_equations(state: Bundle, obs: Observations, delta: float) -> tuple[A
         hpp[index] += weight * (jp**2).sum(1)  # an index comes once a pair, so plain += is a true sum
         gp[index] += weight * (jp * residual).sum(1)
         hpc[np.ix_(index, columns)] += (wjc * jp[:, :, None]).sum(1)
-    return hcc, gc, hpp, gp, hpc
-
-
-def rotation_from_vector(w: Array) -> Array:
-    """Rotation ``(3, 3)`` by the angle and about the axis of ``w (3,)`` (Rodrigues)."""
-    angle = float(np.linalg.norm(w))
-    if angle < 1e-12:
-        return np.eye(3)
-    k = _cross(w[None] / angle)[0]
-    return np.eye(3) + np.sin(angle) * k + (1 - np.cos(angle)) * k @ k
+    return _NormalEquations(hcc, gc, hpp, gp, hpc)
 
 
 def _moved(state: Bundle, step_c: Array, step_p: Array) -> Bundle:
@@ -157,70 +179,79 @@ def _moved(state: Bundle, step_c: Array, step_p: Array) -> Bundle:
     return Bundle(rotations, state.translations + poses[:, 3:], inv_depth, focal)
 
 
+@dataclass(frozen=True)
+class AdjustOptions:
+    """What is adjusted, and how long.
+
+    Attributes:
+        fixed_view: The view whose camera is the world.
+        iterations: At most this many steps.
+        huber_px: Residual in pixels at which Huber's loss bends.
+        fix_focal: Keep the focal length of the start.
+        turn_only: Keep its translations: what a camera that only turns can explain.
+        focal_prior: ``(focal_px, strength)``: a quadratic prior on the log focal length, its strength in squared pixels
+            per observation, for scenes that leave it undetermined.
+    """
+
+    fixed_view: int
+    iterations: int = 30
+    huber_px: float = 1.0
+    fix_focal: bool = False
+    turn_only: bool = False
+    focal_prior: tuple[float, float] | None = None
+
+    def free(self, views: int) -> NDArray[np.int64]:
+        """Which camera parameters (six a view, then the log focal length) are adjusted."""
+        held = list(range(6 * self.fixed_view, 6 * self.fixed_view + 6)) + ([6 * views] if self.fix_focal else [])
+        held += [6 * v + k for v in range(views) for k in (3, 4, 5)] if self.turn_only else []
+        return np.setdiff1d(np.arange(6 * views + 1), held)
+
+    def prior_cost(self, focal_px: float) -> float:
+        """What a focal length costs by the prior, in squared pixels per observation."""
+        if self.focal_prior is None:
+            return 0.0
+        return self.focal_prior[1] * float(np.log(focal_px / self.focal_prior[0])) ** 2
+
+
 def adjust(
-    state: Bundle,
-    obs: Observations,
-    fixed_view: int,
-    iterations: int = 30,
-    delta: float = 1.0,
-    fix_focal: bool = False,
-    turn_only: bool = False,
-    focal_prior: tuple[float, float] | None = None,
-    on_iteration: Callable[[], None] = lambda: None,
+    state: Bundle, obs: Observations, options: AdjustOptions, on_iteration: Callable[[], None] = lambda: None
 ) -> Bundle:
     """Levenberg-Marquardt over cameras, inverse depths and the shared focal length.
 
     Args:
         state: Where to start.
         obs: Matches.
-        fixed_view: The view whose camera is the world.
-        iterations: At most this many steps.
-        delta: Huber's bend in pixels.
-        fix_focal: Keep the focal length of ``state``.
-        turn_only: Keep its translations: what a camera that only turns can explain.
-        focal_prior: ``(focal_px, strength)``: pulls the log focal length to a value, with a strength in squared pixels
-            per observation, for scenes that say nothing about it.
+        options: See AdjustOptions.
         on_iteration: Called once an iteration; may raise to cancel.
 
     Returns:
         The best state, scaled so that the median inverse depth is 1.
     """
-    views = len(state.rotations)
-    held = list(range(6 * fixed_view, 6 * fixed_view + 6)) + ([6 * views] if fix_focal else [])
-    held += [6 * v + k for v in range(views) for k in (3, 4, 5)] if turn_only else []
-    free = np.setdiff1d(np.arange(6 * views + 1), held)
+    free = options.free(len(state.rotations))
     mass = sum(float(w.sum()) for _, _, w in obs.pairs.values())
 
-    def prior_cost(s: Bundle) -> float:
-        return 0.0 if focal_prior is None else focal_prior[1] * float(np.log(s.focal_px / focal_prior[0])) ** 2
+    def cost_of(s: Bundle) -> float:
+        return total_cost(s, obs, options.huber_px) + options.prior_cost(s.focal_px)
 
-    state = replace(state, cost=total_cost(state, obs, delta) + prior_cost(state))
-    damping = 1e-3
-    for _ in range(iterations):
+    state = replace(state, cost=cost_of(state))
+    damping = FIRST_DAMPING
+    for _ in range(options.iterations):
         on_iteration()
-        hcc, gc, hpp, gp, hpc = _normal_equations(state, obs, delta)
-        if focal_prior is not None:
-            hcc[-1, -1] += mass * focal_prior[1]
-            gc[-1] += mass * focal_prior[1] * np.log(state.focal_px / focal_prior[0])
-        better = False
-        for _ in range(6):
-            inv = 1.0 / (hpp * (1 + damping) + 1e-9 * max(hpp.max(), 1e-12))
-            schur = hcc - (hpc * inv[:, None]).T @ hpc
-            schur[np.diag_indices_from(schur)] += damping * np.diag(hcc) + 1e-9 * np.trace(hcc) / len(hcc)
-            rhs = gc - hpc.T @ (inv * gp)
-            step_c = np.zeros(len(gc))
-            step_c[free] = -np.linalg.solve(schur[np.ix_(free, free)], rhs[free])
-            trial = _moved(state, step_c, -inv * (gp + hpc @ step_c))
-            cost = total_cost(trial, obs, delta) + prior_cost(trial)
+        equations = _normal_equations(state, obs, options.huber_px)
+        if options.focal_prior is not None:
+            equations.hcc[-1, -1] += mass * options.focal_prior[1]
+            equations.gc[-1] += mass * options.focal_prior[1] * np.log(state.focal_px / options.focal_prior[0])
+        for _ in range(DAMPING_TRIES):
+            trial = _moved(state, *equations.step(damping, free))
+            cost = cost_of(trial)
             if cost < state.cost:
-                better = True
                 break
-            damping *= 8
-        if not better:
+            damping *= DAMPING_UP
+        else:
             break
         gain = state.cost - cost
-        state, damping = replace(trial, cost=cost), max(damping / 5, 1e-9)
-        if gain < 1e-5 * cost:
+        state, damping = replace(trial, cost=cost), max(damping / DAMPING_DOWN, 1e-9)
+        if gain < LEAST_GAIN * cost:
             break
     return normalised(state)
 

@@ -1,8 +1,7 @@
-"""Geometry from depth pictures: what a depth network drew, its scale and shift solved against parallax.
+"""Geometry from depth maps: what a depth network drew, its scale and shift solved against parallax.
 
-A depth picture says what is nearer, not how near: it is some affine map of depth or of inverse depth, often another one
-in every frame. Bundle adjustment knows the inverse depth of some hundred matched points a frame; two numbers a frame
-bring the picture to them.
+A relative depth map is an affine map of depth or of inverse depth, often another one in every frame. Bundle adjustment
+knows the inverse depth of some hundred matched points a frame; a scale and a shift a frame fit the map to them.
 """
 
 from __future__ import annotations
@@ -20,10 +19,10 @@ from ..cameras import intrinsics_from_focal
 from ..errors import InputError
 from ..flow.clip_flows import ClipFlows
 from ..progress import OnStep, no_progress
-from .align_monocular import adjust_clip, matched_points, only_turns, turned
+from .align_monocular import matched_points
 from .bundle_adjustment import Bundle, Observations
 from .geometry import Geometry
-from .structure_from_motion import ParallaxOptions
+from .structure_from_motion import ParallaxOptions, find_cameras
 
 log = logging.getLogger(__name__)
 Array = NDArray[np.float64]
@@ -72,16 +71,16 @@ class DepthPictures:
         """See GeometrySource."""
         views, (h, w) = len(clip), clip.size
         pictures = self._sized(views, (h, w))
-        state, obs = adjust_clip(clip, valid, options, lambda done, n, preview=None: on_step(9 * done // n, 10))
-        if only_turns(state, obs):
+        found = find_cameras(clip, valid, options, lambda done, n, preview=None: on_step(9 * done // n, 10))
+        state = found.state if found.turning is None else found.turning
+        if found.turning is not None:
             log.warning(
                 "the freeze-time clip has next to no parallax: scale and shift of the depth pictures are a "
                 "guess; a camera that moves sideways gives a better scene"
             )
-            state = turned(state, obs)
             inverse = np.stack([_guess(picture, self.kind) for picture in pictures])
         else:
-            inverse = align(pictures, state, obs, self.kind)
+            inverse = align(pictures, state, found.obs, self.kind)
         on_step(10, 10)
         intrinsics = intrinsics_from_focal(state.focal_px, (h, w)).expand(views, 3, 3).clone()
         depth = 1.0 / torch.from_numpy(inverse).float()
@@ -127,7 +126,7 @@ class _Fit:
     error: float
 
     def inverse_depth(self, picture: Array, low: float, high: float) -> Array:
-        """Inverse depth of every pixel, held between two bounds: what a line says beyond its points is a guess."""
+        """Inverse depth of every pixel, clipped to two bounds: an extrapolated line is a guess."""
         value = self.a * picture + self.b
         return (1.0 / value.clip(1 / high, 1 / low)) if self.of_depth else value.clip(low, high)
 
@@ -184,7 +183,7 @@ def _fit(picture: Array, inv_depth: Array, of_depth: bool, factor_only: bool) ->
     ones = np.ones_like(picture)
     basis = np.stack([picture, ones * (not factor_only)], 1)
     weight = 1.0 / target**2
-    line = np.zeros(2)
+    line: Array = np.zeros(2)
     for _ in range(20):
         gram = (basis * weight[:, None]).T @ basis
         gram[np.diag_indices(2)] += 1e-9 * np.trace(gram)
@@ -199,6 +198,7 @@ def _guess(picture: Array, kind: Kind) -> Array:
     """Inverse depth about one for a clip that has no scale to find."""
     low, middle, high = np.quantile(picture, [0.02, 0.5, 0.98])
     if kind == "metric":
-        return 1.0 / (picture / max(middle, 1e-9)).clip(0.1, 10)
-    unit = ((picture - low) / max(high - low, 1e-9)).clip(0, 1)
+        metric: Array = 1.0 / (picture / max(middle, 1e-9)).clip(0.1, 10)
+        return metric
+    unit: Array = ((picture - low) / max(high - low, 1e-9)).clip(0, 1)
     return 0.5 + (1 - unit if kind == "depth" else unit)

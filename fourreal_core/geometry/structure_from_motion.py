@@ -4,69 +4,94 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from ..cameras import intrinsics_from_focal
 from ..errors import InputError
 from ..flow.clip_flows import ClipFlows
-from ..flow.flow_field import Flow, forward_backward_error
+from ..flow.flow_field import Flow, Mask, forward_backward_error
 from ..progress import OnStep, no_progress
-from .bundle_adjustment import Bundle, Observations, adjust, flat_start, median_error
-from .dense_depth import DepthOptions, dense_depth
+from .bundle_adjustment import AdjustOptions, Bundle, Observations, adjust, flat_start, median_error
+from .dense_depth import dense_depth
 from .geometry import Geometry
 
 log = logging.getLogger(__name__)
 
+REACH = 7
+"""Largest distance between views whose flow is measured."""
+MATCH_PX = 1.0
+"""Largest forward-backward error of a match in pixels."""
+LEAST_MATCHES = 12
+"""Matches without which two views are not joined."""
+FOCAL_PRIOR, FOCAL_PRIOR_STRENGTH = 0.8, 0.02
+"""Focal length over image width that a clip falls back to when it leaves it undetermined (a phone's), and how strongly,
+in squared pixels per observation."""
+FOCAL_STARTS = (0.7, 1.6)
+"""Focal lengths over image width that the adjustment starts from."""
+MASK_MARGIN_PX = 4
+"""Pixels around invalid ones that are not trusted either: captions leave speckles."""
+LEAST_BASELINE = 0.01
+"""Spread of the camera centres, in median distances of the scene, below which they only turn."""
+TURN_RATIO, TURN_MARGIN_PX = 1.2, 0.05
+"""A camera that only turns explains a clip as well when its median error is at most this multiple of that of one that
+moves plus this many pixels: a wrong focal length can pass for a small baseline, so the baseline alone does not say."""
+
 
 @dataclass(frozen=True)
 class ParallaxOptions:
-    """How cameras and depth are found.
+    """How cameras are found.
 
     Attributes:
         focal_px: Known focal length in pixels; estimated when None.
-        reach: Largest distance between views whose flow is measured.
         grid_px: Distance of the matched points in pixels at 512 pixels width.
-        match_px: Largest forward-backward error of a match in pixels.
-        focal_prior: Focal length over image width that a clip falls back to when it does not say (a phone's).
-        focal_prior_strength: How strongly, in squared pixels.
-        mask_margin_px: Pixels around invalid ones that are not trusted either: captions leave speckles.
-        depth: Options of the dense depth.
     """
 
     focal_px: float | None = None
-    reach: int = 7
     grid_px: float = 12.0
-    match_px: float = 1.0
-    focal_prior: float = 0.8
-    focal_prior_strength: float = 0.02
-    mask_margin_px: int = 4
-    depth: DepthOptions = field(default_factory=DepthOptions)
 
     def __post_init__(self) -> None:
         if self.focal_px is not None and not self.focal_px > 0:
             raise InputError(
                 f"a focal length of {self.focal_px} pixels", "a positive number", "leave it out to have it estimated"
             )
-        if self.reach < 1:
-            raise InputError(f"a reach of {self.reach} views", "at least 1", "leave it at its default")
+        if not self.grid_px > 0:
+            raise InputError(f"matched points {self.grid_px} pixels apart", "more than 0", "leave it at its default")
 
 
-def margin(valid: NDArray[np.bool_], pixels: int) -> NDArray[np.bool_]:
+@dataclass(frozen=True)
+class ClipCameras:
+    """The cameras of a freeze-time clip.
+
+    Attributes:
+        state: Cameras and the inverse depths of matched points.
+        obs: The matches.
+        flows: Of all pairs of views that were measured.
+        valid: ``(H, W)`` pixels that show the scene, less a margin.
+        turning: The clip explained by a camera that stands and turns, where that explains it as well: there is no
+            parallax. None where there is some.
+    """
+
+    state: Bundle
+    obs: Observations
+    flows: dict[tuple[int, int], Flow]
+    valid: Mask
+    turning: Bundle | None
+
+
+def margin(valid: Mask, pixels: int) -> Mask:
     """The valid pixels ``(H, W)`` less a border of some pixels around every invalid one."""
     import cv2
 
     kernel = np.ones((2 * pixels + 1, 2 * pixels + 1), np.uint8)
-    return cv2.erode(valid.astype(np.uint8), kernel, borderValue=1) > 0
+    kept: Mask = cv2.erode(valid.astype(np.uint8), kernel, borderValue=1) > 0
+    return kept
 
 
-def match_views(
-    flows: dict[tuple[int, int], Flow], valid: NDArray[np.bool_], views: int, options: ParallaxOptions
-) -> Observations:
+def match_views(flows: dict[tuple[int, int], Flow], valid: Mask, views: int, options: ParallaxOptions) -> Observations:
     """A regular grid of points in every view and where the consistent flows see them in the others."""
     h, w = valid.shape
     stride = max(3, round(options.grid_px * w / 512 * max(1.0, (views / 16) ** 0.5)))
@@ -80,8 +105,8 @@ def match_views(
         seen = pixels + flow[ys, xs]
         at = np.round(seen + centre).astype(int)
         inside = valid[at[:, 1].clip(0, h - 1), at[:, 0].clip(0, w - 1)]
-        index = np.nonzero((error < options.match_px) & inside)[0]
-        if len(index) >= 12:
+        index = np.nonzero((error < MATCH_PX) & inside)[0]
+        if len(index) >= LEAST_MATCHES:
             pairs[i, j] = (index + i * len(xs), seen[index], 1 / (1 + error[index] ** 2))
     return Observations(np.tile(pixels, (views, 1)), np.repeat(np.arange(views), len(xs)), pairs)
 
@@ -99,47 +124,89 @@ def solve_cameras(
     length is started twice, wide and long, and the better end is taken.
     """
     middle = views // 2
+    known = options.focal_px is not None
+    prior = (FOCAL_PRIOR * width, FOCAL_PRIOR_STRENGTH)
+    coarse = AdjustOptions(middle, 10, 6.0, fix_focal=known, focal_prior=prior)
     ends = []
-    for start in (0.7, 1.6) if options.focal_px is None else (options.focal_px / width,):
-        state = flat_start(obs, views, start * width)
-        prior = (options.focal_prior * width, options.focal_prior_strength)
-        settings = {"fix_focal": options.focal_px is not None, "focal_prior": prior, "on_iteration": on_iteration}
+    for focal_px in [start * width for start in FOCAL_STARTS] if options.focal_px is None else [options.focal_px]:
+        state = flat_start(obs, views, focal_px)
         radius = 1
         while radius < max(middle, views - 1 - middle):
             low, high = max(middle - radius, 0), min(middle + radius, views - 1)
-            state = adjust(state, _within(obs, low, high), middle, 10, delta=6.0, **settings)
+            state = adjust(state, _within(obs, low, high), coarse, on_iteration)
             rot, trans = state.rotations.copy(), state.translations.copy()
             rot[:low], trans[:low] = rot[low], trans[low]
             rot[high + 1 :], trans[high + 1 :] = rot[high], trans[high]
             state = replace(state, rotations=rot, translations=trans)
             radius += max(1, radius // 2)
-        state = adjust(state, obs, middle, 10, delta=4.0, **settings)
-        ends.append(adjust(state, obs, middle, 25, delta=1.0, **settings))
+        state = adjust(state, obs, replace(coarse, huber_px=4.0), on_iteration)
+        ends.append(adjust(state, obs, replace(coarse, iterations=25, huber_px=1.0), on_iteration))
     return min(ends, key=lambda s: s.cost)
 
 
-def _report(state: Bundle, obs: Observations, width: int, options: ParallaxOptions) -> None:
-    """Logs what was found, and warns when a camera that only turns explains the clip as well."""
+def only_turning(state: Bundle, obs: Observations, width: int, fix_focal: bool) -> Bundle | None:
+    """The clip explained by a camera that stands and turns, or None where only one that moves explains it as well.
+
+    Args:
+        state: The cameras that were found.
+        obs: Matches.
+        width: Of the frames in pixels.
+        fix_focal: Keep the focal length.
+    """
     views, error = len(state.rotations), median_error(state, obs)
     centres = -np.einsum("vji,vj->vi", state.rotations, state.translations)
-    spread = float(np.linalg.norm(centres - centres.mean(0), axis=1).max())
+    baseline = float(np.linalg.norm(centres - centres.mean(0), axis=1).max())
     log.info(
         "cameras: %d views, focal length %.2f of the width, median error %.2f px, baseline %.3f of the distance",
         views,
         state.focal_px / width,
         error,
-        spread,
+        baseline,
     )
-    turning = replace(state, translations=np.zeros((views, 3)))
-    turning = adjust(turning, obs, views // 2, 10, delta=4.0, fix_focal=options.focal_px is not None, turn_only=True)
-    turned = median_error(turning, obs)
-    if spread < 0.01 or turned < 1.2 * error + 0.05:
-        log.warning(
-            "the freeze-time clip has next to no parallax (a camera that only turns explains it to %.2f px, "
-            "one that moves to %.2f px): depth is a guess; a camera that moves sideways gives a better scene",
-            turned,
-            error,
+    standing = replace(state, translations=np.zeros((views, 3)))
+    turning = adjust(standing, obs, AdjustOptions(views // 2, 10, 4.0, fix_focal=fix_focal, turn_only=True))
+    as_well = median_error(turning, obs) < TURN_RATIO * error + TURN_MARGIN_PX
+    return turning if baseline < LEAST_BASELINE or as_well else None
+
+
+def find_cameras(
+    clip: ClipFlows,
+    valid: Tensor | None = None,
+    options: ParallaxOptions | None = None,
+    on_step: OnStep = no_progress,
+) -> ClipCameras:
+    """Cameras of a freeze-time clip and the inverse depths of its matched points.
+
+    The world is the central view's camera space, in units of the scene's median distance.
+
+    Args:
+        clip: V frames, at least two.
+        valid: ``(H, W)`` bool, pixels that show the scene; all when None.
+        options: See ParallaxOptions.
+        on_step: Progress.
+
+    Raises:
+        InputError: Fewer than two frames, or clips in which no two views share enough matches.
+    """
+    options = options or ParallaxOptions()
+    views, (h, w) = len(clip), clip.size
+    if views < 2:
+        raise InputError(
+            f"a freeze-time clip with {views} frame", "at least 2 frames", "give a clip in which the camera moves"
         )
+    good = margin(np.ones((h, w), bool) if valid is None else valid.cpu().numpy(), MASK_MARGIN_PX)
+    flows = clip.pairs(min(REACH, views - 1), lambda done, n, preview=None: on_step(max(1, 5 * done // n), 6))
+    obs = match_views(flows, good, views, options)
+    if not obs.pairs:
+        raise InputError(
+            "a freeze-time clip in which no two frames match",
+            "neighbouring frames that overlap",
+            "check that the clip has no cut and is not blank, or give more frames",
+        )
+    state = solve_cameras(obs, views, w, options, lambda: on_step(5, 6))
+    turning = only_turning(state, obs, w, options.focal_px is not None)
+    on_step(6, 6)
+    return ClipCameras(state, obs, flows, good, turning)
 
 
 def parallax_geometry(
@@ -161,38 +228,29 @@ def parallax_geometry(
     Raises:
         InputError: Fewer than two frames, or clips in which no two views share enough matches.
     """
-    options = options or ParallaxOptions()
     views, (h, w) = len(clip), clip.size
-    if views < 2:
-        raise InputError(
-            f"a freeze-time clip with {views} frame", "at least 2 frames", "give a clip in which the camera moves"
-        )
-    good = margin(np.ones((h, w), bool) if valid is None else valid.cpu().numpy(), options.mask_margin_px)
-    reach = min(options.reach, views - 1)
     total = 10 + 3 * views
-    flows = clip.pairs(reach, lambda done, n, preview=None: on_step(max(1, 5 * done // n), total))
-    obs = match_views(flows, good, views, options)
-    if not obs.pairs:
-        raise InputError(
-            "a freeze-time clip in which no two frames match",
-            "neighbouring frames that overlap",
-            "check that the clip has no cut and is not blank, or give more frames",
+    found = find_cameras(clip, valid, options, lambda done, n, preview=None: on_step(max(1, 10 * done // n), total))
+    if found.turning is not None:
+        log.warning(
+            "the freeze-time clip has next to no parallax (a camera that only turns explains it to %.2f px, "
+            "one that moves to %.2f px): depth is a guess; a camera that moves sideways gives a better scene",
+            median_error(found.turning, found.obs),
+            median_error(found.state, found.obs),
         )
-    state = solve_cameras(obs, views, w, options, lambda: on_step(5, total))
-    _report(state, obs, w, options)
     inverse, confidence = [], []
     for v in range(views):
         on_step(10 + 3 * v, total)
-        rho, conf = dense_depth(state, flows, v, clip.pictures[v], good, options.depth)
+        rho, sure = dense_depth(found.state, found.flows, v, clip.pictures[v], found.valid)
         inverse.append(rho)
-        confidence.append(conf)
+        confidence.append(sure)
     on_step(total, total)
-    intrinsics = intrinsics_from_focal(state.focal_px, (h, w)).expand(views, 3, 3).clone()
+    intrinsics = intrinsics_from_focal(found.state.focal_px, (h, w)).expand(views, 3, 3).clone()
     depth = 1.0 / torch.from_numpy(np.stack(inverse))
     return Geometry(
         depth,
         intrinsics,
         torch.ones_like(depth, dtype=torch.bool),
-        torch.from_numpy(state.world_to_cam).float(),
+        torch.from_numpy(found.state.world_to_cam).float(),
         torch.from_numpy(np.stack(confidence)),
     )

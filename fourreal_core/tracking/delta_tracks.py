@@ -35,6 +35,8 @@ MODEL = {
     "upsample_factor": 4,
 }
 """What the published checkpoint was trained as."""
+KEYFRAMES = 3
+"""How many frames of the freeze-time clip start tracks: the central one and the ends."""
 
 
 class DeltaTracks:
@@ -43,7 +45,6 @@ class DeltaTracks:
     Args:
         checkpoint: The published weights, ``.pth`` or ``.safetensors``; they are never downloaded here.
         device: Where the network runs.
-        keyframes: How many frames of the freeze-time clip start tracks: the central one, the ends, then between.
 
     Raises:
         InputError: No package, no checkpoint, or one of something else.
@@ -67,8 +68,8 @@ class DeltaTracks:
         options, frames = options or TrackOptions(), clip.frames
         geometry.check_clip(frames)
         valid = torch.ones(geometry.size, dtype=torch.bool) if valid is None else valid
-        keys, pixels, _ = choose_points(frames, geometry, valid, options)
-        wanted = keyframe_order(len(frames))[: self.keyframes]
+        keys, pixels, _ = choose_points(geometry, valid)
+        wanted = keyframe_order(len(frames))[:KEYFRAMES]
         parts = []
         for done, k in enumerate(wanted, start=1):
             fresh = torch.zeros(geometry.size, dtype=torch.bool)

@@ -6,7 +6,7 @@ says where a point is seen, the frame's depth lifts it, the cameras stand in whe
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -15,44 +15,37 @@ from ..cameras import Cameras, lift, project
 from ..errors import InputError
 from ..flow.clip_flows import ClipFlows
 from ..flow.flow_field import forward_backward_error
-from ..flow.robust_flow import RobustFlowOptions, robust_flow
+from ..flow.robust_flow import robust_flow
 from ..geometry.geometry import Geometry
 from ..progress import OnStep, no_progress
-from .rigid_motion import RigidOptions, follow_parts
+from .rigid_motion import FirstFrame, follow_parts
 from .tracks import Tracks
+
+SAME_SURFACE = 0.06
+"""Two frames' depths within this relative difference are one surface."""
+RETURN_PX = 1.0
+"""Largest forward-backward error of a flow that may correct a point, in pixels."""
+CORRECT_PX = 12.0
+"""Largest correction by flow of where the camera predicts a point, in pixels."""
+REACH = 3
+"""Largest distance between views whose flow is measured directly."""
 
 
 @dataclass(frozen=True)
 class TrackOptions:
-    """How points are chosen and followed.
+    """How many points are followed.
 
     Attributes:
-        max_points: At most this many points; a random subset stays where there are more.
-        same_surface: Two frames' depths within this relative difference are one surface.
-        return_px: Largest forward-backward error of a flow that may correct a point, in pixels.
-        correct_px: Largest correction by flow of where the camera predicts a point, in pixels.
-        reach: Largest distance between views whose flow is measured directly.
+        max_points: At most this many; a random subset stays where there are more.
         seed: Of the random subset.
-        robust_flow: Options of the tracking in time.
-        rigid: Parts that move as rigid bodies, or None to keep every point at its depth.
     """
 
     max_points: int = 200_000
-    same_surface: float = 0.06
-    return_px: float = 1.0
-    correct_px: float = 12.0
-    reach: int = 3
     seed: int = 0
-    robust_flow: RobustFlowOptions = field(default_factory=RobustFlowOptions)
-    rigid: RigidOptions | None = field(default_factory=RigidOptions)
 
     def __post_init__(self) -> None:
-        if self.max_points < 1 or self.reach < 1:
-            raise InputError(
-                f"at most {self.max_points} points and a reach of {self.reach} views",
-                "at least 1 each",
-                "leave them at their defaults",
-            )
+        if self.max_points < 1:
+            raise InputError(f"at most {self.max_points} points", "at least 1", "leave it at its default")
 
 
 def sample_map(values: Tensor, pixels: Tensor) -> Tensor:
@@ -72,12 +65,12 @@ def inside_image(pixels: Tensor, size: tuple[int, int]) -> Tensor:
     return (pixels[..., 0] >= 0) & (pixels[..., 0] < size[1]) & (pixels[..., 1] >= 0) & (pixels[..., 1] < size[0])
 
 
-def seen_from(points_cam: Tensor, depth: Tensor, intrinsics: Tensor, tolerance: float) -> Tensor:
+def seen_from(points_cam: Tensor, depth: Tensor, intrinsics: Tensor) -> Tensor:
     """Whether camera-space points ``(N, 3)`` lie on the surface a frame's depth ``(H, W)`` shows: bool ``(N,)``."""
     pixels = project(points_cam, intrinsics)
     at = sample_map(depth, pixels)
     z = points_cam[:, 2]
-    return (z > 0) & inside_image(pixels, depth.shape) & ((z - at).abs() < tolerance * at)
+    return (z > 0) & inside_image(pixels, depth.shape) & ((z - at).abs() < SAME_SURFACE * at)
 
 
 def keyframe_order(frames: int) -> list[int]:
@@ -97,9 +90,7 @@ def keyframe_order(frames: int) -> list[int]:
     return order
 
 
-def choose_points(
-    frames: Tensor, geometry: Geometry, valid: Tensor, options: TrackOptions
-) -> tuple[Tensor, Tensor, Tensor]:
+def choose_points(geometry: Geometry, valid: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Pixels that start a track: all of the central frame, then of every frame what no earlier keyframe showed.
 
     Returns:
@@ -111,7 +102,7 @@ def choose_points(
     pixels = torch.stack([xs, ys], -1).reshape(-1, 2).float() + 0.5
     keys, at, where = [], [], []
     done: list[int] = []
-    for k in keyframe_order(frames.shape[0]):
+    for k in keyframe_order(len(geometry.depth)):
         fresh = (geometry.mask[k] & valid).reshape(-1).clone()
         mine = points[k].reshape(-1, 3)
         world = to_world(mine, cameras, k)
@@ -120,7 +111,7 @@ def choose_points(
             if not len(left):
                 break
             there = cameras[j].to_camera(world[left])[0]
-            seen = seen_from(there, geometry.depth[j], geometry.intrinsics[j], options.same_surface)
+            seen = seen_from(there, geometry.depth[j], geometry.intrinsics[j])
             pixel = project(there, geometry.intrinsics[j])
             fresh[left[seen & (sample_map(valid.float(), pixel) > 0.5)]] = False
         index = fresh.nonzero()[:, 0]
@@ -164,7 +155,7 @@ def track_views(
     geometry.check_clip(frames)
     cameras = geometry.cameras
     valid = torch.ones(geometry.size, dtype=torch.bool) if valid is None else valid
-    keys, pixels, start = choose_points(frames, geometry, valid, options)
+    keys, pixels, start = choose_points(geometry, valid)
     thin = _random_subset(len(keys), options)
     spacing = start[:, 2] / geometry.intrinsics[keys, 0, 0] * (len(keys) / max(len(thin), 1)) ** 0.5
     keys, pixels, start, spacing = keys[thin], pixels[thin], start[thin], spacing[thin]
@@ -178,19 +169,19 @@ def track_views(
             if v == k:
                 positions[v, mine], visible[v, mine] = start[mine], True
                 continue
-            positions[v, mine], visible[v, mine] = _follow(rigid, pixels[mine], clip, (k, v), geometry, options)
+            positions[v, mine], visible[v, mine] = _follow(rigid, pixels[mine], clip, (k, v), geometry)
         on_step(v + 1, views)
     colors = frames[keys, pixels[:, 1].long(), pixels[:, 0].long()].float()
     return Tracks(positions, visible, colors, keys, spacing, geometry.intrinsics, geometry.size, geometry.depth)
 
 
 def _follow(
-    rigid: Tensor, pixels: Tensor, clip: ClipFlows, pair: tuple[int, int], geometry: Geometry, options: TrackOptions
+    rigid: Tensor, pixels: Tensor, clip: ClipFlows, pair: tuple[int, int], geometry: Geometry
 ) -> tuple[Tensor, Tensor]:
     """Positions ``(M, 3)`` in view v's space of points started at ``pixels`` of view k, and whether v sees them."""
     k, v = pair
-    visible = seen_from(rigid, geometry.depth[v], geometry.intrinsics[v], options.same_surface)
-    if abs(v - k) > options.reach:
+    visible = seen_from(rigid, geometry.depth[v], geometry.intrinsics[v])
+    if abs(v - k) > REACH:
         return rigid, visible
     flow = clip.progressive(k, v)
     error = forward_backward_error(flow, clip.progressive(v, k))
@@ -198,10 +189,10 @@ def _follow(
     at = row.numpy(), column.numpy()
     seen_at, error_px = pixels + torch.from_numpy(flow[at]), torch.from_numpy(error[at])
     predicted = project(rigid, geometry.intrinsics[v])
-    near = (seen_at - predicted).norm(dim=-1) < options.correct_px
+    near = (seen_at - predicted).norm(dim=-1) < CORRECT_PX
     depth = sample_map(geometry.depth[v], seen_at)
-    same = (depth - rigid[:, 2]).abs() < 2 * options.same_surface * rigid[:, 2]
-    follow = (error_px < options.return_px) & near & same & inside_image(seen_at, geometry.size)
+    same = (depth - rigid[:, 2]).abs() < 2 * SAME_SURFACE * rigid[:, 2]
+    follow = (error_px < RETURN_PX) & near & same & inside_image(seen_at, geometry.size)
     lifted = lift(seen_at, depth, geometry.intrinsics[v])
     return torch.where(follow[:, None], lifted, rigid), visible | follow
 
@@ -225,7 +216,7 @@ def track_times(
         options: See TrackOptions.
         on_step: Progress, one step a frame.
     """
-    options, frames = options or TrackOptions(), clip.frames
+    frames = clip.frames
     if clip.size != geometry.size:
         raise InputError(
             f"a fixed-view clip of {clip.size[1]} x {clip.size[0]} pixels",
@@ -234,20 +225,18 @@ def track_times(
         )
     valid = torch.ones(geometry.size, dtype=torch.bool) if valid is None else valid
     total = 2 * len(frames)
-    flows, errors = robust_flow(clip, options.robust_flow, lambda done, n, preview=None: on_step(done, total))
-    depths = geometry.depth[0].expand(len(frames), -1, -1)
-    if options.rigid is not None:
-        scene = (geometry.depth[0].cpu().numpy(), geometry.intrinsics[0].double().cpu().numpy(), valid.cpu().numpy())
-        motion = follow_parts(
-            clip,
-            flows,
-            errors,
-            scene,
-            options.rigid,
-            options.robust_flow,
-            lambda done, n, preview=None: on_step(len(frames) + done * len(frames) // max(n, 1), total),
-        )
-        flows, errors, depths = motion.flows, motion.errors, torch.from_numpy(motion.depth)
+    flows, errors = robust_flow(clip, lambda done, n, preview=None: on_step(done, total))
+    first = FirstFrame(
+        geometry.depth[0].cpu().numpy(), geometry.intrinsics[0].double().cpu().numpy(), valid.cpu().numpy()
+    )
+    motion = follow_parts(
+        clip,
+        flows,
+        errors,
+        first,
+        lambda done, n, preview=None: on_step(len(frames) + done * len(frames) // max(n, 1), total),
+    )
+    flows, errors, depths = motion.flows, motion.errors, torch.from_numpy(motion.depth)
     on_step(total, total)
     ys, xs = (geometry.mask[0] & valid).nonzero(as_tuple=True)
     pixels = torch.stack([xs, ys], -1) + 0.5
@@ -255,7 +244,7 @@ def track_times(
     depth = geometry.depth[0, ys, xs]
     intrinsics = geometry.intrinsics[0]
     positions = lift(moved, depths[:, ys, xs], intrinsics)
-    visible = (torch.from_numpy(errors)[:, ys, xs] < options.return_px) & inside_image(moved, geometry.size)
+    visible = (torch.from_numpy(errors)[:, ys, xs] < RETURN_PX) & inside_image(moved, geometry.size)
     return Tracks(
         positions,
         visible,

@@ -33,7 +33,9 @@ class Slide(torch.nn.Module):
         self.seen: list[tuple[int, ...]] = []
 
     def forward(self, image1: torch.Tensor, image2: torch.Tensor, num_flow_updates: int = 12) -> list[torch.Tensor]:
-        assert image1.shape == image2.shape and -1 <= image1.min() < 0 and image1.max() <= 1  # frames darker than mid-grey
+        assert (
+            image1.shape == image2.shape and -1 <= image1.min() < 0 and image1.max() <= 1
+        )  # frames darker than mid-grey
         assert not [side for side in image1.shape[2:] if side % 8 or side < 128]
         self.seen.append(tuple(image1.shape))
         flow = (image2 - image1).mean((1, 2, 3))[:, None, None, None].expand(-1, 2, *image1.shape[2:])

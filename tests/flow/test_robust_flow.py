@@ -118,7 +118,7 @@ def test_a_flow_that_does_not_return_loses_to_one_that_does(walk: World) -> None
 
 
 def test_cost_by_hand() -> None:
-    """Two flat frames 0.1 apart: 25.5 grey levels, and 1.5 more for each pixel of forward-backward error, 20 at most."""
+    """Two flat frames 0.1 apart: 25.5 grey levels, and 1.5 for each pixel of forward-backward error up to 20."""
     first, now = np.full((*SIZE, 3), 0.4, np.float32), np.full((*SIZE, 3), 0.5, np.float32)
     inner = (slice(30, 40), slice(50, 60))
     for back, expected in ((0.0, 25.5), (2.0, 28.5), (50.0, 55.5)):

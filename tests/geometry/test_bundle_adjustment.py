@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from fourreal_core.geometry.bundle_adjustment import (
+    AdjustOptions,
     Bundle,
     Observations,
     _jacobians,
@@ -18,9 +19,9 @@ from fourreal_core.geometry.bundle_adjustment import (
     huber_weight,
     normalised,
     reproject,
-    rotation_from_vector,
     total_cost,
 )
+from fourreal_core.geometry.rotations import rotation_from_vector
 
 VIEWS, POINTS, FOCAL = 4, 40, 110.0
 
@@ -76,21 +77,6 @@ def test_hubers_weight_is_the_slope_of_its_cost() -> None:
     weight = huber_weight(radii[:, None] * direction, 1.0)[0]
     # d cost / d r = 2 weight r; central differences of step 1e-6 keep 9 digits in float64
     assert (up - down) / (2 * step) == pytest.approx(2 * weight * radii, rel=1e-6)
-
-
-@pytest.mark.parametrize("vector", [(0.0, 0, 0), (1e-13, 0, 0), (0.3, -0.2, 0.5), (0.0, np.pi, 0), (3.0, 2, 1)])
-def test_rotation_from_vector_is_the_matrix_exponential(vector: tuple[float, float, float]) -> None:
-    x, y, z = vector
-    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
-    expected, term = np.eye(3), np.eye(3)
-    for k in range(1, 60):
-        term = term @ cross / k
-        expected = expected + term
-    np.testing.assert_allclose(rotation_from_vector(np.array(vector)), expected, rtol=0, atol=1e-12)
-
-
-def test_a_quarter_turn_about_z_takes_x_to_y() -> None:
-    np.testing.assert_allclose(rotation_from_vector(np.array([0, 0, np.pi / 2])) @ [1, 0, 0], [0, 1, 0], atol=1e-15)
 
 
 def test_reprojection_by_hand() -> None:
@@ -158,7 +144,7 @@ def test_cost_is_the_weighted_mean_of_a_loop() -> None:
 
 def test_exact_matches_give_exact_cameras_and_focal_length() -> None:
     true = true_bundle()
-    found = adjust(flat_start(observe(true), VIEWS, 1.25 * FOCAL), observe(true), 1, 40, delta=4.0)
+    found = adjust(flat_start(observe(true), VIEWS, 1.25 * FOCAL), observe(true), AdjustOptions(1, 40, 4.0))
     turn, shift = pose_errors(found, true)
     # nothing but convergence is in the way: the last step gained less than 1e-5 of a cost that falls to zero
     assert turn < 1e-3 and shift < 1e-3 and found.cost < 1e-8
@@ -169,36 +155,36 @@ def test_exact_matches_give_exact_cameras_and_focal_length() -> None:
 def test_a_tenth_of_wrong_matches_is_outvoted() -> None:
     true = true_bundle()
     obs = observe(true, outliers=0.1)
-    start = adjust(flat_start(obs, VIEWS, FOCAL), obs, 1, 20, delta=6.0, fix_focal=True)
-    turn, shift = pose_errors(adjust(start, obs, 1, 30, delta=0.5, fix_focal=True), true)
+    start = adjust(flat_start(obs, VIEWS, FOCAL), obs, AdjustOptions(1, 20, 6.0, fix_focal=True))
+    turn, shift = pose_errors(adjust(start, obs, AdjustOptions(1, 30, 0.5, fix_focal=True)), true)
     # Huber's pull of a wrong match is bounded by 0.5 px, a hundredth of what it is off by; without it, it is degrees
     assert turn < 0.3 and shift < 0.05
 
 
 def test_the_fixed_view_and_a_fixed_focal_length_stay() -> None:
     obs = observe(true_bundle())
-    found = adjust(flat_start(obs, VIEWS, 90.0), obs, 2, 5, fix_focal=True)
+    found = adjust(flat_start(obs, VIEWS, 90.0), obs, AdjustOptions(2, 5, fix_focal=True))
     assert np.array_equal(found.rotations[2], np.eye(3)) and np.array_equal(found.translations[2], np.zeros(3))
     assert found.focal_px == 90.0
 
 
 def test_a_strong_prior_holds_the_focal_length() -> None:
     obs = observe(true_bundle())
-    free = adjust(flat_start(obs, VIEWS, 90.0), obs, 1, 25, delta=4.0)
-    held = adjust(flat_start(obs, VIEWS, 90.0), obs, 1, 25, delta=4.0, focal_prior=(90.0, 1e6))
+    free = adjust(flat_start(obs, VIEWS, 90.0), obs, AdjustOptions(1, 25, 4.0))
+    held = adjust(flat_start(obs, VIEWS, 90.0), obs, AdjustOptions(1, 25, 4.0, focal_prior=(90.0, 1e6)))
     assert abs(held.focal_px - 90.0) < 0.5 < abs(free.focal_px - 90.0)
 
 
 def test_a_step_is_never_worse_than_the_start() -> None:
     obs = observe(true_bundle(), outliers=0.5)
     start = flat_start(obs, VIEWS, FOCAL)
-    assert adjust(start, obs, 1, 1).cost <= total_cost(start, obs, 1.0)
+    assert adjust(start, obs, AdjustOptions(1, 1)).cost <= total_cost(start, obs, 1.0)
 
 
 def test_adjusting_leaves_the_start_alone() -> None:
     obs = observe(true_bundle())
     start = flat_start(obs, VIEWS, FOCAL)
-    adjust(start, obs, 1, 3)
+    adjust(start, obs, AdjustOptions(1, 3))
     assert np.array_equal(start.rotations, np.tile(np.eye(3), (VIEWS, 1, 1))) and not start.translations.any()
     assert (start.inv_depth == 1).all()
 

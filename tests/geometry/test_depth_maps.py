@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from fourreal_core.errors import InputError
-from fourreal_core.geometry.align_monocular import adjust_clip, matched_points
+from fourreal_core.geometry.align_monocular import matched_points
 from fourreal_core.geometry.bundle_adjustment import Bundle, Observations
 from fourreal_core.geometry.depth_maps import DepthPictures, align
-from fourreal_core.geometry.structure_from_motion import ParallaxOptions
+from fourreal_core.geometry.structure_from_motion import ParallaxOptions, find_cameras
 
 from .worlds import FOCAL_PX, SIZE, World, look, path
 
@@ -27,7 +27,8 @@ KNOWN = ParallaxOptions(focal_px=FOCAL_PX)
 @pytest.fixture(scope="module")
 def solved(walk: World) -> Solved:
     """Cameras and matched points, found once."""
-    return adjust_clip(walk.clip, options=KNOWN)
+    found = find_cameras(walk.clip, options=KNOWN)
+    return found.state, found.obs
 
 
 def drawn(walk: World, kind: str) -> torch.Tensor:

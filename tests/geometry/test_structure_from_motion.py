@@ -13,7 +13,7 @@ from fourreal_core.cameras import Cameras
 from fourreal_core.errors import InputError
 from fourreal_core.flow.clip_flows import ClipFlows
 from fourreal_core.geometry.bundle_adjustment import Bundle
-from fourreal_core.geometry.dense_depth import DepthOptions, dense_depth
+from fourreal_core.geometry.dense_depth import dense_depth
 from fourreal_core.geometry.geometry import Geometry
 from fourreal_core.geometry.structure_from_motion import (
     ParallaxOptions,
@@ -79,7 +79,7 @@ def test_where_flows_disagree_confidence_is_low() -> None:
     flows[0, 1][:12, 12:24] += 4
     flows[1, 0][:12, :24] -= 4
     flat = np.full((*shape, 3), 0.5, np.float32)
-    inverse, confidence = dense_depth(state, flows, 0, flat, np.ones(shape, bool), DepthOptions())
+    inverse, confidence = dense_depth(state, flows, 0, flat, np.ones(shape, bool))
     np.testing.assert_allclose(inverse[20:, 12:36], 0.5, rtol=1e-3)  # float32, and smoothing of what is flat
     # two flows of 10 px, weights 1 and 1: error of 0.5 / 14 of the inverse depth, 7 %; 1 / (1 + (7 / 3)^2) = 0.15
     assert confidence[20:, 12:36].min() > 0.1
@@ -245,14 +245,14 @@ def test_depth_with_known_cameras(walk: World) -> None:
     rho = 1 / walk.depth.double().numpy()[obs.anchor, at[:, 1], at[:, 0]]
     state = Bundle(w2c[:, :3, :3], w2c[:, :3, 3], rho, FOCAL_PX)
     frame = walk.frames[2].numpy()
-    inverse, confidence = dense_depth(state, flows, 2, frame, np.ones(SIZE, bool), DepthOptions())
+    inverse, confidence = dense_depth(state, flows, 2, frame, np.ones(SIZE, bool))
     error = np.abs(1 / inverse / walk.depth[2].numpy() - 1)
     # scale included: 0.1 px of the 6 px and more that the wall moves by over two views
     assert np.median(error) < 0.03
     assert inverse.dtype == np.float32 and confidence.shape == SIZE
 
 
-@pytest.mark.parametrize("wrong", [{"focal_px": 0.0}, {"focal_px": -5.0}, {"reach": 0}])
+@pytest.mark.parametrize("wrong", [{"focal_px": 0.0}, {"focal_px": -5.0}, {"grid_px": 0.0}])
 def test_options_are_checked(wrong: dict[str, float]) -> None:
     with pytest.raises(InputError, match="default|leave it out"):
         ParallaxOptions(**wrong)

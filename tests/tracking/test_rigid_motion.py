@@ -6,19 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from fourreal_core.errors import InputError
 from fourreal_core.flow.clip_flows import ClipFlows
 from fourreal_core.flow.flow_field import identity_map, warp
-from fourreal_core.tracking.rigid_motion import (
-    RigidOptions,
-    RigidPose,
-    fit_pose,
-    follow_parts,
-    moving_parts,
-    pose_flow,
-    project_jacobian,
-    rotation_of,
-)
+from fourreal_core.geometry.rotations import rotation_from_vector
+from fourreal_core.tracking.rigid_motion import FirstFrame, follow_parts, moving_parts
+from fourreal_core.tracking.rigid_pose import RigidPose, fit_pose, pose_flow, project_jacobian
 
 H, W, F = 72, 96, 90.0
 K = np.array([[F, 0, W / 2], [0, F, H / 2], [0, 0, 1.0]])
@@ -37,22 +29,14 @@ def still(points: np.ndarray) -> RigidPose:
     return RigidPose(np.eye(3), np.zeros(3), np.median(points, 0))
 
 
-def test_a_rotation_vector_turns_by_its_length_about_its_direction() -> None:
-    quarter = rotation_of(np.array([0.0, 0.0, np.pi / 2]))
-    np.testing.assert_allclose(quarter @ [1, 0, 0], [0, 1, 0], atol=1e-12)
-    np.testing.assert_allclose(quarter @ quarter.T, np.eye(3), atol=1e-12)
-    tiny = rotation_of(np.array([1e-9, 0, 0]))
-    np.testing.assert_allclose(tiny, np.eye(3) + [[0, 0, 0], [0, 0, -1e-9], [0, 1e-9, 0]], atol=1e-15)
-
-
 def test_the_jacobian_is_the_slope_of_the_projection() -> None:
     points = body(np.random.default_rng(0), 5)
     centre, step = points.mean(0), 1e-6
-    _, jacobian = project_jacobian(points, points - centre, K)
+    jacobian = project_jacobian(points, points - centre, K)
     for k in range(6):
         change = np.zeros(6)
         change[k] = step
-        moved = (points - centre) @ rotation_of(change[:3]).T + centre + change[3:]
+        moved = (points - centre) @ rotation_from_vector(change[:3]).T + centre + change[3:]
         slope = (pixels(moved) - pixels(points)) / step
         np.testing.assert_allclose(jacobian[:, :, k], slope, atol=1e-3)  # one-sided difference: curvature times step
 
@@ -61,11 +45,13 @@ def test_the_jacobian_is_the_slope_of_the_projection() -> None:
 def test_a_pose_is_found_among_wrong_pixels(share_wrong: float) -> None:
     rng = np.random.default_rng(1)
     points = body(rng)
-    true = RigidPose(rotation_of(np.array([0.05, 0.2, -0.03])), np.array([0.1, -0.05, 0.2]), np.median(points, 0))
+    true = RigidPose(
+        rotation_from_vector(np.array([0.05, 0.2, -0.03])), np.array([0.1, -0.05, 0.2]), np.median(points, 0)
+    )
     seen = pixels(true.apply(points))
     wrong = rng.random(len(points)) < share_wrong
     seen[wrong] += rng.uniform(8, 30, (int(wrong.sum()), 2))
-    found = fit_pose(points, seen, np.ones(len(points)), K, still(points), RigidOptions(rounds=40))
+    found = fit_pose(points, seen, np.ones(len(points)), K, still(points))
     # the hold on depth and the wrong pixels leave a tenth of a pixel
     assert np.abs(pixels(found.apply(points)) - pixels(true.apply(points))).max() < 0.15
     assert abs(found.shift[2] - 0.2) < 0.01
@@ -73,10 +59,10 @@ def test_a_pose_is_found_among_wrong_pixels(share_wrong: float) -> None:
 
 def test_poses_go_on_at_their_speed() -> None:
     points = body(np.random.default_rng(2))
-    turn = rotation_of(np.array([0.0, 0.1, 0.0]))
+    turn = rotation_from_vector(np.array([0.0, 0.1, 0.0]))
     one = RigidPose(turn, np.array([0.1, 0, 0]), np.zeros(3))
     two = RigidPose(turn @ turn, np.array([0.2, 0, 0]), np.zeros(3))
-    ahead = one.step_to(two)
+    ahead = one.extrapolated(two)
     np.testing.assert_allclose(ahead.rotation, turn @ turn @ turn, atol=1e-12)
     np.testing.assert_allclose(ahead.shift, [0.3, 0, 0], atol=1e-12)
     np.testing.assert_allclose(still(points).apply(points), points)
@@ -85,10 +71,10 @@ def test_poses_go_on_at_their_speed() -> None:
 def test_parts_are_counted_and_small_ones_left_out() -> None:
     flows = np.zeros((3, 60, 80, 2), np.float32)
     flows[2, 10:30, 10:30], flows[1, 35:55, 50:70], flows[1, 2:6, 70:74] = 3.0, -2.0, 5.0
-    labels = moving_parts(flows, np.ones((60, 80), bool), RigidOptions())
+    labels = moving_parts(flows, np.ones((60, 80), bool))
     assert sorted(np.unique(labels)) == [0, 1, 2]
     assert labels[20, 20] != labels[45, 60] and labels[4, 72] == 0
-    assert not moving_parts(flows, np.zeros((60, 80), bool), RigidOptions()).any()
+    assert not moving_parts(flows, np.zeros((60, 80), bool)).any()
 
 
 def test_flow_of_a_pose_goes_there_and_back() -> None:
@@ -117,7 +103,7 @@ def turning_clip(times: int, degrees: float) -> tuple[np.ndarray, np.ndarray, np
     points = np.concatenate([(at - K[:2, 2]) / F * depth[..., None], depth[..., None]], -1).astype(np.float64)
     frames, flows, depths = [], [], []
     for t in range(times):
-        turn, shift = rotation_of(np.array([0, np.radians(degrees) * t, 0])), np.array([0.08, 0.0, 0.0]) * t
+        turn, shift = rotation_from_vector(np.array([0, np.radians(degrees) * t, 0])), np.array([0.08, 0.0, 0.0]) * t
         pose = RigidPose(turn, shift, points[part].mean(0))
         flow, back = pose_flow(pose, points, K, part)
         moved = warp(part.astype(np.float32), back) > 0.5
@@ -133,8 +119,8 @@ def test_a_turning_body_shows_its_depth() -> None:
     clip = ClipFlows(torch.from_numpy(frames))
     part = flows[-1].any(-1)
     valid = np.ones((H, W), bool)
-    motion = follow_parts(clip, flows, np.zeros(flows.shape[:3], np.float32), (depth, K, valid))
-    assert motion.parts == 1
+    motion = follow_parts(clip, flows, np.zeros(flows.shape[:3], np.float32), FirstFrame(depth, K, valid))
+    assert motion.rigid_parts == 1
     inner = np.zeros_like(part)
     inner[20:52, 28:68] = True
     change = depths[-1] - depths[0]
@@ -153,14 +139,8 @@ def test_a_body_that_bends_keeps_its_depth() -> None:
     def nothing(a: np.ndarray, b: np.ndarray, c: np.ndarray | None = None) -> np.ndarray:
         return np.zeros((H, W, 2), np.float32) if c is None else c
 
-    scene = (depth, K, np.ones((H, W), bool))
+    scene = FirstFrame(depth, K, np.ones((H, W), bool))
     clip = ClipFlows(torch.from_numpy(frames), nothing)
     motion = follow_parts(clip, flows, np.zeros(flows.shape[:3], np.float32), scene)
-    assert motion.parts == 0
+    assert motion.rigid_parts == 0
     assert np.array_equal(motion.flows, flows) and np.array_equal(motion.depth, np.repeat(depth[None], 3, 0))
-
-
-@pytest.mark.parametrize("wrong", [{"samples": 0}, {"rounds": 0}, {"robust_px": 0.0}, {"least_share": 0.0}])
-def test_options_are_checked(wrong: dict[str, float]) -> None:
-    with pytest.raises(InputError):
-        RigidOptions(**wrong)

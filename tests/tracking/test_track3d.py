@@ -11,6 +11,7 @@ from fourreal_core.cameras import intrinsics_from_focal, project
 from fourreal_core.errors import InputError
 from fourreal_core.flow.clip_flows import ClipFlows
 from fourreal_core.geometry.geometry import Geometry
+from fourreal_core.tracking import track3d
 from fourreal_core.tracking.track3d import (
     TrackOptions,
     choose_points,
@@ -65,7 +66,7 @@ def test_the_image_ends_where_its_last_pixel_does() -> None:
 def test_what_is_seen_lies_on_the_surface_in_the_image() -> None:
     k = intrinsics_from_focal(10.0, (8, 10))
     points = torch.tensor([[0.0, 0, 2.0], [0, 0, 2.1], [0, 0, 2.3], [0, 0, -2], [5.0, 0, 2.0], [0, 0, 1.7]])
-    assert seen_from(points, torch.full((8, 10), 2.0), k, 0.1).tolist() == [True, True, False, False, False, False]
+    assert seen_from(points, torch.full((8, 10), 2.0), k).tolist() == [True, True, False, False, False, False]
 
 
 @pytest.mark.parametrize("frames", [1, 2, 3, 5, 8, 9, 30])
@@ -83,8 +84,7 @@ def test_the_world_is_where_the_cameras_put_it(walk: World, generator: torch.Gen
 
 def test_points_start_once_on_every_surface(walk: World) -> None:
     valid = torch.ones(SIZE, dtype=torch.bool)
-    options = TrackOptions()
-    keys, pixels, start = choose_points(walk.frames, walk.geometry, valid, options)
+    keys, pixels, start = choose_points(walk.geometry, valid)
     h, w = SIZE
     assert int((keys == 2).sum()) == h * w  # all of the central frame
     order = keyframe_order(5)
@@ -94,7 +94,7 @@ def test_points_start_once_on_every_surface(walk: World) -> None:
         world = to_world(mine, walk.cameras, k)
         for j in order[:place]:  # none of them was there to be seen in a keyframe before
             there = walk.cameras[j].to_camera(world)[0]
-            seen = seen_from(there, walk.depth[j], walk.cameras.intrinsics[j], options.same_surface)
+            seen = seen_from(there, walk.depth[j], walk.cameras.intrinsics[j])
             assert not seen.any()
     torch.testing.assert_close(project(start, walk.cameras.intrinsics[keys]), pixels, rtol=0, atol=1e-3)  # float32
 
@@ -102,16 +102,14 @@ def test_points_start_once_on_every_surface(walk: World) -> None:
 def test_the_same_view_twice_starts_no_point_twice(walk: World) -> None:
     g = walk.geometry
     twice = Geometry(g.depth[2:3].repeat(3, 1, 1), g.intrinsics[:3], g.mask[:3], torch.eye(4).repeat(3, 1, 1))
-    keys, _, _ = choose_points(
-        walk.frames[2:3].repeat(3, 1, 1, 1), twice, torch.ones(SIZE, dtype=torch.bool), TrackOptions()
-    )
+    keys, _, _ = choose_points(twice, torch.ones(SIZE, dtype=torch.bool))
     assert len(keys) == SIZE[0] * SIZE[1] and (keys == 1).all()
 
 
 def test_no_point_starts_where_nothing_is_shown(walk: World) -> None:
     valid = torch.ones(SIZE, dtype=torch.bool)
     valid[10:20, 30:50] = False
-    _, pixels, _ = choose_points(walk.frames, walk.geometry, valid, TrackOptions())
+    _, pixels, _ = choose_points(walk.geometry, valid)
     assert bool(valid[pixels[:, 1].long(), pixels[:, 0].long()].all())
     assert len(pixels) > int(valid.sum())
 
@@ -149,9 +147,10 @@ def _pixel_of(tracks: Tracks) -> tuple[torch.Tensor, torch.Tensor]:
     return at[:, 1].long(), at[:, 0].long()
 
 
-def test_hidden_points_are_carried_by_the_cameras(walk: World) -> None:
+def test_hidden_points_are_carried_by_the_cameras(walk: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """A reach of one view: the ends are out of reach of the middle, so geometry alone carries its points there."""
-    tracks = track_views(walk.clip, walk.geometry, options=TrackOptions(reach=1))
+    monkeypatch.setattr(track3d, "REACH", 1)
+    tracks = track_views(walk.clip, walk.geometry)
     middle = tracks.keyframe == 2
     rigid = walk.cameras.to_camera(tracks.positions[2, middle])
     torch.testing.assert_close(tracks.positions[0, middle], rigid[0], rtol=0, atol=1e-6)
@@ -245,10 +244,9 @@ def test_geometry_of_another_clip_is_refused(walk: World) -> None:
         track_views(walk.clip, replace(walk.geometry, world_to_cam=None))
 
 
-@pytest.mark.parametrize("wrong", [{"max_points": 0}, {"reach": 0}])
-def test_options_are_checked(wrong: dict[str, int]) -> None:
-    with pytest.raises(InputError, match="at least 1 each"):
-        TrackOptions(**wrong)
+def test_options_are_checked() -> None:
+    with pytest.raises(InputError, match="at most 0 points; expected at least 1"):
+        TrackOptions(max_points=0)
 
 
 def test_views_seen_from_an_arc_share_most_points() -> None:
@@ -256,7 +254,5 @@ def test_views_seen_from_an_arc_share_most_points() -> None:
     counts = []
     for views in (3, 5):
         world = look(path(views, step=0.22 / (views - 1)))
-        counts.append(
-            len(choose_points(world.frames, world.geometry, torch.ones(SIZE, dtype=torch.bool), TrackOptions())[0])
-        )
+        counts.append(len(choose_points(world.geometry, torch.ones(SIZE, dtype=torch.bool))[0]))
     assert counts[1] < 1.1 * counts[0]

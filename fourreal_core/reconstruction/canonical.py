@@ -113,14 +113,14 @@ def canonical_scene(tracks: Tracks, times: int, options: CanonicalOptions | None
     return Scene4D(
         splats,
         cameras,
-        offsets,
-        tracks.visible,
-        torch.zeros(n),
-        depth,
-        torch.zeros_like(depth),
-        times,
-        None,
-        tracks.colors.mean(0),
+        view_offsets=offsets,
+        visible=tracks.visible,
+        motion_weight=torch.zeros(n),
+        view_depth=depth,
+        view_motion=torch.zeros_like(depth),
+        times=times,
+        deformation=None,
+        background=tracks.colors.mean(0),
     )
 
 

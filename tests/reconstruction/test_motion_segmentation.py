@@ -146,12 +146,8 @@ def test_matches_without_confidence_are_not_followed() -> None:
     own = pixel_grid(SIZE)[..., 0].reshape(-1)
     lost = own > HALF + 4
     match = replace(match, column=torch.where(lost, 2, match.column), confidence=match.confidence * ~lost)
-    motion = replace(motion, matches=[motion.matches[0], match, motion.matches[2]])
-    maps = motion_maps(motion)
+    maps = motion_maps(replace(motion, matches=[motion.matches[0], match, motion.matches[2]]))
     assert torch.equal(maps[1], outline(1))
-    residual = residual_maps(motion, maps, sliding(TIMES, (0.0, 0.0)), cell=1)
-    shift = residual[1, 3, 0] * DISTANCE / PIXEL
-    assert float((shift[maps[1] == 1] - 5).abs().max()) < 0.01  # what stands at the wrong match has no part in it
 
 
 def test_what_nothing_is_known_about_stands() -> None:
@@ -167,10 +163,13 @@ def test_what_nothing_is_known_about_stands() -> None:
     assert not maps[1][patch].any() and torch.equal(maps[1][~patch], outline(1)[~patch])
 
 
-def mixed_half(moving_share: float, seen: bool) -> ClipMotion:
-    """In the right half, whose texture is strong, a share of the tracks moves and the others seem to stand."""
-    flow, frames = right_half_slides(), halves(3)
-    frames = frames + 0.1 * torch.sin(pixel_grid(SIZE)[..., :1] * 1.7)
+def mixed_half(moving_share: float, seen: bool = True, axis: int = 0) -> ClipMotion:
+    """A share of the right half's tracks moves, the others seem to stand; its texture is strong along x or y."""
+    flow = right_half_slides()
+    at = pixel_grid(SIZE)
+    edge = HALF - torch.arange(3)[:, None, None, None]
+    texture = 0.1 * torch.sin(at[..., axis : axis + 1] * 1.7)
+    frames = (torch.where(at[..., :1] < edge, 0.2, 0.8) + texture).expand(-1, -1, -1, 3)
     stuck = torch.rand(len(flow.points), generator=torch.Generator().manual_seed(0)) > moving_share
     visible = flow.visible.clone()
     visible[1:] = seen
@@ -178,14 +177,15 @@ def mixed_half(moving_share: float, seen: bool) -> ClipMotion:
     return seen_by(wall_scene(), flow, frames)
 
 
-def test_the_majority_of_sure_tracks_decides_a_region() -> None:
+@pytest.mark.parametrize("axis", [0, 1])
+def test_the_majority_of_sure_tracks_decides_a_region(axis: int) -> None:
     """However strong its texture, a track that stands counts no more than one that moves."""
-    assert torch.equal(motion_maps(mixed_half(0.85, True))[0], outline(0))
-    assert not motion_maps(mixed_half(0.15, True))[0].any()
+    assert torch.equal(motion_maps(mixed_half(0.85, axis=axis))[0], outline(0))
+    assert not motion_maps(mixed_half(0.15, axis=axis))[0].any()
 
 
 def test_moving_tracks_that_were_seldom_seen_count_less() -> None:
-    assert not motion_maps(mixed_half(0.6, False))[0].any()
+    assert not motion_maps(mixed_half(0.6, seen=False))[0].any()
 
 
 def test_depth_ends_a_region_where_colour_does_not() -> None:
@@ -290,3 +290,22 @@ def test_an_unsure_match_still_counts_where_there_is_nothing_else() -> None:
     residual = residual_maps(motion, outline(1).expand(3, -1, -1), sliding(TIMES, (0.0, 0.0)), cell=1)
     shift = residual[1, 3, 0] * DISTANCE / PIXEL
     assert float((shift[patch] - 2).abs().max()) < 0.1
+
+
+def test_a_match_without_confidence_has_no_part_in_the_residual() -> None:
+    """Some of a view's moving pixels match, without confidence, what slides the other way."""
+    flow = right_half_slides()
+    far_left = flow.pixels[:, 0] < 6
+    flow = replace(
+        flow,
+        offsets=torch.where(far_left[None, :, None], -flow.offsets[:, -1:], flow.offsets),
+        travel_px=torch.where(far_left, 5.0, flow.travel_px),
+    )
+    motion = seen_by(wall_scene(), flow, halves(3))
+    match, own = motion.matches[1], pixel_grid(SIZE)[..., 0].reshape(-1)
+    lost = (own > HALF + 4) & (own < HALF + 9)
+    match = replace(match, column=torch.where(lost, 2, match.column), confidence=match.confidence * ~lost)
+    motion = replace(motion, matches=[motion.matches[0], match, motion.matches[2]])
+    residual = residual_maps(motion, outline(1).expand(3, -1, -1), sliding(TIMES, (0.0, 0.0)), cell=1)
+    shift = residual[1, 3, 0] * DISTANCE / PIXEL
+    assert float((shift[outline(1) == 1] - 5).abs().max()) < 0.01

@@ -3,9 +3,6 @@
 This module imports numba and is itself imported only inside functions.
 """
 
-# mypy: ignore-errors
-# numba infers the kernels' types itself, from what they are called with
-
 from __future__ import annotations
 
 import hashlib

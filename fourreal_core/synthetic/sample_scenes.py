@@ -28,7 +28,7 @@ FLOOR, WALL = 0.8, 2.6
 _EYE, _TARGET = vector(0, -0.4, -3.2), vector(0.05, 0.13, 0.35)
 _SUN = vector(-0.5, -0.75, -0.6) / np.float32(1.0828)
 _X, _Y, _Z = (1, 0, 0), (0, 1, 0), (0, 0, 1)
-_SHIRT, _SKIN, _SLEEVES, _TROUSERS, _RED, _WHITE, _BLACK, _BALL, _WOOD = range(9)
+_SHIRT, _SKIN, _SLEEVES, _TROUSERS, _RED, _WHITE, _BLACK, _BALL, _WOOD, _PAVING, _BRICKS, _MARBLE = range(12)
 _RANDOM = {"bird": ("bird", 4), "fish": ("fish", 1), "giraffe": ("quadruped", 2), "windmill": ("mill", 5)}
 """Family and index in the split ``test`` of the seeded ones."""
 
@@ -85,8 +85,7 @@ def sample_scene(
         scene = random_scene(family, SceneRng(scene_seed("test", index + seed)), view_phases, phases, size)
     elif name in SUBJECTS:
         textures, cameras = _textures(seed, texture_side(size)), arc(view_phases, size, _EYE, _TARGET)
-        yard = _yard(*textures[_WOOD + 1 :], textures[_WOOD])
-        scene = Scene(SUBJECTS[name](phases), textures[: _WOOD + 1], yard, cameras, Light(_SUN, ambient=0.6))
+        scene = Scene(SUBJECTS[name](phases), textures, _yard(textures), cameras, Light(_SUN, ambient=0.6))
     else:
         raise InputError(f"a sample scene {name!r}", f"one of {', '.join(SAMPLE_SCENES)}", "choose one of them")
     if view_error_px == 0:
@@ -204,20 +203,20 @@ def _textures(seed: int, side: int) -> list[Texture]:
     ]
 
 
-def _yard(paving: Texture, bricks: Texture, marble: Texture, wood: Texture) -> list[StaticPart]:
+def _yard(textures: list[Texture]) -> list[StaticPart]:
     """A paved floor, a brick wall, two columns and three crates."""
     floor = sheet(lambda u, v: np.stack([14 * (u - 0.5), 0 * u + FLOOR, WALL - 8 * v], -1), 56, 40, density=0.45)
     wall = sheet(lambda u, v: np.stack([14 * (u - 0.5), FLOOR - 6 * v, 0 * u + WALL], -1), 56, 24, density=0.5)
-    parts = [StaticPart(_facing_camera(floor), paving), StaticPart(_facing_camera(wall), bricks)]
+    parts = [StaticPart(_facing_camera(floor), textures[_PAVING]), StaticPart(_facing_camera(wall), textures[_BRICKS])]
     heights, radii = vector(-3.4, -0.3, -0.22, -0.12, -0.12, 0), vector(0.2, 0.2, 0.24, 0.26, 0.3, 0.3)
     for x, z in ((-1.75, 1.3), (1.6, 1.7)):
-        parts.append(StaticPart(lathe(heights, radii, 0.7, 24).moved((x, FLOOR, z)), marble, casts=True))
+        parts.append(StaticPart(lathe(heights, radii, 0.7, 24).moved((x, FLOOR, z)), textures[_MARBLE], casts=True))
     for centre, half in (
         ((1.15, 0.55, 0.75), (0.25, 0.25, 0.25)),
         ((1.3, 0.13, 0.95), (0.17, 0.17, 0.17)),
         ((-0.95, 0.6, 1.0), (0.3, 0.2, 0.22)),
     ):
-        parts.append(StaticPart(box(half, 1.2).moved(centre), wood, casts=True))
+        parts.append(StaticPart(box(half, 1.2).moved(centre), textures[_WOOD], casts=True))
     return parts
 
 

@@ -30,7 +30,7 @@ from fourreal_core.media.line_plot import line_plot  # noqa: E402
 from fourreal_core.model.sync_strength import recorded_sync  # noqa: E402
 from fourreal_core.proposals.grid_proposals import propose_planes  # noqa: E402
 from fourreal_core.proposals.plane_names import PLANE_SETS  # noqa: E402
-from fourreal_core.synthetic.grids import to_float  # noqa: E402
+from fourreal_core.synthetic.scene import to_float  # noqa: E402
 from fourreal_core.training.completions import complete_frames  # noqa: E402
 from fourreal_core.training.data.cache import CachedGrids  # noqa: E402
 from fourreal_core.training.experiments.ablation import Ablation, read_ablation  # noqa: E402

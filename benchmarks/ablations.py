@@ -39,7 +39,7 @@ from fourreal_core.proposals.baselines import floors  # noqa: E402
 from fourreal_core.proposals.grid_proposals import propose_planes  # noqa: E402
 from fourreal_core.proposals.plane_names import PLANE_SETS  # noqa: E402
 from fourreal_core.sampling.rectified_flow import SamplingOptions  # noqa: E402
-from fourreal_core.synthetic.grids import to_float  # noqa: E402
+from fourreal_core.synthetic.scene import to_float  # noqa: E402
 from fourreal_core.training.completions import complete_frames, first_row_and_column  # noqa: E402
 from fourreal_core.training.data.cache import CachedGrids  # noqa: E402
 from fourreal_core.training.experiments.ablation import Ablation, EvaluateOptions, read_ablation, train_rows  # noqa: E402

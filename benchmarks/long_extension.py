@@ -49,7 +49,7 @@ from fourreal_core.sampling.chunks import Chunk, ChunkOptions, plan_chunks  # no
 from fourreal_core.sampling.extend import StartClips, extend, model_completer  # noqa: E402
 from fourreal_core.sampling.rectified_flow import SamplingOptions  # noqa: E402
 from fourreal_core.sampling.stores import ChunkStore, MemoryStore  # noqa: E402
-from fourreal_core.synthetic.grids import GridOptions, make_grid, to_float  # noqa: E402
+from fourreal_core.synthetic.grids import GridOptions, make_grid  # noqa: E402
 
 VIEWS, KEEP = 8, 4
 MODES = {"far context": "first", "no far context": "none"}
@@ -113,7 +113,7 @@ def with_seen(planes: Tensor, names: tuple[str, ...], seen: Tensor) -> Tensor:
 @torch.no_grad()
 def run_scene(model: Model4D, index: int, times: int, mode: str) -> list[list[float]]:
     """PSNR of every time ``[T]`` over views 1 to 7, and the chunk ``[T]`` in which it was made."""
-    truth = to_float(make_grid("test", index, GridOptions(VIEWS, times)).cells)
+    truth = make_grid("test", index, GridOptions(VIEWS, times), flows=False).frames
     codec = SpaceToDepth(model.spec.dit.subpixel)
     plan = plan_chunks(VIEWS, times, ChunkOptions(keep=KEEP, far=MODES[mode]))
     store = MemoryStore(plan)

@@ -247,16 +247,13 @@ def track_figures(tracks: Tracks, world: World, depth: Tensor, axis: str) -> dic
     intrinsics = torch.stack([world.cameras.intrinsics[v] for v, _ in steps])
     pixels = project(true, intrinsics[:, None])
     seen = torch.stack([_on_surface(p, q, depth[v, t]) for p, q, (v, t) in zip(true, pixels, steps, strict=True)])
-    moving = torch.zeros(len(world.points), dtype=torch.bool)
-    for where, _ in world.parts:
-        moving[where] = True
     nearest = _tracks_by_pixel(tracks, start)
     at = pixels[start].long().clamp(min=0)
     index = nearest[at[:, 1].clamp(max=nearest.shape[0] - 1), at[:, 0].clamp(max=nearest.shape[1] - 1)]
     usable = (seen[start] & (index >= 0)).nonzero()[:, 0]
     figures = {}
     generator = torch.Generator().manual_seed(0)
-    for name, among in (("", usable), ("moving_", usable[moving[usable]])):
+    for name, among in (("", usable), ("moving_", usable[world.moving[usable]])):
         pick = among[torch.randperm(len(among), generator=generator)[:POINTS]]
         quality: TrackQuality = track_quality(
             tracks.positions[:, index[pick]],

@@ -19,7 +19,8 @@ from fourreal_core.pipeline import PipelineOptions, PipelineResult, run_pipeline
 from fourreal_core.progress import OnStep
 from fourreal_core.reconstruction.fit_deformation import FitOptions
 from fourreal_core.reconstruction.floaters import FloaterOptions
-from fourreal_core.synthetic.demo_scene import DemoScene, demo_scene
+from fourreal_core.synthetic.sample_scenes import sample_clips
+from fourreal_core.synthetic.scene import SceneGrid
 from fourreal_core.tracking.track3d import TrackOptions
 
 from .cancelling import Cancelled
@@ -49,30 +50,30 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def demo() -> DemoScene:
-    return demo_scene(5, 4, SIZE)
+def demo() -> SceneGrid:
+    return sample_clips("puppet", SIZE, 5, 4)
 
 
 @pytest.fixture(scope="module")
-def result(demo: DemoScene) -> PipelineResult:
+def result(demo: SceneGrid) -> PipelineResult:
     """The product's defaults on the sample scene."""
     return run_pipeline(grid_of(demo))
 
 
-def grid_of(demo: DemoScene, views: int = 5, times: int = 4, valid: Tensor | None = None) -> FrameGrid:
-    return FrameGrid.from_clips(demo.grid[:views, 0], demo.grid[0, :times], valid)
+def grid_of(demo: SceneGrid, views: int = 5, times: int = 4, valid: Tensor | None = None) -> FrameGrid:
+    return FrameGrid.from_clips(demo.frames[:views, 0], demo.frames[0, :times], valid)
 
 
-def test_the_result_beats_the_frozen_scene(demo: DemoScene, result: PipelineResult) -> None:
+def test_the_result_beats_the_frozen_scene(demo: SceneGrid, result: PipelineResult) -> None:
     unknown = ~result.grid.known
-    frozen = psnr(demo.grid[:, :1].expand_as(demo.grid)[unknown], demo.grid[unknown])
+    frozen = psnr(demo.frames[:, :1].expand_as(demo.frames)[unknown], demo.frames[unknown])
     # 22.6 dB frozen and 29.6 dB filled when this was written; 3 dB less are a fault, not luck
-    assert psnr(result.grid.frames[unknown], demo.grid[unknown]) > frozen + 4
+    assert psnr(result.grid.frames[unknown], demo.frames[unknown]) > frozen + 4
 
 
-def test_given_cells_come_back_bit_for_bit(demo: DemoScene, result: PipelineResult) -> None:
+def test_given_cells_come_back_bit_for_bit(demo: SceneGrid, result: PipelineResult) -> None:
     assert torch.equal(result.grid.known, grid_of(demo).known)
-    assert torch.equal(result.grid.frames[result.grid.known], demo.grid[result.grid.known])
+    assert torch.equal(result.grid.frames[result.grid.known], demo.frames[result.grid.known])
 
 
 def test_every_cell_is_a_picture(result: PipelineResult) -> None:
@@ -81,7 +82,7 @@ def test_every_cell_is_a_picture(result: PipelineResult) -> None:
     assert float(frames.std((2, 3)).min()) > 0.1  # like the frames that were given
 
 
-def test_depth_and_cameras_are_the_sample_scenes(demo: DemoScene, result: PipelineResult) -> None:
+def test_depth_and_cameras_are_the_sample_scenes(demo: SceneGrid, result: PipelineResult) -> None:
     truth = demo.depth[:, 0]
     scale = (truth / result.geometry.depth).median()
     error = (result.geometry.depth * scale / truth - 1).abs()
@@ -92,7 +93,7 @@ def test_depth_and_cameras_are_the_sample_scenes(demo: DemoScene, result: Pipeli
     assert float(degrees) == pytest.approx(24.3, abs=3)  # an arc of 24 degrees that rises a little
 
 
-def test_the_subject_moves_and_the_yard_does_not(demo: DemoScene, result: PipelineResult) -> None:
+def test_the_subject_moves_and_the_yard_does_not(demo: SceneGrid, result: PipelineResult) -> None:
     moving, subject = result.scene.view_motion[0] > 0.5, demo.masks[0, 0]
     # silhouettes are widened by a pixel or two of 96, and slow limbs near a joint count as standing
     assert float(moving[subject].float().mean()) > 0.6
@@ -112,7 +113,7 @@ class Recording:
 
 def test_no_flow_is_measured_twice() -> None:
     """From the checks of the clips to the last cell: the same two pictures with the same start are one question."""
-    eight = demo_scene(8, 8, (32, 48))
+    eight = sample_clips("puppet", (32, 48), 8, 8)
     engine = Recording()
     options = replace(QUICK, flow_engine=engine, fit=replace(QUICK.fit, steps=0))
     run_pipeline(grid_of(eight, 8, 8), options)
@@ -125,7 +126,7 @@ def test_seconds_are_those_of_the_stages_in_order(result: PipelineResult) -> Non
     assert all(s >= 0 for s in result.seconds.values())
 
 
-def test_seeds_decide_and_the_grid_stays_as_it_was(demo: DemoScene) -> None:
+def test_seeds_decide_and_the_grid_stays_as_it_was(demo: SceneGrid) -> None:
     grid = grid_of(demo, 3, 3)
     before = grid.frames.clone()
     a, b, c = (run_pipeline(grid, replace(QUICK, seed=s)) for s in (1, 1, 2))
@@ -135,7 +136,7 @@ def test_seeds_decide_and_the_grid_stays_as_it_was(demo: DemoScene) -> None:
     assert torch.equal(grid.frames, before)
 
 
-def test_every_stage_reports_up_to_its_total(demo: DemoScene) -> None:
+def test_every_stage_reports_up_to_its_total(demo: SceneGrid) -> None:
     seen: dict[str, list[tuple[int, int]]] = {}
 
     def stages(name: str) -> OnStep:
@@ -149,7 +150,7 @@ def test_every_stage_reports_up_to_its_total(demo: DemoScene) -> None:
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_stopping_passes_through_every_stage(demo: DemoScene, stage: str) -> None:
+def test_stopping_passes_through_every_stage(demo: SceneGrid, stage: str) -> None:
     def stages(name: str) -> OnStep:
         def step(done: int, total: int, preview: Tensor | None = None) -> None:
             if name == stage:
@@ -162,7 +163,7 @@ def test_stopping_passes_through_every_stage(demo: DemoScene, stage: str) -> Non
 
 
 @pytest.mark.parametrize(("views", "times"), [(2, 4), (4, 2), (3, 1)])
-def test_grids_of_other_shapes(demo: DemoScene, views: int, times: int) -> None:
+def test_grids_of_other_shapes(demo: SceneGrid, views: int, times: int) -> None:
     grid = grid_of(demo, views, times)
     done = run_pipeline(grid, QUICK)
     assert done.grid.frames.shape == (views, times, *SIZE, 3) and done.scene.times == times
@@ -170,30 +171,30 @@ def test_grids_of_other_shapes(demo: DemoScene, views: int, times: int) -> None:
     assert torch.equal(done.grid.frames[grid.known], grid.frames[grid.known])
     unknown = ~grid.known
     if times > 1:
-        truth = demo.grid[:views, :times]
+        truth = demo.frames[:views, :times]
         assert psnr(done.grid.frames[unknown], truth[unknown]) > 20  # well above noise, whatever the shape
 
 
-def test_more_known_cells_are_kept_and_help(demo: DemoScene) -> None:
+def test_more_known_cells_are_kept_and_help(demo: SceneGrid) -> None:
     grid = grid_of(demo, 3, 4)
-    more = grid.with_known({(2, 3): demo.grid[2, 3]})
+    more = grid.with_known({(2, 3): demo.frames[2, 3]})
     few, many = run_pipeline(grid, QUICK), run_pipeline(more, QUICK)
-    assert torch.equal(many.grid.frames[2, 3], demo.grid[2, 3])
+    assert torch.equal(many.grid.frames[2, 3], demo.frames[2, 3])
     # the cell between is now read from both sides
-    assert psnr(many.grid.frames[2, 2], demo.grid[2, 2]) > psnr(few.grid.frames[2, 2], demo.grid[2, 2])
+    assert psnr(many.grid.frames[2, 2], demo.frames[2, 2]) > psnr(few.grid.frames[2, 2], demo.frames[2, 2])
 
 
-def test_a_clip_that_stands_still_gives_a_scene_that_does(demo: DemoScene) -> None:
-    grid = FrameGrid.from_clips(demo.grid[:3, 0], demo.grid[:1, 0].repeat(3, 1, 1, 1))
+def test_a_clip_that_stands_still_gives_a_scene_that_does(demo: SceneGrid) -> None:
+    grid = FrameGrid.from_clips(demo.frames[:3, 0], demo.frames[:1, 0].repeat(3, 1, 1, 1))
     done = run_pipeline(grid, QUICK)
     assert done.scene.deformation is None
     for t in (1, 2):
         # nothing moves, so each pixel reads itself, to the last digit of a bilinear sample
-        assert psnr(done.grid.frames[1:, t], demo.grid[1:3, 0]) > 40
+        assert psnr(done.grid.frames[1:, t], demo.frames[1:3, 0]) > 40
 
 
-def test_no_parallax_finishes_with_a_warning(demo: DemoScene, caplog: pytest.LogCaptureFixture) -> None:
-    grid = FrameGrid.from_clips(demo.grid[:1, 0].repeat(3, 1, 1, 1), demo.grid[0, :3])
+def test_no_parallax_finishes_with_a_warning(demo: SceneGrid, caplog: pytest.LogCaptureFixture) -> None:
+    grid = FrameGrid.from_clips(demo.frames[:1, 0].repeat(3, 1, 1, 1), demo.frames[0, :3])
     with caplog.at_level(logging.WARNING, logger="fourreal_core"):
         done = run_pipeline(grid, QUICK)
     assert any("next to no parallax" in r.getMessage() for r in caplog.records)
@@ -203,8 +204,8 @@ def test_no_parallax_finishes_with_a_warning(demo: DemoScene, caplog: pytest.Log
 @pytest.mark.parametrize(
     "broken", ["black freeze-time", "black fixed-view", "cut freeze-time", "cut fixed-view", "flat"]
 )
-def test_clips_that_make_no_sense_are_refused_or_finite(demo: DemoScene, broken: str) -> None:
-    freeze, fixed = demo.grid[:3, 0].clone(), demo.grid[0, :3].clone()
+def test_clips_that_make_no_sense_are_refused_or_finite(demo: SceneGrid, broken: str) -> None:
+    freeze, fixed = demo.frames[:3, 0].clone(), demo.frames[0, :3].clone()
     if broken == "flat":
         freeze[:], fixed[:] = 0.5, 0.5
     else:
@@ -220,11 +221,11 @@ def test_clips_that_make_no_sense_are_refused_or_finite(demo: DemoScene, broken:
         assert bool(done.geometry.depth.isfinite().all())
 
 
-def test_what_the_mask_hides_is_never_looked_at(demo: DemoScene) -> None:
+def test_what_the_mask_hides_is_never_looked_at(demo: SceneGrid) -> None:
     """A loud caption in every frame, told by the mask, leaves no colour of its own in the scene."""
     valid = torch.ones(SIZE, dtype=torch.bool)
     valid[50:60, 20:76] = False
-    frames = torch.where(valid[..., None], demo.grid, torch.tensor([1.0, 0.0, 1.0]))
+    frames = torch.where(valid[..., None], demo.frames, torch.tensor([1.0, 0.0, 1.0]))
     grid = FrameGrid.from_clips(frames[:3, 0], frames[0, :3], valid)
     done = run_pipeline(grid, replace(QUICK, fit=replace(QUICK.fit, steps=0)))
     magenta = torch.tensor([1.0, 0.0, 1.0])
@@ -232,11 +233,11 @@ def test_what_the_mask_hides_is_never_looked_at(demo: DemoScene) -> None:
     filled = done.grid.frames[~grid.known]
     # resampling at the caption's rim reads valid pixels only
     assert float(((filled - magenta).abs().amax(-1) < 0.1).float().mean()) < 0.002
-    assert psnr(filled[:, valid], demo.grid[:3, :3][~grid.known][:, valid]) > 20
+    assert psnr(filled[:, valid], demo.frames[:3, :3][~grid.known][:, valid]) > 20
 
 
 @pytest.mark.parametrize("missing", [(0, 2), (2, 0)])
-def test_a_row_or_column_with_gaps_is_refused(demo: DemoScene, missing: tuple[int, int]) -> None:
+def test_a_row_or_column_with_gaps_is_refused(demo: SceneGrid, missing: tuple[int, int]) -> None:
     grid = grid_of(demo, 3, 3)
     known = grid.known.clone()
     known[missing] = False
@@ -244,11 +245,11 @@ def test_a_row_or_column_with_gaps_is_refused(demo: DemoScene, missing: tuple[in
         run_pipeline(replace(grid, known=known))
 
 
-def test_one_view_is_refused(demo: DemoScene) -> None:
+def test_one_view_is_refused(demo: SceneGrid) -> None:
     with pytest.raises(InputError, match="a freeze-time clip with 1 frame; expected at least 2"):
         run_pipeline(grid_of(demo, 1, 3))
 
 
-def test_a_mask_that_hides_everything_is_refused(demo: DemoScene) -> None:
+def test_a_mask_that_hides_everything_is_refused(demo: SceneGrid) -> None:
     with pytest.raises(InputError, match="expected"):
         run_pipeline(grid_of(demo, 3, 3, torch.zeros(SIZE, dtype=torch.bool)), QUICK)

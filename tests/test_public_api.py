@@ -13,7 +13,7 @@ import pytest
 
 import fourreal_core
 from fourreal_core.media import read_clip, write_video
-from fourreal_core.synthetic.demo_scene import demo_scene
+from fourreal_core.synthetic.sample_scenes import sample_clips
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -57,9 +57,9 @@ def test_importing_the_package_loads_nothing_else():
 
 
 def test_the_example_makes_a_grid_and_a_scene(tmp_path, capsys):
-    truth = demo_scene(3, 3, (48, 64), 0)
+    truth = sample_clips("puppet", (48, 64), 3, 3)
     clips = [tmp_path / "around.mp4", tmp_path / "moving.mp4"]
-    for frames, path in zip((truth.grid[:, 0], truth.grid[0]), clips, strict=True):
+    for frames, path in zip((truth.frames[:, 0], truth.frames[0]), clips, strict=True):
         write_video(frames, path, crf=8)
     out = tmp_path / "out"
     script = runpy.run_path(str(ROOT / "examples" / "two_clips_to_4d.py"))

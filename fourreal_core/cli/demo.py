@@ -10,7 +10,7 @@ from .arguments import DEFAULT_COUNT, add_job_options, parse_device, parse_size
 
 if TYPE_CHECKING:
     from ..grid import FrameGrid
-    from ..synthetic.demo_scene import DemoScene
+    from ..synthetic.scene import SceneGrid
 
 _SIZE = "256x144"
 
@@ -54,7 +54,7 @@ def execute(args: argparse.Namespace) -> None:
     from .. import media
     from ..grid import FrameGrid
     from ..progress import StageClock
-    from ..synthetic.demo_scene import demo_scene
+    from ..synthetic.sample_scenes import sample_clips
     from .bars import StageBars
     from .job import base_report, complete, finish, write_clips, write_results
     from .small_demo import execute_with_model
@@ -68,9 +68,9 @@ def execute(args: argparse.Namespace) -> None:
     clock = StageClock()
     with StageBars(args.quiet) as bars:
         with clock("sample scene"):
-            truth = demo_scene(views, times, size, args.seed, on_step=bars("sample scene"))
+            truth = sample_clips("puppet", size, views, times, args.seed, bars("sample scene"))
         with clock("clips"):  # the job sees what a video file keeps of the frames, as it would from a user
-            clips = write_clips(truth.grid[:, 0], truth.grid[0], out)
+            clips = write_clips(truth.frames[:, 0], truth.frames[0], out)
             given = FrameGrid.from_clips(*(clip[:, : size[0], : size[1]] for clip in media.read_clip_pair(*clips)))
         with clock("job"):
             result = complete(given, args, bars)
@@ -89,7 +89,7 @@ def execute(args: argparse.Namespace) -> None:
     )
 
 
-def compare(grid: FrameGrid, truth: DemoScene) -> dict[str, Any]:
+def compare(grid: FrameGrid, truth: SceneGrid) -> dict[str, Any]:
     """Figures of the made cells against the truth.
 
     Returns:
@@ -99,9 +99,9 @@ def compare(grid: FrameGrid, truth: DemoScene) -> dict[str, Any]:
     """
     from ..metrics import psnr, ssim
 
-    cells, subject, frozen = {}, [], []
+    cells, subject, frozen, frames = {}, [], [], truth.frames
     for v, t in (~grid.known).nonzero().tolist():
-        frame, true = grid.frames[v, t], truth.grid[v, t]
+        frame, true = grid.frames[v, t], frames[v, t]
         cells[f"v{v}_t{t}"] = (round(psnr(frame, true), 3), round(ssim(frame, true), 4))
         subject.append(psnr(frame, true, truth.masks[v, t]) if bool(truth.masks[v, t].any()) else psnr(frame, true))
         frozen.append(psnr(grid.frames[v, 0], true))

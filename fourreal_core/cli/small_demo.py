@@ -28,7 +28,7 @@ def execute_with_model(args: argparse.Namespace) -> None:
     from ..model.model_file import load_model
     from ..model.packaged import packaged_model
     from ..progress import StageClock
-    from ..synthetic.grids import GridOptions, make_grid, to_float
+    from ..synthetic.grids import GridOptions, make_grid
     from .bars import StageBars
     from .job import finish, write_clips
 
@@ -45,7 +45,7 @@ def execute_with_model(args: argparse.Namespace) -> None:
     with StageBars(args.quiet) as bars:
         with clock("sample scene"):
             made = make_grid("test", args.seed, GridOptions(views, times, size))
-            truth = to_float(made.cells)
+            truth = made.frames
         with clock("clips"):  # the model sees what a video file keeps of the frames
             clips = write_clips(truth[:, 0], truth[0], out)
             freeze, fixed = (clip[:, : size[0], : size[1]] for clip in media.read_clip_pair(*clips))
@@ -55,7 +55,7 @@ def execute_with_model(args: argparse.Namespace) -> None:
             figures = compare_with_floors(frames, truth, made.masks, freeze, fixed)
         with clock("write"):
             _write_grid(out, frames, bars)
-    report = {"command": "demo", "model": args.model, "family": made.family, **figures, **_facts(clock, args, frames)}
+    report = {"command": "demo", "model": args.model, "family": made.name, **figures, **_facts(clock, args, frames)}
     finish(
         out,
         report,

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from ..cameras import Cameras
 from ..errors import InputError
-from . import creatures, machines, soft_bodies
-from . import props as things
-from .backgrounds import surround
-from .camera_paths import camera_path
-from .mesh_renderer import Light, assemble, draw
+from . import creatures, machines, props, soft_bodies
+from .backgrounds import random_background
+from .camera_trajectories import random_trajectory
+from .mesh_renderer import RenderOptions, render
 from .meshes import Floats
-from .motions import Piece
+from .motions import MovingPart
 from .random_choices import SceneRng, scene_seed
-from .textures import paint
+from .scene import Light, Scene, SceneGrid
+from .textures import random_texture
 
-FAMILIES: dict[str, Callable[[SceneRng, Floats], list[Piece]]] = {
+FAMILIES: dict[str, Callable[[SceneRng, Floats], list[MovingPart]]] = {
     "quadruped": creatures.quadruped,
     "biped": creatures.biped,
     "bird": creatures.bird,
@@ -32,9 +29,9 @@ FAMILIES: dict[str, Callable[[SceneRng, Floats], list[Piece]]] = {
     "cloth": soft_bodies.cloth,
     "ribbon": soft_bodies.ribbon,
     "arms": soft_bodies.arms,
-    "tumbling": things.tumbling,
-    "bouncing": things.bouncing,
-    "stacked": things.stacked,
+    "tumbling": props.tumbling,
+    "bouncing": props.bouncing,
+    "stacked": props.stacked,
     "vehicle": machines.vehicle,
     "robot arm": machines.robot_arm,
     "mill": machines.mill,
@@ -78,79 +75,60 @@ class GridOptions:
             raise InputError(f"a family {self.family!r}", f"one of {', '.join(FAMILIES)}", "choose one of them")
 
 
-@dataclass(frozen=True)
-class MadeGrid:
-    """A made scene, seen and known.
-
-    Attributes:
-        cells: ``(V, T, H, W, 3)`` uint8 RGB.
-        masks: ``(V, T, H, W)`` bool, the subject.
-        depth: ``(V, T, H, W)`` float32 z-depth.
-        cameras: The V cameras.
-        tracks: ``(T, N, 3)`` world positions of surface points; the first half lies on the subject.
-        seen: ``(V, T, N)`` bool, whether a cell sees the point.
-        flows: ``(V, T, 2, 2, H, W)`` float32 pixels, see Drawn.
-        family: Kind of the subject.
-        seed: What made it.
-    """
-
-    cells: Tensor
-    masks: Tensor
-    depth: Tensor
-    cameras: Cameras
-    tracks: Tensor
-    seen: Tensor
-    flows: Tensor
-    family: str
-    seed: int
-
-
-def make_grid(split: str, index: int, options: GridOptions | None = None) -> MadeGrid:
+def make_grid(split: str, index: int, options: GridOptions | None = None, flows: bool = False) -> SceneGrid:
     """Makes scene ``index`` of a split; the same arguments make the same grid.
 
     Args:
         split: ``train``, ``validation`` or ``test``; their seeds never meet.
         index: Which scene.
         options: Sizes.
+        flows: Measure true flows too.
 
     Raises:
         InputError: No such split or index.
     """
     options, seed = options or GridOptions(), scene_seed(split, index)
-    dice = SceneRng(seed)
-    names = [*FAMILIES, *_OFTEN, *_OFTEN]
-    family = options.family or dice.pick(names)
-    speed, side = dice.uniform(0.4, 1.0), _picture_side(options.size)
-    phases = np.arange(options.times, dtype=np.float32) / (options.window - 1) * speed
-    subject, ground = _framed(FAMILIES[family](dice, phases), family in _FLYING, dice)
-    hue = dice.uniform(0, 1)
-    paints = [
-        paint(dice, side, hue),
-        paint(dice, side, hue if dice.chance(0.6) else None),
-        *(paint(dice, side, kinds=("fur", "gradient")) * shade for shade in (0.3, 1.0)),
+    rng, step = SceneRng(seed), options.window - 1
+    name = options.family or rng.choice([*FAMILIES, *_OFTEN, *_OFTEN])
+    phases = [np.arange(count, dtype=np.float32) / step for count in (options.views, options.times)]
+    scene = random_scene(name, rng, phases[0], phases[1], options.size)
+    return replace(render(scene, RenderOptions(options.tracked, flows), rng), name=name, seed=seed)
+
+
+def random_scene(family: str, rng: SceneRng, view_phases: Floats, phases: Floats, size: tuple[int, int]) -> Scene:
+    """A scene with a subject of a family, and all else at random.
+
+    Args:
+        family: Name of the kind of subject.
+        rng: Source of all choices.
+        view_phases: ``(V,)`` places along the cameras' path, 0 to 1 and back.
+        phases: ``(T,)`` times, the motion runs once from 0 to 1 or slower.
+        size: ``(height, width)`` of a cell in pixels.
+    """
+    speed, side = rng.uniform(0.4, 1.0), texture_side(size)
+    subject, ground = _framed(FAMILIES[family](rng, phases * speed), family in _FLYING, rng)
+    hue = rng.uniform(0, 1)
+    textures = [
+        random_texture(rng, side, hue),
+        random_texture(rng, side, hue if rng.chance(0.6) else None),
+        *(random_texture(rng, side, kinds=("fur", "gradient")) * shade for shade in (0.3, 1.0)),
     ]
-    paints[3] = 0.45 + 0.55 * paints[3]
-    standing = surround(dice, ground, side)
-    cameras = camera_path(dice, np.arange(options.views, dtype=np.float32) / (options.window - 1), options.size, ground)
-    drawn = draw(assemble(subject, paints, standing), cameras, Light.any(dice), options.tracked, dice)
-    return MadeGrid(drawn.cells, drawn.masks, drawn.depth, cameras, drawn.tracks, drawn.seen, drawn.flows, family, seed)
+    textures[3] = 0.45 + 0.55 * textures[3]
+    background = random_background(rng, ground, side)
+    cameras = random_trajectory(rng, view_phases, size, ground)
+    return Scene(subject, textures, background, cameras, Light.random(rng))
 
 
-def to_float(cells: Tensor) -> Tensor:
-    """8-bit cells as float32 in ``[0, 1]``."""
-    return cells.to(torch.float32) / 255
-
-
-def _framed(pieces: list[Piece], flying: bool, dice: SceneRng) -> tuple[list[Piece], float]:
+def _framed(pieces: list[MovingPart], flying: bool, rng: SceneRng) -> tuple[list[MovingPart], float]:
     """A body about the origin whose bulk over the clip is within radius 0.85, and the height of the ground below it."""
     every = np.concatenate([p.positions.reshape(-1, 3) for p in pieces])
     middle = (every.min(0) + every.max(0)) / 2
     scale = 0.85 / float(np.percentile(np.linalg.norm(every - middle, axis=-1), 88))
-    framed = [Piece(p.mesh, ((p.positions - middle) * scale).astype(np.float32), p.paint) for p in pieces]
+    framed = [MovingPart(p.mesh, ((p.positions - middle) * scale).astype(np.float32), p.texture) for p in pieces]
     ground = float((every[:, 1].max() - middle[1]) * scale)
-    return framed, ground + (dice.uniform(0.1, 0.8) if flying else 0.0)
+    return framed, ground + (rng.uniform(0.1, 0.8) if flying else 0.0)
 
 
-def _picture_side(size: tuple[int, int]) -> int:
+def texture_side(size: tuple[int, int]) -> int:
     """A power of two near twice the frame's width, from 64 to 512."""
     return int(2 ** np.clip(np.round(np.log2(max(size))) + 1, 6, 9))

@@ -1,241 +1,246 @@
-"""Draws a whole grid of a moving scene of meshes, with its truth: masks, depth, and the paths of surface points."""
+"""Renders a scene: colour, depth and subject mask of every cell, and where asked true tracks and flows."""
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import dataclass
+from types import ModuleType
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from ..cameras import Cameras
-from .backgrounds import Standing
-from .meshes import Floats, Ints
-from .motions import Piece
+from ..errors import InputError
+from ..progress import OnStep, no_progress
+from .meshes import Floats, Ints, join, vector
 from .random_choices import SceneRng
-from .textures import Picture
+from .raster_numpy import (
+    CASTS,
+    CLOSED,
+    EMISSIVE,
+    SUBJECT,
+    Cell,
+    Lighting,
+    Pinhole,
+    Pyramid,
+    Surfaces,
+    ZBuffer,
+    trace_cell,
+    vertex_normals,
+    visible_points,
+)
+from .scene import Light, Scene, SceneGrid
 
 _SHADOW_SIDE, _SHADOW_REACH, _SHADOW_BIAS = 128, 2.6, 0.06
-_SUBJECT, _CLOSED, _SHINES, _CASTS = 1, 2, 4, 8  # as in kernels.py, which needs numba to be imported
 
 
 @dataclass(frozen=True)
-class Light:
-    """A sun and the light from everywhere.
+class RenderOptions:
+    """What to render beside colour, depth and masks, and by what.
 
     Attributes:
-        toward: ``(3,)`` unit vector to the sun.
-        ambient: Share of light that needs no sun.
-        haze: Share of what lies at distance 10 that haze hides.
-        haze_grey: Its brightness from 0 to 255.
+        tracked: Surface points to follow; half of them on the subject.
+        flows: Measure true flows.
+        backend: ``numba``, ``numpy``, which needs no compiler and is slower, or ``auto``.
     """
 
-    toward: Floats
-    ambient: float
-    haze: float
-    haze_grey: float
+    tracked: int = 0
+    flows: bool = False
+    backend: str = "auto"
 
-    @classmethod
-    def any(cls, dice: SceneRng) -> Light:
-        """A sun somewhere above, behind or beside the cameras."""
-        toward = np.float32([dice.uniform(-0.9, 0.9), -dice.uniform(0.5, 1.2), dice.uniform(-1.0, 0.2)])
-        return cls(
-            toward / np.linalg.norm(toward),
-            dice.uniform(0.4, 0.75),
-            dice.pick((0.0, 0.0, 0.15, 0.4)),
-            dice.uniform(120, 235),
-        )
+    def __post_init__(self) -> None:
+        if self.tracked < 0 or self.backend not in ("auto", "numba", "numpy"):
+            raise InputError(
+                f"{self.tracked} tracks by backend {self.backend!r}",
+                "0 tracks or more by auto, numba or numpy",
+                "change the options",
+            )
 
 
 @dataclass(frozen=True)
-class MovingMeshes:
+class SceneMesh:
     """All faces of a scene through the clip.
 
     Attributes:
+        rest: ``(N, 3)`` corners where the parts' own meshes have them.
         points: ``(T, N, 3)`` corners in world space.
         normals: ``(T, N, 3)`` unit vectors.
-        faces: ``(F, 3)``.
-        flags: ``(F,)`` uint8 bits, see ``kernels``.
-        picture: ``(F,)`` int32.
-        uv: ``(N, 2)``.
-        pictures: ``(P, S, S, 3)`` uint8.
+        surfaces: Faces and what they show.
     """
 
+    rest: Floats
     points: Floats
     normals: Floats
-    faces: Ints
-    flags: NDArray[np.uint8]
-    picture: Ints
-    uv: Floats
-    pictures: NDArray[np.uint8]
+    surfaces: Surfaces
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """A drawn grid.
+class SurfaceSamples:
+    """Points on a mesh: ``face (N,)`` and ``weights (N, 3)`` of its corners."""
 
-    Attributes:
-        cells: ``(V, T, H, W, 3)`` uint8 RGB.
-        masks: ``(V, T, H, W)`` bool, the subject.
-        depth: ``(V, T, H, W)`` float32 z-depth of the nearest surface in the pixel.
-        tracks: ``(T, N, 3)`` world positions of surface points, the first half on the subject; N is 0 if not asked for.
-        seen: ``(V, T, N)`` bool, whether a cell sees the point.
-        flows: ``(V, T, 2, 2, H, W)`` float32, how far away in pixels (x, y) the point that a pixel shows is in the cell
-            of the same view at the first time, and in the cell of the first view at the same time; seen there or not.
-    """
+    face: Ints
+    weights: Floats
 
-    cells: Tensor
-    masks: Tensor
-    depth: Tensor
-    tracks: Tensor
-    seen: Tensor
-    flows: Tensor
+    def at(self, points: Floats, mesh: SceneMesh) -> Floats:
+        """Positions ``(..., N, 3)`` where the mesh's corners are at ``points (..., M, 3)``."""
+        corners = points[..., mesh.surfaces.faces[self.face], :]
+        return np.asarray(np.einsum("nk,...nkc->...nc", self.weights, corners), np.float32)
 
 
-def assemble(subject: list[Piece], paints: list[Picture], standing: list[Standing]) -> MovingMeshes:
-    """Joins a subject, whose pieces show ``paints`` by number, and its surroundings."""
-    from .raster_kernels import vertex_normals
-
-    times = len(subject[0].positions)
-    meshes = [p.mesh for p in subject] + [s.mesh for s in standing]
-    starts = np.cumsum([0, *(len(m.points) for m in meshes)])
-    faces = np.concatenate([m.faces + s for m, s in zip(meshes, starts[:-1], strict=True)]).astype(np.int32)
-    weld = np.concatenate([m.weld + s for m, s in zip(meshes, starts[:-1], strict=True)]).astype(np.int32)
-    flags, picture = [], []
-    for i, mesh in enumerate(meshes):
-        still = standing[i - len(subject)] if i >= len(subject) else None
-        bits = _SUBJECT | _CASTS if still is None else still.shines * _SHINES | still.casts * _CASTS
-        flags.append(np.full(len(mesh.faces), bits | mesh.closed * _CLOSED, np.uint8))
-        number = subject[i].paint if still is None else len(paints) + i - len(subject)
-        picture.append(np.full(len(mesh.faces), number, np.int32))
-    moving, still_points = int(starts[len(subject)]), int(starts[-1])
-    points = np.empty((times, still_points, 3), np.float32)
-    points[:, :moving] = np.concatenate([p.positions for p in subject], 1)
-    points[:, moving:] = np.concatenate([s.mesh.points for s in standing])[None]
-    normals = np.empty_like(points)
-    own = faces.max(1) < moving
-    vertex_normals(points[:, :moving], faces[own], weld[:moving], normals[:, :moving])
-    once = np.empty((1, still_points - moving, 3), np.float32)
-    vertex_normals(points[:1, moving:], faces[~own] - moving, weld[moving:] - moving, once)
-    normals[:, moving:] = once
-    pictures = np.stack([*paints, *(s.picture for s in standing)])
-    return MovingMeshes(
-        points,
-        normals,
-        faces,
-        np.concatenate(flags),
-        np.concatenate(picture),
-        np.concatenate([m.uv for m in meshes]),
-        (pictures * 255).round().astype(np.uint8),
-    )
-
-
-def draw(scene: MovingMeshes, cameras: Cameras, light: Light, tracked: int = 0, dice: SceneRng | None = None) -> Drawn:
-    """Draws every cell.
+def render(
+    scene: Scene,
+    options: RenderOptions | None = None,
+    rng: SceneRng | None = None,
+    on_step: OnStep = no_progress,
+) -> SceneGrid:
+    """Renders every cell.
 
     Args:
-        scene: What to draw, over T times.
-        cameras: V cameras.
-        light: Sun and haze.
-        tracked: Surface points to follow; half of them on the subject.
-        dice: Chooses them; needed where there are any.
+        scene: What to render, over T times.
+        options: What else is wanted.
+        rng: Chooses the points that are tracked; a fresh one when None.
+        on_step: Called after every cell.
     """
-    from . import raster_kernels as kernels
-
-    times, views, (height, width) = len(scene.points), len(cameras), cameras.size
-    pyramid, levels = _pyramid(scene.pictures)
-    facing, in_light, blockers = _lit(scene, light)
-    picks = _choose_points(scene, tracked, dice) if tracked and dice is not None else None
-    tracks = (
-        np.zeros((times, 0, 3), np.float32)
-        if picks is None
-        else np.einsum("nk,tnkc->tnc", picks[1], scene.points[:, scene.faces[picks[0]]]).astype(np.float32)
-    )
+    options = options or RenderOptions()
+    kernels = raster_backend(options.backend)
+    mesh, cameras = assemble(scene), scene.cameras
+    samples = sample_surface(mesh, options.tracked, rng or SceneRng(0))
+    tracks = samples.at(mesh.points, mesh)
+    pyramid = _pyramid([*scene.subject_textures, *(part.texture for part in scene.background)])
+    lighting, pinholes = _lighting(mesh, scene.light, kernels), _pinholes(cameras)
+    times, views, (height, width) = len(mesh.points), len(cameras), cameras.size
     cells = np.empty((views, times, height, width, 3), np.uint8)
-    masks, depth = (
-        np.empty((views, times, height, width), np.uint8),
-        np.empty((views, times, height, width), np.float32),
-    )
-    seen = np.zeros((views, times, tracks.shape[1]), np.uint8)
-    screen = np.zeros((scene.points.shape[1], 3), np.float32)
-    nearness, owner = np.empty((2 * height, 2 * width), np.float32), np.empty((2 * height, 2 * width), np.int32)
-    constants = np.float32([light.ambient, _SHADOW_BIAS, light.haze, light.haze_grey])
-    flows = np.empty((views, times, 2, 2, height, width), np.float32)
-    poses = cameras.world_to_cam[:, :3].numpy()
-    k = 2 * cameras.intrinsics.numpy()
-    lenses = np.stack([k[:, 0, 0], k[:, 1, 1], k[:, 0, 2], k[:, 1, 2]], -1).astype(np.float32)
+    masks = np.empty((views, times, height, width), np.uint8)
+    depth = np.empty((views, times, height, width), np.float32)
+    visible = np.zeros((views, times, tracks.shape[1]), bool)
+    flows = np.empty((views, times, 2 * options.flows, 2, height, width), np.float32)
+    double = (2 * height, 2 * width)
+    buffer = ZBuffer(np.zeros_like(mesh.rest), np.empty(double, np.float32), np.empty(double, np.int32))
     for v in range(views):
+        points = points_in_view(scene, mesh, v)
         for t in range(times):
-            seen_by = (poses[v], lenses[v])
-            kernels.draw_faces(scene.points[t], *seen_by, scene.faces, scene.flags, screen, nearness, owner)
-            kernels.shade_cell(
-                screen,
-                nearness,
-                owner,
-                scene.faces,
-                scene.flags,
-                scene.picture,
-                scene.uv,
-                facing[t],
-                in_light[t],
-                blockers[t],
-                constants,
-                pyramid,
-                levels,
-                cells[v, t],
-                masks[v, t],
-                depth[v, t],
-            )
-            kernels.see_points(tracks[t], *seen_by, nearness, np.float32(0.02), seen[v, t])
-            corners = (scene.points[0], scene.points[t])
-            kernels.trace_cell(
-                screen, nearness, owner, scene.faces, *corners, *seen_by, poses[0], lenses[0], flows[v, t]
-            )
-    truth = (torch.from_numpy(masks).bool(), torch.from_numpy(depth), torch.from_numpy(tracks))
-    return Drawn(torch.from_numpy(cells), *truth, torch.from_numpy(seen).bool(), torch.from_numpy(flows))
+            kernels.draw_faces(points[t], pinholes[v], mesh.surfaces, buffer)
+            cell = Cell(cells[v, t], masks[v, t], depth[v, t])
+            kernels.shade_cell(buffer, mesh.surfaces, lighting[t], pyramid, cell)
+            if scene.view_errors is not None:
+                cell.image[:] = (cell.image * scene.view_errors.gains[v]).round().clip(0, 255)
+            if options.tracked:
+                visible[v, t] = visible_points(samples.at(points[t], mesh), pinholes[v], buffer.nearness)
+            if options.flows:
+                other_time, other_view = (points[0], pinholes[v]), (mesh.points[t], pinholes[0])
+                flows[v, t] = trace_cell(buffer, mesh.surfaces.faces, [other_time, other_view])
+            on_step(v * times + t + 1, views * times, torch.from_numpy(cell.image) / 255)
+    truth = (torch.from_numpy(masks).bool(), torch.from_numpy(depth), cameras)
+    followed = (torch.from_numpy(tracks), torch.from_numpy(visible), torch.from_numpy(flows))
+    return SceneGrid(torch.from_numpy(cells), *truth, *followed)
 
 
-def _pyramid(pictures: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """All levels of all pictures, flat, and where each level starts, how much one picture takes, and its side."""
-    level, parts, rows, start = pictures.astype(np.uint16), [], [], 0
+def raster_backend(name: str) -> ModuleType:
+    """The module that draws: compiled where numba works, unless another is named.
+
+    Raises:
+        InputError: numba is asked for and can't be loaded.
+    """
+    if name != "numpy":
+        try:
+            return importlib.import_module(".raster_kernels", __package__)
+        except Exception as error:  # no numba, one that doesn't fit numpy, nowhere to keep its cache: all end here
+            if name == "numba":
+                raise InputError(
+                    f"numba, which can't be loaded ({error})", "a numba that works here", "use backend='auto'"
+                ) from error
+    return importlib.import_module(".raster_numpy", __package__)
+
+
+def assemble(scene: Scene) -> SceneMesh:
+    """Joins the subject, whose parts show the first textures by number, and the background."""
+    subject, background = scene.subject, scene.background
+    first = len(scene.subject_textures)
+    flags = [SUBJECT | CASTS] * len(subject) + [p.emissive * EMISSIVE | p.casts * CASTS for p in background]
+    textures = [p.texture for p in subject] + [first + i for i in range(len(background))]
+    meshes = [*(p.mesh for p in subject), *(p.mesh for p in background)]
+    counts = [len(m.faces) for m in meshes]
+    flags = [bits | m.closed * CLOSED for bits, m in zip(flags, meshes, strict=True)]
+    whole = join(meshes)
+    moving, times = sum(len(p.mesh.points) for p in subject), len(subject[0].positions)
+    points = np.repeat(whole.points[None], times, 0)
+    points[:, :moving] = np.concatenate([p.positions for p in subject], 1)
+    own = whole.faces.max(1) < moving
+    still = vertex_normals(points[:1, moving:], whole.faces[~own] - moving, whole.weld[moving:] - moving)
+    normals = np.concatenate(
+        [
+            vertex_normals(points[:, :moving], whole.faces[own], whole.weld[:moving]),
+            np.repeat(still, times, 0),
+        ],
+        1,
+    )
+    surfaces = Surfaces(
+        whole.faces.astype(np.int32),
+        np.repeat(np.array(flags, np.uint8), counts),
+        np.repeat(np.array(textures, np.int32), counts),
+        whole.uv,
+    )
+    return SceneMesh(whole.points, points, normals, surfaces)
+
+
+def points_in_view(scene: Scene, mesh: SceneMesh, view: int) -> Floats:
+    """Corners ``(T, N, 3)`` in world space as a view sees them, its own error included."""
+    if scene.view_errors is None:
+        return mesh.points
+    return mesh.points + scene.view_errors.displacement(view, mesh.rest, scene.cameras)
+
+
+def sample_surface(mesh: SceneMesh, count: int, rng: SceneRng) -> SurfaceSamples:
+    """Random surface points, even over the areas of the subject, which has the first half, and of the rest."""
+    if not count:
+        return SurfaceSamples(np.zeros(0, np.int32), np.zeros((0, 3), np.float32))
+    faces, flags = mesh.surfaces.faces, mesh.surfaces.flags
+    a, b, c = (mesh.points[0, faces[:, i]] for i in range(3))
+    area = np.linalg.norm(np.cross(b - a, c - a), axis=-1)
+    subject = (flags & SUBJECT) > 0
+    chosen = []
+    for part, share in ((subject, count // 2), (~subject & ((flags & EMISSIVE) == 0), count - count // 2)):
+        total = np.cumsum(area * part)
+        chosen.append(np.searchsorted(total, rng.uniforms(share) * total[-1] * 0.999999))
+    u, v = rng.uniforms(count), rng.uniforms(count)
+    u, v = np.where(u + v > 1, 1 - u, u), np.where(u + v > 1, 1 - v, v)
+    return SurfaceSamples(np.concatenate(chosen).astype(np.int32), np.stack([1 - u - v, u, v], -1).astype(np.float32))
+
+
+def _pinholes(cameras: Cameras) -> list[Pinhole]:
+    poses, k = cameras.world_to_cam[:, :3].numpy(), 2 * cameras.intrinsics.numpy()
+    lenses = np.stack([k[:, 0, 0], k[:, 1, 1], k[:, 0, 2], k[:, 1, 2]], -1).astype(np.float32)
+    return [Pinhole(pose, lens) for pose, lens in zip(poses, lenses, strict=True)]
+
+
+def _pyramid(textures: list[Floats]) -> Pyramid:
+    """All levels of all textures, down to 4 x 4."""
+    level = (np.stack(textures) * 255).round().astype(np.uint16)
+    parts: list[NDArray[np.uint8]] = []
+    rows, start = [], 0
     while level.shape[1] >= 4:
         count, side = level.shape[:2]
         parts.append(level.astype(np.uint8).ravel())
         rows.append((start, side * side * 3, side))
         start += count * side * side * 3
         level = (level.reshape(count, side // 2, 2, side // 2, 2, 3).sum((2, 4)) + 2) // 4
-    return np.concatenate(parts), np.array(rows, np.int64)
+    return Pyramid(np.concatenate(parts), np.array(rows, np.int64))
 
 
-def _lit(scene: MovingMeshes, light: Light) -> tuple[Floats, Floats, Floats]:
-    """Cosines ``(T, N)`` to the sun, places ``(T, N, 3)`` in the shadow maps, and the maps ``(T, M, M)``."""
-    from .raster_kernels import shadow_map
-
-    facing = np.ascontiguousarray(scene.normals @ light.toward).astype(np.float32)
+def _lighting(mesh: SceneMesh, light: Light, kernels: ModuleType) -> list[Lighting]:
+    """Light at every time; the sun's shadows are looked up in a map of what is nearest to it."""
+    facing = np.ascontiguousarray(mesh.normals @ light.toward).astype(np.float32)
     forward = -light.toward
-    right = np.cross(np.float32([0, 1, 0.1]), forward)
+    right = np.cross(vector(0, 1, 0.1), forward)
     right /= np.linalg.norm(right)
     axes = np.stack([right, np.cross(forward, right), forward]).astype(np.float32)
     scale = _SHADOW_SIDE / (2 * _SHADOW_REACH)
-    in_light = (
-        scene.points @ axes.T * np.float32([scale, scale, 1]) + np.float32([_SHADOW_SIDE / 2, _SHADOW_SIDE / 2, 0])
-    ).astype(np.float32)
-    blockers = np.empty((len(scene.points), _SHADOW_SIDE, _SHADOW_SIDE), np.float32)
-    for t in range(len(scene.points)):
-        shadow_map(in_light[t], scene.faces, scene.flags, blockers[t])
-    return facing, in_light, blockers
-
-
-def _choose_points(scene: MovingMeshes, count: int, dice: SceneRng) -> tuple[Ints, Floats]:
-    """Faces ``(N,)`` and weights ``(N, 3)`` of random surface points, even over the areas of subject and the rest."""
-    a, b, c = (scene.points[0, scene.faces[:, i]] for i in range(3))
-    area = np.linalg.norm(np.cross(b - a, c - a), axis=-1)
-    subject = (scene.flags & _SUBJECT) > 0
-    chosen = []
-    for part, share in ((subject, count // 2), (~subject & ((scene.flags & _SHINES) == 0), count - count // 2)):
-        total = np.cumsum(area * part)
-        chosen.append(np.searchsorted(total, dice.shares(share) * total[-1] * 0.999999))
-    u, v = dice.shares(count), dice.shares(count)
-    u, v = np.where(u + v > 1, 1 - u, u), np.where(u + v > 1, 1 - v, v)
-    return np.concatenate(chosen).astype(np.int32), np.stack([1 - u - v, u, v], -1).astype(np.float32)
+    in_light = mesh.points @ axes.T * vector(scale, scale, 1) + vector(_SHADOW_SIDE / 2, _SHADOW_SIDE / 2, 0)
+    constants = vector(light.ambient, _SHADOW_BIAS, light.haze, light.haze_gray)
+    found = []
+    for place, cosine in zip(in_light.astype(np.float32), facing, strict=True):
+        blockers = np.empty((_SHADOW_SIDE, _SHADOW_SIDE), np.float32)
+        kernels.shadow_map(place, mesh.surfaces.faces, mesh.surfaces.flags, blockers)
+        found.append(Lighting(cosine, place, blockers, constants))
+    return found

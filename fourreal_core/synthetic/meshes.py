@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
-Ints = NDArray[np.int32]
+Floats = NDArray[np.floating[Any]]
+"""Mostly float32; numpy makes float64 of it here and there on the way."""
+Ints = NDArray[np.integer[Any]]
+
+
+def vector(*values: float) -> Floats:
+    """A float32 vector."""
+    return np.array(values, np.float32)
 
 
 @dataclass(frozen=True)
@@ -31,7 +38,7 @@ class Mesh:
     weld: Ints
     closed: bool
 
-    def moved(self, shift: tuple[float, float, float] | Floats) -> Mesh:
+    def moved(self, shift: Sequence[float] | Floats) -> Mesh:
         """The mesh elsewhere."""
         return replace(self, points=self.points + np.asarray(shift, np.float32))
 
@@ -90,7 +97,7 @@ def sheet(
 
 
 def superquadric(
-    radii: tuple[float, float, float],
+    radii: Sequence[float],
     roundness: tuple[float, float] = (1.0, 1.0),
     density: float = 1.0,
     detail: int = 14,
@@ -137,7 +144,7 @@ def capsule(start: Floats, end: Floats, radii: tuple[float, float], density: flo
     return mesh.turned(_from_y((end - start) / max(length, 1e-6))).moved(start)
 
 
-def box(half: tuple[float, float, float], density: float = 1.0, squares: int = 2) -> Mesh:
+def box(half: Sequence[float], density: float = 1.0, squares: int = 2) -> Mesh:
     """A box with sharp edges about the origin."""
     sides = []
     for axis in range(3):
@@ -186,7 +193,7 @@ def tube(curve: Floats, radii: Floats, density: float = 1.0, detail: int = 10) -
     """A tube along ``curve (M, 3)`` with ``radii (M,)``; see ``tube_points`` to move it."""
 
     def bend(u: Floats, v: Floats) -> Floats:
-        return tube_points(curve[None], radii, detail)[0]
+        return np.asarray(tube_points(curve[None], radii, detail)[0])
 
     return replace(sheet(bend, detail, len(curve) - 1, True, density), closed=False)
 
@@ -199,13 +206,13 @@ def tube_points(curves: Floats, radii: Floats, detail: int = 10) -> Floats:
     aside[..., 2] = 1.0
     side = np.cross(tangent, aside)
     weak = np.linalg.norm(side, axis=-1, keepdims=True) < 0.05
-    side = np.where(weak, np.float32([1, 0, 0]), side)
+    side = np.where(weak, vector(1, 0, 0), side)
     side /= np.linalg.norm(side, axis=-1, keepdims=True)
     other = np.cross(tangent, side)
     angle = -2 * np.pi * np.linspace(0, 1, detail + 1, dtype=np.float32)
     ring = np.cos(angle)[:, None] * side[:, :, None] + np.sin(angle)[:, None] * other[:, :, None]
     points = curves[:, :, None] + ring * np.asarray(radii, np.float32)[:, None, None]
-    return points.reshape(len(curves), -1, 3).astype(np.float32)
+    return np.asarray(points.reshape(len(curves), -1, 3), np.float32)
 
 
 def outward(mesh: Mesh) -> Mesh:
@@ -215,12 +222,12 @@ def outward(mesh: Mesh) -> Mesh:
     return mesh if volume >= 0 else replace(mesh, faces=mesh.faces[:, ::-1].copy())
 
 
-def rotation(axis: Floats | tuple[float, float, float], angle: float | Floats) -> Floats:
+def rotation(axis: Floats | Sequence[float], angle: float | Floats) -> Floats:
     """Rotation matrices ``(..., 3, 3)`` about one axis by ``angle (...)`` radians (Rodrigues)."""
     x, y, z = np.asarray(axis, np.float32) / (np.linalg.norm(axis) + 1e-12)
     cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]], np.float32)
     a = np.asarray(angle, np.float32)[..., None, None]
-    return (np.eye(3, dtype=np.float32) + np.sin(a) * cross + (1 - np.cos(a)) * (cross @ cross)).astype(np.float32)
+    return np.asarray(np.eye(3, dtype=np.float32) + np.sin(a) * cross + (1 - np.cos(a)) * (cross @ cross), np.float32)
 
 
 def _from_y(direction: Floats) -> Floats:

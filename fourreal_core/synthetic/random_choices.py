@@ -1,14 +1,14 @@
-"""Seeded choices for making scenes, and the seeds of each split, which never meet."""
+"""Seeded random numbers for making scenes, and the seeds of each split, which never meet."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TypeVar
 
-import numpy as np
 import torch
 
 from ..errors import InputError
+from .meshes import Floats
 
 SPLITS = ("train", "validation", "test")
 _MOST = 2**32 // len(SPLITS)  # torch's CPU generator looks at 32 bits of a seed
@@ -32,39 +32,37 @@ def scene_seed(split: str, index: int) -> int:
 
 
 class SceneRng:
-    """Random choices from one generator.
+    """Random numbers from one seeded generator; a scene is what it draws, in that order."""
 
-    Args:
-        seed: Of the generator; or a generator to go on with.
-    """
-
-    def __init__(self, seed: int | torch.Generator) -> None:
-        self.generator = seed if isinstance(seed, torch.Generator) else torch.Generator().manual_seed(seed)
+    def __init__(self, seed: int) -> None:
+        self.generator = torch.Generator().manual_seed(seed)
 
     def uniform(self, low: float, high: float) -> float:
-        """A number between two."""
+        """A number of the interval from ``low`` to ``high``."""
         return low + (high - low) * float(torch.rand((), generator=self.generator))
 
     def signed(self, low: float, high: float) -> float:
-        """A number between two, with either sign."""
+        """A number whose magnitude is from ``low`` to ``high``, with either sign."""
         return self.uniform(low, high) * (1 if self.chance(0.5) else -1)
 
-    def whole(self, low: int, high: int) -> int:
+    def integer(self, low: int, high: int) -> int:
         """A whole number from ``low`` to ``high``, both possible."""
         return int(torch.randint(low, high + 1, (), generator=self.generator))
 
-    def chance(self, share: float) -> bool:
-        """True in ``share`` of all cases."""
-        return self.uniform(0, 1) < share
+    def chance(self, probability: float) -> bool:
+        """True with this probability."""
+        return self.uniform(0, 1) < probability
 
-    def pick(self, items: Sequence[Item]) -> Item:
+    def choice(self, items: Sequence[Item]) -> Item:
         """One of several."""
-        return items[self.whole(0, len(items) - 1)]
+        return items[self.integer(0, len(items) - 1)]
 
-    def numbers(self, *shape: int) -> np.ndarray:
+    def normals(self, *shape: int) -> Floats:
         """Normally distributed float32 numbers of mean 0 and variance 1."""
-        return torch.randn(shape, generator=self.generator).numpy()
+        values: Floats = torch.randn(shape, generator=self.generator).numpy()
+        return values
 
-    def shares(self, *shape: int) -> np.ndarray:
+    def uniforms(self, *shape: int) -> Floats:
         """Evenly distributed float32 numbers in ``[0, 1)``."""
-        return torch.rand(shape, generator=self.generator).numpy()
+        values: Floats = torch.rand(shape, generator=self.generator).numpy()
+        return values

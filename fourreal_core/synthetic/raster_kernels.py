@@ -1,71 +1,48 @@
-"""The compiled part of drawing meshes: a z-buffer, textured and lit, for every cell of a grid.
+"""The compiled twin of ``raster_numpy``: shadow maps, z-buffers and shading, some ten times as fast.
 
-Triangles are drawn at twice the size in both directions and averaged, so edges are smooth; pictures on surfaces are
-looked up bilinearly between two levels of a pyramid, so they neither flicker nor alias. This module imports numba and
-is itself imported only inside functions.
+This module imports numba and is itself imported only inside functions.
 """
 
 from __future__ import annotations
 
+import hashlib
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numba import njit
 
-SUBJECT, CLOSED, SHINES, CASTS = 1, 2, 4, 8
-"""Bits of a face: part of what moves; its back is never seen; drawn without light; throws a shadow."""
-_NEAR = 0.05
+from .raster_numpy import CASTS, CLOSED, EMISSIVE, NEAR, SUBJECT
+
+_part = njit(nogil=True, forceinline=True, error_model="numpy", fastmath=True)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
-def vertex_normals(points, faces, weld, out):
-    """Unit normals ``out (T, N, 3)`` of ``points (T, N, 3)``; vertices that share a number in ``weld`` share one."""
-    times, count = points.shape[0], points.shape[1]
-    total = np.zeros((count, 3), np.float32)
-    for t in range(times):
-        total[:] = 0
-        for i in range(faces.shape[0]):
-            a, b, c = faces[i, 0], faces[i, 1], faces[i, 2]
-            ux, uy, uz = (
-                points[t, b, 0] - points[t, a, 0],
-                points[t, b, 1] - points[t, a, 1],
-                points[t, b, 2] - points[t, a, 2],
-            )
-            wx, wy, wz = (
-                points[t, c, 0] - points[t, a, 0],
-                points[t, c, 1] - points[t, a, 1],
-                points[t, c, 2] - points[t, a, 2],
-            )
-            nx, ny, nz = uy * wz - uz * wy, uz * wx - ux * wz, ux * wy - uy * wx
-            for j in range(3):
-                k = weld[faces[i, j]]
-                total[k, 0] += nx
-                total[k, 1] += ny
-                total[k, 2] += nz
-        for n in range(count):
-            k = weld[n]
-            x, y, z = total[k, 0], total[k, 1], total[k, 2]
-            scale = 1 / math.sqrt(x * x + y * y + z * z + 1e-20)
-            out[t, n, 0], out[t, n, 1], out[t, n, 2] = x * scale, y * scale, z * scale
+def _kernel(fastmath: bool) -> Callable[[Callable[..., None]], Any]:
+    """Decorator of what Python calls, compiled once and cached on disk.
+
+    numba names its cached files after the function but remembers the package of our types inside them; the host imports
+    this package under another name than the command line does, so the name takes part in the function's.
+    """
+
+    def compiled(function: Callable[..., None]) -> Any:
+        function.__qualname__ += "_" + hashlib.sha256(__name__.encode()).hexdigest()[:12]
+        return njit(nogil=True, cache=True, error_model="numpy", fastmath=fastmath)(function)
+
+    return compiled
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@_kernel(fastmath=False)
 def shadow_map(in_light, faces, flags, out):
-    """Least depth ``out (M, M)`` of the casting faces, from ``in_light (N, 3)`` (x, y in texels, depth)."""
+    """See ``raster_numpy.shadow_map``."""
     side = out.shape[0]
     out[:] = np.inf
     for i in range(faces.shape[0]):
         if not flags[i] & CASTS:
             continue
         a, b, c = faces[i, 0], faces[i, 1], faces[i, 2]
-        x0, y0, x1, y1, x2, y2 = (
-            in_light[a, 0],
-            in_light[a, 1],
-            in_light[b, 0],
-            in_light[b, 1],
-            in_light[c, 0],
-            in_light[c, 1],
-        )
+        x0, y0 = in_light[a, 0], in_light[a, 1]
+        x1, y1, x2, y2 = in_light[b, 0], in_light[b, 1], in_light[c, 0], in_light[c, 1]
         area = (x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0)
         if abs(area) < 1e-9:
             continue
@@ -82,34 +59,16 @@ def shadow_map(in_light, faces, flags, out):
                     out[y, x] = min(out[y, x], depth)
 
 
-@njit(nogil=True, cache=True, error_model="numpy", fastmath=True)
-def draw_faces(points, pose, lens, faces, flags, screen, nearness, owner):
-    """The z-buffer of one cell.
-
-    Args:
-        points: ``(N, 3)`` in world space.
-        pose: ``(3, 4)`` world to camera.
-        lens: ``(4,)`` fx, fy, cx, cy in pixels of the buffer.
-        faces: ``(F, 3)``.
-        flags: ``(F,)``.
-        screen: ``(N, 3)``, filled with x, y and 1/z (0 behind the camera).
-        nearness: ``(H, W)``, filled with the greatest 1/z.
-        owner: ``(H, W)``, filled with the face seen, -1 where there is none.
-    """
+@_kernel(fastmath=True)
+def draw_faces(points, camera, surfaces, buffer):
+    """See ``raster_numpy.draw_faces``."""
+    screen, nearness, owner = buffer
+    faces, flags = surfaces.faces, surfaces.flags
     height, width = nearness.shape
     half = np.float32(0.5)
     nearness[:] = 0
     owner[:] = -1
-    for n in range(points.shape[0]):
-        px, py, pz = points[n, 0], points[n, 1], points[n, 2]
-        z = pose[2, 0] * px + pose[2, 1] * py + pose[2, 2] * pz + pose[2, 3]
-        if z < _NEAR:
-            screen[n, 2] = 0
-            continue
-        near = 1 / z
-        screen[n, 0] = (pose[0, 0] * px + pose[0, 1] * py + pose[0, 2] * pz + pose[0, 3]) * near * lens[0] + lens[2]
-        screen[n, 1] = (pose[1, 0] * px + pose[1, 1] * py + pose[1, 2] * pz + pose[1, 3]) * near * lens[1] + lens[3]
-        screen[n, 2] = near
+    _project(points, camera.pose, camera.lens, screen)
     for i in range(faces.shape[0]):
         a, b, c = faces[i, 0], faces[i, 1], faces[i, 2]
         z0, z1, z2 = screen[a, 2], screen[b, 2], screen[c, 2]
@@ -137,9 +96,93 @@ def draw_faces(points, pose, lens, faces, flags, screen, nearness, owner):
                         owner[y, x] = i
 
 
-@njit(nogil=True, cache=True, error_model="numpy", fastmath=True)
-def _texel(pyramid, start, side, u, v, out):
-    """Bilinear colour of one level of a picture that repeats; its side is a power of two."""
+@_part
+def _project(points, pose, lens, screen):
+    for n in range(points.shape[0]):
+        px, py, pz = points[n, 0], points[n, 1], points[n, 2]
+        z = pose[2, 0] * px + pose[2, 1] * py + pose[2, 2] * pz + pose[2, 3]
+        if z < NEAR:
+            screen[n, 2] = 0
+            continue
+        near = 1 / z
+        screen[n, 0] = (pose[0, 0] * px + pose[0, 1] * py + pose[0, 2] * pz + pose[0, 3]) * near * lens[0] + lens[2]
+        screen[n, 1] = (pose[1, 0] * px + pose[1, 1] * py + pose[1, 2] * pz + pose[1, 3]) * near * lens[1] + lens[3]
+        screen[n, 2] = near
+
+
+@_kernel(fastmath=True)
+def shade_cell(buffer, surfaces, lighting, pyramid, cell):
+    """See ``raster_numpy.shade_cell``."""
+    screen, nearness, owner = buffer
+    faces, flags, uv = surfaces.faces, surfaces.flags, surfaces.uv
+    light = lighting.constants
+    one, two = np.empty(3, np.float32), np.empty(3, np.float32)
+    half, whole = np.float32(0.5), np.float32(1)  # an integer beside a float32 would make a float64
+    last = -2
+    a = b = c = 0
+    x0 = y0 = w1x = w1y = w2x = w2y = sign = mix = np.float32(0)
+    low = 0
+    for row in range(cell.image.shape[0]):
+        for column in range(cell.image.shape[1]):
+            red = green = blue = nearest = np.float32(0)
+            share = 0
+            for sub in range(4):
+                y, x = 2 * row + sub // 2, 2 * column + sub % 2
+                i = owner[y, x]
+                if i < 0:
+                    continue
+                if i != last:
+                    last = i
+                    a, b, c = faces[i, 0], faces[i, 1], faces[i, 2]
+                    x0, y0 = screen[a, 0], screen[a, 1]
+                    x1, y1, x2, y2 = screen[b, 0], screen[b, 1], screen[c, 0], screen[c, 1]
+                    area = (x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0)
+                    w1x, w1y, w2x, w2y = (y2 - y0) / area, (x0 - x2) / area, (y0 - y1) / area, (x1 - x0) / area
+                    sign = np.float32(-1) if area > 0 else np.float32(1)
+                    level = _level(uv, a, b, c, area, pyramid.levels)
+                    low = int(level)
+                    mix = np.float32(level - low)
+                dx, dy = np.float32(x) + half - x0, np.float32(y) + half - y0
+                z = whole / nearness[y, x]
+                w1, w2 = (dx * w1x + dy * w1y) * screen[b, 2] * z, (dx * w2x + dy * w2y) * screen[c, 2] * z
+                w0 = whole - w1 - w2
+                u = w0 * uv[a, 0] + w1 * uv[b, 0] + w2 * uv[c, 0]
+                v = w0 * uv[a, 1] + w1 * uv[b, 1] + w2 * uv[c, 1]
+                _texel(pyramid, low, surfaces.texture[i], u, v, one)
+                _texel(pyramid, low + 1, surfaces.texture[i], u, v, two)
+                bright = np.float32(1)
+                if not flags[i] & EMISSIVE:
+                    direct = _direct_light(lighting, (a, b, c), (w0, w1, w2), sign)
+                    bright = light[0] + (np.float32(1.15) - light[0]) * direct
+                haze = min(light[2] * z * np.float32(0.1), np.float32(0.9))
+                red += (one[0] + mix * (two[0] - one[0])) * bright * (whole - haze) + haze * light[3]
+                green += (one[1] + mix * (two[1] - one[1])) * bright * (whole - haze) + haze * light[3]
+                blue += (one[2] + mix * (two[2] - one[2])) * bright * (whole - haze) + haze * light[3]
+                share += flags[i] & SUBJECT
+                nearest = max(nearest, nearness[y, x])
+            cell.image[row, column, 0] = np.uint8(min(max(red * np.float32(0.25) + half, 0), 255))
+            cell.image[row, column, 1] = np.uint8(min(max(green * np.float32(0.25) + half, 0), 255))
+            cell.image[row, column, 2] = np.uint8(min(max(blue * np.float32(0.25) + half, 0), 255))
+            cell.mask[row, column] = 1 if share >= 2 else 0
+            cell.depth[row, column] = 1 / nearest if nearest > 0 else 0
+
+
+@_part
+def _level(uv, a, b, c, area, levels):
+    """Level of the textures at which one of its texels is about one sample."""
+    side = levels[0, 2]
+    texels = (
+        abs((uv[b, 0] - uv[a, 0]) * (uv[c, 1] - uv[a, 1]) - (uv[c, 0] - uv[a, 0]) * (uv[b, 1] - uv[a, 1])) * side * side
+    )
+    level = np.float32(0.5) * math.log2(max(texels / abs(area), np.float32(1)))
+    return min(level, np.float32(len(levels) - 1.001))
+
+
+@_part
+def _texel(pyramid, level, texture, u, v, out):
+    """Bilinear colour of one level of a texture that repeats; its side is a power of two."""
+    texels, side = pyramid.texels, pyramid.levels[level, 2]
+    start = pyramid.levels[level, 0] + texture * pyramid.levels[level, 1]
     half = np.float32(0.5)
     x, y = (u - np.floor(u)) * np.float32(side) - half, (v - np.floor(v)) * np.float32(side) - half
     left, top = np.floor(x), np.floor(y)
@@ -150,13 +193,30 @@ def _texel(pyramid, start, side, u, v, out):
     a, b = start + (y0 * side + x0) * 3, start + (y0 * side + x1) * 3
     c, d = start + (y1 * side + x0) * 3, start + (y1 * side + x1) * 3
     for k in range(3):
-        up = np.float32(pyramid[a + k]) + fx * (np.float32(pyramid[b + k]) - np.float32(pyramid[a + k]))
-        down = np.float32(pyramid[c + k]) + fx * (np.float32(pyramid[d + k]) - np.float32(pyramid[c + k]))
+        up = np.float32(texels[a + k]) + fx * (np.float32(texels[b + k]) - np.float32(texels[a + k]))
+        down = np.float32(texels[c + k]) + fx * (np.float32(texels[d + k]) - np.float32(texels[c + k]))
         out[k] = up + fy * (down - up)
 
 
-@njit(nogil=True, cache=True, error_model="numpy", fastmath=True)
-def _shadow(blockers, x, y, depth, bias):
+@_part
+def _direct_light(lighting, corners, weights, sign):
+    """Cosine to the light of a surface, less what its shadow takes."""
+    facing, in_light = lighting.facing, lighting.in_light
+    (a, b, c), (w0, w1, w2) = corners, weights
+    direct = sign * (w0 * facing[a] + w1 * facing[b] + w2 * facing[c])
+    if direct <= 0:
+        return direct * np.float32(0.25)  # what faces away still has form
+    return direct * _lit_share(
+        lighting.blockers,
+        w0 * in_light[a, 0] + w1 * in_light[b, 0] + w2 * in_light[c, 0],
+        w0 * in_light[a, 1] + w1 * in_light[b, 1] + w2 * in_light[c, 1],
+        w0 * in_light[a, 2] + w1 * in_light[b, 2] + w2 * in_light[c, 2],
+        lighting.constants[1],
+    )
+
+
+@_part
+def _lit_share(blockers, x, y, depth, bias):
     """Share of the light that arrives, from the four texels about a place."""
     side = blockers.shape[0]
     one = np.float32(1)
@@ -175,169 +235,3 @@ def _shadow(blockers, x, y, depth, bias):
     if blockers[top + 1, left + 1] > depth - bias:
         free += fx * fy
     return free
-
-
-@njit(nogil=True, cache=True, error_model="numpy", fastmath=True)
-def shade_cell(
-    screen,
-    nearness,
-    owner,
-    faces,
-    flags,
-    picture,
-    uv,
-    facing,
-    in_light,
-    blockers,
-    light,
-    pyramid,
-    levels,
-    image,
-    mask,
-    depth,
-):
-    """Colours of one cell from its z-buffer, averaged two by two.
-
-    Args:
-        screen, nearness, owner: From ``draw_faces``.
-        faces, flags: As there.
-        picture: ``(F,)`` number of the picture on a face.
-        uv: ``(N, 2)`` place in it, 1 being its whole width.
-        facing: ``(N,)`` cosine between normal and light.
-        in_light: ``(N, 3)`` place in the shadow map.
-        blockers: ``(M, M)`` shadow map.
-        light: ``(4,)`` ambient share, depth by which a shadow must lie behind, share of haze at distance 10, its grey.
-        pyramid: All levels of all pictures, flat 8-bit RGB.
-        levels: ``(L, 3)`` start of a level's first picture, elements of one picture, side.
-        image: ``(H, W, 3)`` uint8, filled.
-        mask: ``(H, W)`` uint8, filled: 1 where at least half of the pixel is subject.
-        depth: ``(H, W)`` float32, filled with the z of the nearest surface in the pixel.
-    """
-    one, two = np.empty(3, np.float32), np.empty(3, np.float32)
-    half, whole = np.float32(0.5), np.float32(1)  # an integer beside a float32 would make a float64
-    last = -2
-    a = b = c = 0
-    x0 = y0 = w1x = w1y = w2x = w2y = sign = mix = np.float32(0)
-    low = 0
-    for row in range(image.shape[0]):
-        for column in range(image.shape[1]):
-            red = green = blue = nearest = np.float32(0)
-            share = 0
-            for sub in range(4):
-                y, x = 2 * row + sub // 2, 2 * column + sub % 2
-                i = owner[y, x]
-                if i < 0:
-                    continue
-                if i != last:
-                    last = i
-                    a, b, c = faces[i, 0], faces[i, 1], faces[i, 2]
-                    x0, y0 = screen[a, 0], screen[a, 1]
-                    x1, y1, x2, y2 = screen[b, 0], screen[b, 1], screen[c, 0], screen[c, 1]
-                    area = (x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0)
-                    w1x, w1y, w2x, w2y = (y2 - y0) / area, (x0 - x2) / area, (y0 - y1) / area, (x1 - x0) / area
-                    sign = np.float32(-1) if area > 0 else np.float32(1)
-                    side = levels[0, 2]
-                    texels = (
-                        abs(
-                            (uv[b, 0] - uv[a, 0]) * (uv[c, 1] - uv[a, 1])
-                            - (uv[c, 0] - uv[a, 0]) * (uv[b, 1] - uv[a, 1])
-                        )
-                        * side
-                        * side
-                    )
-                    level = np.float32(0.5) * math.log2(max(texels / abs(area), np.float32(1)))
-                    level = min(level, np.float32(len(levels) - 1.001))
-                    low = int(level)
-                    mix = np.float32(level - low)
-                dx, dy = np.float32(x) + half - x0, np.float32(y) + half - y0
-                z = whole / nearness[y, x]
-                w1, w2 = (dx * w1x + dy * w1y) * screen[b, 2] * z, (dx * w2x + dy * w2y) * screen[c, 2] * z
-                w0 = whole - w1 - w2
-                u = w0 * uv[a, 0] + w1 * uv[b, 0] + w2 * uv[c, 0]
-                v = w0 * uv[a, 1] + w1 * uv[b, 1] + w2 * uv[c, 1]
-                p = picture[i]
-                _texel(pyramid, levels[low, 0] + p * levels[low, 1], levels[low, 2], u, v, one)
-                _texel(pyramid, levels[low + 1, 0] + p * levels[low + 1, 1], levels[low + 1, 2], u, v, two)
-                bright = np.float32(1)
-                if not flags[i] & SHINES:
-                    direct = sign * (w0 * facing[a] + w1 * facing[b] + w2 * facing[c])
-                    if direct > 0:
-                        direct *= _shadow(
-                            blockers,
-                            w0 * in_light[a, 0] + w1 * in_light[b, 0] + w2 * in_light[c, 0],
-                            w0 * in_light[a, 1] + w1 * in_light[b, 1] + w2 * in_light[c, 1],
-                            w0 * in_light[a, 2] + w1 * in_light[b, 2] + w2 * in_light[c, 2],
-                            light[1],
-                        )
-                    else:
-                        direct *= np.float32(0.25)  # what faces away still has form
-                    bright = light[0] + (np.float32(1.15) - light[0]) * direct
-                haze = min(light[2] * z * np.float32(0.1), np.float32(0.9))
-                red += (one[0] + mix * (two[0] - one[0])) * bright * (whole - haze) + haze * light[3]
-                green += (one[1] + mix * (two[1] - one[1])) * bright * (whole - haze) + haze * light[3]
-                blue += (one[2] + mix * (two[2] - one[2])) * bright * (whole - haze) + haze * light[3]
-                share += flags[i] & SUBJECT
-                nearest = max(nearest, nearness[y, x])
-            image[row, column, 0] = np.uint8(min(max(red * np.float32(0.25) + np.float32(0.5), 0), 255))
-            image[row, column, 1] = np.uint8(min(max(green * np.float32(0.25) + np.float32(0.5), 0), 255))
-            image[row, column, 2] = np.uint8(min(max(blue * np.float32(0.25) + np.float32(0.5), 0), 255))
-            mask[row, column] = 1 if share >= 2 else 0
-            depth[row, column] = 1 / nearest if nearest > 0 else 0
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def trace_cell(screen, nearness, owner, faces, first, now, pose, lens, first_pose, first_lens, out):
-    """Where the surface points that one cell shows lie in two other cells.
-
-    Args:
-        screen, nearness, owner: The cell's, from ``draw_faces``.
-        faces: ``(F, 3)``.
-        first: ``(N, 3)`` corners at the first time.
-        now: ``(N, 3)`` corners at the cell's time.
-        pose, lens: The cell's view.
-        first_pose, first_lens: The first view.
-        out: ``(2, 2, H, W)`` float32, filled with how far away in pixels (x, y) the point is at the first time in the
-            cell's view, and at the cell's time in the first view.
-    """
-    at = np.empty(3, np.float32)
-    for row in range(out.shape[2]):
-        for column in range(out.shape[3]):
-            y, x = 2 * row, 2 * column
-            for sub in range(1, 4):  # the nearest of the pixel's samples
-                if nearness[2 * row + sub // 2, 2 * column + sub % 2] > nearness[y, x]:
-                    y, x = 2 * row + sub // 2, 2 * column + sub % 2
-            i = owner[y, x]
-            out[:, :, row, column] = 0
-            if i < 0:
-                continue
-            a, b, c = faces[i, 0], faces[i, 1], faces[i, 2]
-            x0, y0, x1, y1, x2, y2 = screen[a, 0], screen[a, 1], screen[b, 0], screen[b, 1], screen[c, 0], screen[c, 1]
-            area = (x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0)
-            px, py = x + 0.5, y + 0.5
-            w1 = ((px - x0) * (y2 - y0) - (x2 - x0) * (py - y0)) / area * screen[b, 2] / nearness[y, x]
-            w2 = ((x1 - x0) * (py - y0) - (px - x0) * (y1 - y0)) / area * screen[c, 2] / nearness[y, x]
-            for k in range(2):
-                where, matrix, glass = (first, pose, lens) if k == 0 else (now, first_pose, first_lens)
-                for j in range(3):
-                    at[j] = (1 - w1 - w2) * where[a, j] + w1 * where[b, j] + w2 * where[c, j]
-                z = max(matrix[2, 0] * at[0] + matrix[2, 1] * at[1] + matrix[2, 2] * at[2] + matrix[2, 3], _NEAR)
-                u = matrix[0, 0] * at[0] + matrix[0, 1] * at[1] + matrix[0, 2] * at[2] + matrix[0, 3]
-                v = matrix[1, 0] * at[0] + matrix[1, 1] * at[1] + matrix[1, 2] * at[2] + matrix[1, 3]
-                out[k, 0, row, column] = (u / z * glass[0] + glass[2] - px) * 0.5
-                out[k, 1, row, column] = (v / z * glass[1] + glass[3] - py) * 0.5
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def see_points(points, pose, lens, nearness, tolerance, out):
-    """Which of ``points (N, 3)`` a cell sees: in its picture and not behind what its z-buffer holds."""
-    height, width = nearness.shape
-    for n in range(points.shape[0]):
-        px, py, pz = points[n, 0], points[n, 1], points[n, 2]
-        z = pose[2, 0] * px + pose[2, 1] * py + pose[2, 2] * pz + pose[2, 3]
-        out[n] = 0
-        if z < _NEAR:
-            continue
-        x = int(math.floor((pose[0, 0] * px + pose[0, 1] * py + pose[0, 2] * pz + pose[0, 3]) / z * lens[0] + lens[2]))
-        y = int(math.floor((pose[1, 0] * px + pose[1, 1] * py + pose[1, 2] * pz + pose[1, 3]) / z * lens[1] + lens[3]))
-        if 0 <= x < width and 0 <= y < height and z * nearness[y, x] < 1 + tolerance:
-            out[n] = 1

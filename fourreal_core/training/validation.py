@@ -9,7 +9,7 @@ from ..model.codec import SpaceToDepth
 from ..model.dit import GridInputs
 from ..model.model4d import Model4D
 from ..proposals.grid_proposals import propose_planes
-from ..synthetic.grids import to_float
+from ..synthetic.scene import to_float
 from .batches import generator_for
 from .data.cache import CachedGrids
 from .data.measured import kept_proposals

@@ -8,17 +8,17 @@ import torch
 
 from fourreal_core.cameras import lift, pixel_grid, project
 from fourreal_core.errors import InputError
-from fourreal_core.synthetic import creatures, meshes
-from fourreal_core.synthetic import textures as pictures
-from fourreal_core.synthetic.grids import FAMILIES, GridOptions, MadeGrid, make_grid, to_float
+from fourreal_core.synthetic import creatures, meshes, textures
+from fourreal_core.synthetic.grids import FAMILIES, GridOptions, make_grid
 from fourreal_core.synthetic.random_choices import SPLITS, SceneRng, scene_seed
+from fourreal_core.synthetic.scene import SceneGrid, to_float
 
 SMALL = GridOptions(3, 3, (32, 32), tracked=200)
 
 
 @pytest.fixture(scope="module")
-def grid() -> MadeGrid:
-    return make_grid("train", 3, GridOptions(4, 4, (48, 64), window=4, tracked=600, family="biped"))
+def grid() -> SceneGrid:
+    return make_grid("train", 3, GridOptions(4, 4, (48, 64), window=4, tracked=600, family="biped"), flows=True)
 
 
 def sample(image: torch.Tensor, pixels: torch.Tensor) -> torch.Tensor:
@@ -31,7 +31,7 @@ def test_shapes_types_and_ranges(grid):
     assert grid.cells.shape == (4, 4, 48, 64, 3) and grid.cells.dtype == torch.uint8
     assert grid.masks.shape == grid.depth.shape == (4, 4, 48, 64) and grid.masks.dtype == torch.bool
     assert len(grid.cameras) == 4 and grid.cameras.size == (48, 64)
-    assert grid.tracks.shape == (4, 600, 3) and grid.seen.shape == (4, 4, 600) and grid.seen.dtype == torch.bool
+    assert grid.tracks.shape == (4, 600, 3) and grid.visible.shape == (4, 4, 600) and grid.visible.dtype == torch.bool
     assert torch.equal(to_float(grid.cells) * 255, grid.cells.float())
 
 
@@ -52,14 +52,14 @@ def test_scenes_beyond_the_splits_are_refused(split, index):
 def test_the_same_seed_makes_the_same_grid_and_splits_differ():
     first, again, other = make_grid("train", 5, SMALL), make_grid("train", 5, SMALL), make_grid("test", 5, SMALL)
     assert torch.equal(first.cells, again.cells) and torch.equal(first.tracks, again.tracks)
-    assert float((first.cells.float() - other.cells.float()).abs().mean()) > 5  # of 255: another picture altogether
+    assert float((first.cells.float() - other.cells.float()).abs().mean()) > 5  # of 255: another texture altogether
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_family_fills_its_frames_and_moves(family):
     made = make_grid("train", 1, GridOptions(2, 4, (32, 32), window=4, family=family))
     cells = to_float(made.cells)
-    assert made.family == family
+    assert made.name == family
     assert float(made.depth.min()) > 0  # something is seen in every pixel of every cell
     assert 0.02 < float(made.masks.float().mean()) < 0.9
     assert float(cells.std((2, 3)).mean()) > 0.05  # texture, not flat colour
@@ -89,7 +89,7 @@ def test_tracks_lie_where_depth_and_masks_say(grid):
     for v, t in ((0, 0), (3, 2)):
         there = grid.cameras[v].to_camera(grid.tracks[t])[0]
         at = project(there, grid.cameras.intrinsics[v])
-        seen = grid.seen[v, t]
+        seen = grid.visible[v, t]
         assert 30 < int(seen.sum()) < 600
         off = (sample(grid.depth[v, t], at[seen]) / there[seen, 2] - 1).abs()
         # a pixel keeps the nearest of its four samples, so the edge of something nearer may lie in it
@@ -113,14 +113,14 @@ def test_longer_grids_go_on_from_the_window():
     torch.testing.assert_close(long.world_to_cam[:3], short.world_to_cam, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("kind", pictures.KINDS)
-def test_pictures_repeat_without_a_seam(kind):
-    picture = pictures.paint(SceneRng(1), 64, kinds=(kind,))
-    assert picture.shape == (64, 64, 3) and picture.dtype == np.float32
-    assert picture.min() >= 0 and picture.max() <= 1 and picture.std() > 0.02
-    seam = np.abs(picture[:, 0] - picture[:, -1]).mean()
+@pytest.mark.parametrize("kind", textures.PATTERNS)
+def test_textures_repeat_without_a_seam(kind):
+    texture = textures.random_texture(SceneRng(1), 64, kinds=(kind,))
+    assert texture.shape == (64, 64, 3) and texture.dtype == np.float32
+    assert texture.min() >= 0 and texture.max() <= 1 and texture.std() > 0.02
+    seam = np.abs(texture[:, 0] - texture[:, -1]).mean()
     # a stripe, joint or thread may run along the border, but it is no worse an edge than those inside
-    assert seam <= 1.3 * np.abs(np.diff(picture, axis=1)).mean((0, 2)).max() + 0.02
+    assert seam <= 1.3 * np.abs(np.diff(texture, axis=1)).mean((0, 2)).max() + 0.02
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import torch
 from fourreal_core.errors import InputError
 from fourreal_core.model.model4d import Model4D
 from fourreal_core.model.model_file import load_model
-from fourreal_core.synthetic.grids import to_float
+from fourreal_core.synthetic.scene import to_float
 from fourreal_core.training.completions import complete_frames, first_row_and_column
 from fourreal_core.training.data.cache import CachedGrids
 from fourreal_core.training.experiments.ablation import read_ablation, train_rows

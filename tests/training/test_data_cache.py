@@ -56,7 +56,7 @@ def test_a_stopped_rendering_goes_on_where_it_stopped(tmp_path, monkeypatch):
         render_cache(tmp_path, OPTIONS, 0, stop)
     assert len(CachedGrids(tmp_path)) == 4
     rendered, real = [], cache.make_grid
-    monkeypatch.setattr(cache, "make_grid", lambda split, i, options: rendered.append(i) or real(split, i, options))
+    monkeypatch.setattr(cache, "make_grid", lambda split, i, *rest: rendered.append(i) or real(split, i, *rest))
     render_cache(tmp_path, OPTIONS, 0)
     assert rendered == [4] and len(CachedGrids(tmp_path)) == 5
     assert not list(tmp_path.glob("*.part*"))
@@ -123,7 +123,7 @@ def test_a_mixture_takes_turns_in_its_shares():
 def test_flows_are_kept_when_asked(rendered, tmp_path):
     render_cache(tmp_path, CacheOptions("train", 1, 2, SIZES, flows=True), 0)
     cells, flows = CachedGrids(tmp_path).read_flows(0)
-    made = make_grid("train", 0, SIZES)
+    made = make_grid("train", 0, SIZES, flows=True)
     assert torch.equal(cells, made.cells)
     # kept in quarter pixels, up to 31 of them
     torch.testing.assert_close(flows, made.flows.clamp(-31.75, 31.75), rtol=0, atol=0.126)

@@ -7,7 +7,7 @@ import torch
 
 from fourreal_core.model.model4d import Model4D
 from fourreal_core.proposals.baselines import floors
-from fourreal_core.synthetic.grids import to_float
+from fourreal_core.synthetic.scene import to_float
 from fourreal_core.training.averaging import Average, learning_rate
 from fourreal_core.training.data.cache import CachedGrids
 from fourreal_core.training.validation import first_guess, validate

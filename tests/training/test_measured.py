@@ -12,7 +12,7 @@ from fourreal_core.cli import main
 from fourreal_core.errors import InputError
 from fourreal_core.proposals.grid_proposals import propose_planes
 from fourreal_core.proposals.plane_names import PLANE_SETS
-from fourreal_core.synthetic.grids import to_float
+from fourreal_core.synthetic.scene import to_float
 from fourreal_core.training.batches import make_batch, measured_grids
 from fourreal_core.training.data.cache import CachedGrids
 from fourreal_core.training.data.measured import draw_measured, kept_proposals

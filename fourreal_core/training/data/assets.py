@@ -20,7 +20,7 @@ from torch import Tensor
 from ...errors import InputError
 from ...media.files import prepare_folder, whole_file, write_bytes
 from ...media.images import read_image, save_image
-from ...synthetic.grids import MadeGrid, to_float
+from ...synthetic.scene import SceneGrid, to_float
 from .pseudo4d import fit
 from .sources import Skipped, try_items
 
@@ -28,7 +28,7 @@ META = "grid.json"
 _CELL = re.compile(r"v(\d+)_t(\d+)\.(png|jpg|jpeg|webp)")
 
 
-def write_asset(folder: Path | str, grid: MadeGrid) -> Path:
+def write_asset(folder: Path | str, grid: SceneGrid) -> Path:
     """Writes a made grid as a folder of PNG cells, ``grid.json`` last."""
     folder = prepare_folder(folder)
     cells = to_float(grid.cells)
@@ -39,19 +39,19 @@ def write_asset(folder: Path | str, grid: MadeGrid) -> Path:
     return folder
 
 
-def asset_meta(grid: MadeGrid) -> dict[str, Any]:
+def asset_meta(grid: SceneGrid) -> dict[str, Any]:
     """What an asset's JSON says of a made grid; cameras are OpenCV style, world to camera."""
     return {
         "views": grid.cells.shape[0],
         "times": grid.cells.shape[1],
-        "family": grid.family,
+        "family": grid.name,
         "seed": grid.seed,
         "world_to_cam": grid.cameras.world_to_cam.tolist(),
         "intrinsics": grid.cameras.intrinsics.tolist(),
     }
 
 
-def write_shard(path: Path | str, grids: Sequence[tuple[str, MadeGrid]]) -> Path:
+def write_shard(path: Path | str, grids: Sequence[tuple[str, SceneGrid]]) -> Path:
     """Writes named grids as one WebDataset shard, whole or not at all."""
     import webdataset
 

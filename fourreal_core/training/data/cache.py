@@ -246,7 +246,8 @@ def _agree(folder: Path, options: CacheOptions) -> None:
 def _render_shard(folder: Path, options: CacheOptions, shard: int) -> None:
     first = shard * options.per_shard
     grids = [
-        make_grid(options.split, i, options.grid) for i in range(first, min(first + options.per_shard, options.grids))
+        make_grid(options.split, i, options.grid, options.flows)
+        for i in range(first, min(first + options.per_shard, options.grids))
     ]
     packed = torch.from_numpy(np.packbits(torch.stack([g.masks for g in grids]).numpy(), axis=-1))
     tensors = {

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ...proposals.grid_proposals import propose_planes
 from ...proposals.plane_names import is_map
-from ...synthetic.grids import to_float
+from ...synthetic.scene import to_float
 from .cache import CachedGrids
 from .proposals import read_proposals
 

@@ -16,7 +16,7 @@ from ...media.files import whole_file
 from ...progress import OnStep, no_progress
 from ...proposals.grid_proposals import propose_planes
 from ...proposals.plane_names import set_name
-from ...synthetic.grids import to_float
+from ...synthetic.scene import to_float
 from .background import work_through
 from .cache import CachedGrids
 

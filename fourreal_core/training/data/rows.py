@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ...synthetic.grids import to_float
+from ...synthetic.scene import to_float
 from .pseudo4d import WarpOptions, pseudo_grid
 from .sources import GridSource, Skipped
 

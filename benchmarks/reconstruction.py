@@ -35,7 +35,7 @@ from synthetic_worlds import WORLDS, World, make_world
 from torch import Tensor
 
 from fourreal_core import media
-from fourreal_core.cameras import Cameras, interpolate, project
+from fourreal_core.cameras import Cameras, inside_image, interpolate, project, sample_map
 from fourreal_core.cli.arguments import parse_size
 from fourreal_core.errors import InputError
 from fourreal_core.flow.clip_flows import ClipFlows
@@ -49,7 +49,7 @@ from fourreal_core.progress import OnStep, no_progress
 from fourreal_core.rasterizer import numba_backend
 from fourreal_core.reconstruction import fit_deformation as fit_module
 from fourreal_core.scene.render import render_camera, render_cell
-from fourreal_core.tracking.track3d import TrackOptions, sample_map
+from fourreal_core.tracking.track3d import TrackOptions
 from fourreal_core.tracking.track_engines import FlowTracks
 from fourreal_core.tracking.tracks import Tracks
 
@@ -272,8 +272,7 @@ def track_figures(tracks: Tracks, world: World, depth: Tensor, axis: str) -> dic
 
 
 def _on_surface(points: Tensor, pixels: Tensor, depth: Tensor) -> Tensor:
-    h, w = depth.shape
-    inside = (pixels >= 0).all(-1) & (pixels[:, 0] < w) & (pixels[:, 1] < h) & (points[:, 2] > 0)
+    inside = inside_image(pixels, tuple(depth.shape)) & (points[:, 2] > 0)
     return inside & ((points[:, 2] - sample_map(depth, pixels)).abs() < 0.02 * points[:, 2])
 
 

@@ -50,6 +50,11 @@ class Cameras:
         rot, trans = self.world_to_cam[:, :3, :3], self.world_to_cam[:, None, :3, 3]
         return points_world @ rot.transpose(1, 2) + trans
 
+    def to_world(self, points_cam: Tensor, index: int) -> Tensor:
+        """World points ``(N, 3)`` of points in one camera's space."""
+        rot, trans = self.world_to_cam[index, :3, :3], self.world_to_cam[index, :3, 3]
+        return (points_cam - trans) @ rot
+
     def scaled(self, size: tuple[int, int]) -> Cameras:
         """The same cameras for images of another ``(height, width)``."""
         sy, sx = size[0] / self.size[0], size[1] / self.size[1]
@@ -86,6 +91,22 @@ def pixel_grid(size: tuple[int, int], device: torch.device | str = "cpu") -> Ten
     ys = torch.arange(size[0], device=device, dtype=torch.float32) + 0.5
     xs = torch.arange(size[1], device=device, dtype=torch.float32) + 0.5
     return torch.stack(torch.meshgrid(xs, ys, indexing="xy"), dim=-1)
+
+
+def inside_image(pixels: Tensor, size: tuple[int, ...]) -> Tensor:
+    """Which pixels ``(..., 2)`` (x, y) lie on an image of ``(height, width)``, bool ``(...)``."""
+    return (pixels[..., 0] >= 0) & (pixels[..., 0] < size[1]) & (pixels[..., 1] >= 0) & (pixels[..., 1] < size[0])
+
+
+def sample_map(values: Tensor, pixels: Tensor) -> Tensor:
+    """Bilinear samples ``(...[, C])`` of a map ``(H, W[, C])`` at pixels ``(..., 2)`` (x, y); the border repeats."""
+    flat = values.ndim == 2
+    image = (values[..., None] if flat else values).permute(2, 0, 1)[None]
+    h, w = values.shape[:2]
+    at = (pixels / pixels.new_tensor([w, h]) * 2 - 1).reshape(1, 1, -1, 2).to(image.dtype)
+    out = torch.nn.functional.grid_sample(image, at, align_corners=False, padding_mode="border")[0, :, 0].T
+    out = out.reshape(*pixels.shape[:-1], image.shape[1])
+    return out[..., 0] if flat else out
 
 
 def quats_wxyz_from_rotations(rot: Tensor) -> Tensor:

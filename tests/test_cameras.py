@@ -9,6 +9,7 @@ import torch
 
 from fourreal_core.cameras import (
     Cameras,
+    inside_image,
     interpolate,
     intrinsics_from_focal,
     lift,
@@ -17,8 +18,11 @@ from fourreal_core.cameras import (
     project,
     quats_wxyz_from_rotations,
     rotations_from_quats_wxyz,
+    sample_map,
 )
 from fourreal_core.errors import InputError
+
+from .geometry.worlds import World
 
 
 def turn_y(degrees: float) -> torch.Tensor:
@@ -118,3 +122,37 @@ def test_wrong_shapes_are_refused():
 def test_cameras_are_picked_as_in_a_list(index, picked):
     three = Cameras(torch.eye(4) * torch.arange(1, 4)[:, None, None], torch.eye(3).repeat(3, 1, 1), (30, 40))
     assert three[index].world_to_cam[:, 0, 0].tolist() == [k + 1 for k in picked]
+
+
+def slow_sample(values: torch.Tensor, x: float, y: float) -> torch.Tensor:
+    h, w = values.shape[:2]
+    x, y = min(max(x - 0.5, 0), w - 1), min(max(y - 0.5, 0), h - 1)
+    x0, y0 = min(int(x), w - 2), min(int(y), h - 2)
+    fx, fy = x - x0, y - y0
+    top = values[y0, x0] * (1 - fx) + values[y0, x0 + 1] * fx
+    return top * (1 - fy) + (values[y0 + 1, x0] * (1 - fx) + values[y0 + 1, x0 + 1] * fx) * fy
+
+
+@pytest.mark.parametrize("channels", [(), (4,)])
+def test_samples_are_the_slow_loop(generator: torch.Generator, channels: tuple[int, ...]) -> None:
+    values = torch.rand(7, 9, *channels, generator=generator, dtype=torch.float64)
+    pixels = torch.rand(200, 2, generator=generator, dtype=torch.float64) * torch.tensor([13.0, 11.0]) - 2
+    expected = torch.stack([slow_sample(values, x, y) for x, y in pixels.tolist()])
+    torch.testing.assert_close(sample_map(values, pixels), expected, rtol=0, atol=1e-12)  # float64
+
+
+def test_samples_at_pixel_centres_are_the_pixels() -> None:
+    values = torch.arange(12.0).view(3, 4)
+    at = torch.tensor([[0.5, 0.5], [3.5, 0.5], [1.0, 0.5], [-9.0, 99.0]])
+    assert sample_map(values, at).tolist() == pytest.approx([0, 3, 0.5, 8], abs=1e-5)
+
+
+def test_the_image_ends_where_its_last_pixel_does() -> None:
+    at = torch.tensor([[0.0, 0.0], [5.99, 3.99], [6.0, 1.0], [1.0, 4.0], [-0.01, 1.0]])
+    assert inside_image(at, (4, 6)).tolist() == [True, True, False, False, False]
+
+
+def test_the_world_is_where_the_cameras_put_it(walk: World, generator: torch.Generator) -> None:
+    points = torch.rand(20, 3, generator=generator)
+    back = torch.stack([walk.cameras.to_world(walk.cameras[v].to_camera(points)[0], v) for v in range(5)])
+    torch.testing.assert_close(back, points.expand(5, 20, 3), rtol=0, atol=1e-5)  # float32

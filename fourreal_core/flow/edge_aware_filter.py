@@ -6,10 +6,13 @@ solves along rows and columns, each a tridiagonal system, so the cost is linear 
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 Map = NDArray[np.float32]
+Real = NDArray[np.floating[Any]]
 ROUNDS = 3
 """Passes over rows and columns; the strength is split over them so that streaks cancel."""
 
@@ -23,7 +26,7 @@ def edge_weights(guide: Map, sigma: float) -> tuple[Map, Map]:
     return right, down
 
 
-def smooth(values: Map, guide: Map, strength: float, sigma: float) -> Map:
+def smooth(values: Real, guide: Map, strength: float, sigma: float) -> Map:
     """Edge-aware smoothing of ``values (H, W, C)``.
 
     Args:
@@ -46,7 +49,7 @@ def smooth(values: Map, guide: Map, strength: float, sigma: float) -> Map:
     return out
 
 
-def complete(values: Map, confidence: Map, guide: Map, strength: float, sigma: float) -> tuple[Map, Map]:
+def complete(values: Real, confidence: Real, guide: Map, strength: float, sigma: float) -> tuple[Map, Map]:
     """Fills a map where it is not trusted from where it is, along the guide's regions.
 
     Normalised convolution with the smoother as kernel: ``smooth(c x) / smooth(c)``.
@@ -63,5 +66,5 @@ def complete(values: Map, confidence: Map, guide: Map, strength: float, sigma: f
     """
     stack = np.stack([np.where(confidence > 0, values, 0) * confidence, confidence], -1).astype(np.float32)
     out = smooth(stack, guide, strength, sigma)
-    filled: Map = out[..., 0] / np.maximum(out[..., 1], 1e-12)
+    filled: Map = np.divide(out[..., 0], np.maximum(out[..., 1], 1e-12))
     return filled, out[..., 1]

@@ -122,8 +122,7 @@ def smooth_flow(frame: Image, flow: Flow, error: Image) -> Flow:
     confidence = (1 / (1 + CONFIDENCE_FALLOFF * np.minimum(error, MOST_RETURN_PX)))[..., None]
     weighted = np.concatenate([flow * confidence, confidence], -1).astype(np.float32)
     smoothed = smooth(weighted, frame, SMOOTH_PX**2, SMOOTH_EDGE)
-    flow = smoothed[..., :2] / np.maximum(smoothed[..., 2:], 1e-9)
-    return flow
+    return np.divide(smoothed[..., :2], np.maximum(smoothed[..., 2:], 1e-9))
 
 
 def _without_specks(mask: Mask, side: int) -> Mask:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 
 from .engines import DisFlow, FlowEngine
@@ -27,8 +29,7 @@ class EnlargedFlow:
 
         height, width = a.shape
         size = width * TIMES, height * TIMES
-        large: Gray = cv2.resize(a, size, interpolation=cv2.INTER_CUBIC)
-        other: Gray = cv2.resize(b, size, interpolation=cv2.INTER_CUBIC)
+        large, other = (cast(Gray, cv2.resize(gray, size, interpolation=cv2.INTER_CUBIC)) for gray in (a, b))
         start = None
         if init is not None:
             start = cv2.resize(init, size, interpolation=cv2.INTER_LINEAR) * np.float32(TIMES)

@@ -132,7 +132,8 @@ def _beside_line(poses: Tensor, intrinsics: Tensor, size: tuple[int, int], there
         ends.append(project(points, intrinsics[1]))
     along = ends[1] - ends[0]
     part = ((there - ends[0]) * along).sum(-1) / (along**2).sum(-1).clamp_min(1e-9)
-    return (there - ends[0] - part.clamp(0, 1)[..., None] * along).norm(dim=-1)
+    beside: Tensor = (there - ends[0] - part.clamp(0, 1)[..., None] * along).norm(dim=-1)
+    return beside
 
 
 def _reduced(clip: ClipFlows, valid: Tensor | None) -> tuple[ClipFlows, NDArray[np.bool_]]:
@@ -156,7 +157,8 @@ def _texture(gray: NDArray[np.uint8]) -> NDArray[np.float32]:
     import cv2
 
     values = gray.astype(np.float32)
-    return np.sqrt(np.maximum(cv2.blur(values**2, (7, 7)) - cv2.blur(values, (7, 7)) ** 2, 0))
+    variance: NDArray[np.float32] = cv2.blur(values**2, (7, 7)) - cv2.blur(values, (7, 7)) ** 2
+    return np.sqrt(np.maximum(variance, 0))
 
 
 def _listed(numbers: list[int]) -> str:

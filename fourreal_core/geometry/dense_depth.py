@@ -7,8 +7,10 @@ completed along image edges.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +20,7 @@ from ..flow.flow_field import Flow, Mask, forward_backward_error, identity_map, 
 from .bundle_adjustment import Bundle
 
 Map = NDArray[np.float32]
+Real = NDArray[np.floating[Any]]
 
 ROBUST_PX = 1.0
 """Width in pixels of Geman-McClure's loss in the refinement; twice that while candidates are scored."""
@@ -47,13 +50,13 @@ class _PairTerm:
     bz: float
     weight: Map
 
-    def depth_in_pair(self, rho: Map) -> Map:
+    def depth_in_pair(self, rho: Real) -> Real:
         """Depth ``(H, W)`` in the other view, times ``rho``; points at or behind its camera are held in front."""
-        z: Map = np.maximum(self.az + rho * self.bz, 1e-3)
+        z: Real = np.maximum(self.az + rho * self.bz, 1e-3)
         return z
 
-    def residual(self, rho: Map) -> Map:
-        off: Map = (self.a + rho[..., None] * self.b) / self.depth_in_pair(rho)[..., None]
+    def residual(self, rho: Real) -> Real:
+        off: Real = (self.a + rho[..., None] * self.b) / self.depth_in_pair(rho)[..., None]
         return off
 
 
@@ -75,25 +78,26 @@ def _pair_term(state: Bundle, flow: Flow, back: Flow, valid: Mask, pair: tuple[i
     return _PairTerm(a.astype(f32), b.astype(f32), turned[..., 2].astype(f32), float(t[2]), weight.astype(f32))
 
 
-def _robust(residual: Map, width: float) -> tuple[Map, Map]:
+def _robust(residual: Real, width: float) -> tuple[Real, Real]:
     """Geman-McClure weight and cost ``(H, W)``: the influence of a wrong flow vanishes, whatever its size."""
-    r2: Map = (residual**2).sum(-1) / width**2
-    weight: Map = 1.0 / (1.0 + r2) ** 2
+    r2: Real = (residual**2).sum(-1) / width**2
+    weight: Real = 1.0 / (1.0 + r2) ** 2
     return weight, r2 / (1.0 + r2)
 
 
-def _total(maps: list[Map]) -> Map:
+def _total(maps: Sequence[Real]) -> Real:
     return reduce(np.add, maps)
 
 
-def measure_inverse_depth(terms: list[_PairTerm], rho_range: tuple[float, float]) -> tuple[Map, Map, Map]:
+def measure_inverse_depth(terms: list[_PairTerm], rho_range: tuple[float, float]) -> tuple[Real, Real, Real]:
     """Inverse depth of one view from its pair terms.
 
     Returns:
         Inverse depth ``(H, W)``, its standard error ``(H, W)``, and the share of the flows that agree ``(H, W)``.
     """
     shape = terms[0].az.shape
-    best_cost, rho = np.full(shape, np.inf, np.float32), np.full(shape, 1.0, np.float32)
+    best_cost: Real = np.full(shape, np.inf, np.float32)
+    rho: Real = np.full(shape, 1.0, np.float32)
     for term in terms:
         candidate = -(term.a * term.b).sum(-1) / np.maximum((term.b**2).sum(-1), 1e-9)
         candidate = np.clip(candidate, *rho_range)
@@ -109,7 +113,7 @@ def measure_inverse_depth(terms: list[_PairTerm], rho_range: tuple[float, float]
             den += weight * (t.b**2).sum(-1)
         rho = np.clip(num / den, *rho_range)
     agree = _total([t.weight * _robust(t.residual(rho), ROBUST_PX)[0] for t in terms])
-    sigma: Map = ROBUST_PX / np.sqrt(den)
+    sigma: Real = ROBUST_PX / np.sqrt(den)
     return rho, sigma, agree / np.maximum(_total([t.weight for t in terms]), 1e-3)
 
 

@@ -187,7 +187,7 @@ def _fit(picture: Array, inv_depth: Array, of_depth: bool, factor_only: bool) ->
     for _ in range(20):
         gram = (basis * weight[:, None]).T @ basis
         gram[np.diag_indices(2)] += 1e-9 * np.trace(gram)
-        line = np.linalg.solve(gram, (basis * weight[:, None]).T @ target)
+        line[:] = np.linalg.solve(gram, (basis * weight[:, None]).T @ target)
         relative = np.abs(basis @ line - target) / target
         width = max(2 * float(np.median(relative)), 1e-4)
         weight = 1.0 / (target * (1 + (relative / width) ** 2)) ** 2

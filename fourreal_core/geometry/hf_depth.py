@@ -1,6 +1,6 @@
 """A depth network of the Hugging Face hub as a source of geometry, through ``transformers``.
 
-Nothing is downloaded unless that is asked for.
+Nothing is downloaded: the network must be on this disk.
 """
 
 from __future__ import annotations
@@ -27,12 +27,10 @@ class HuggingFaceDepth:
 
     Attributes:
         name: Such as ``depth-anything/Depth-Anything-V2-Small-hf``.
-        local_files_only: Use only what is on disk already.
         device: Where the network runs.
     """
 
     name: str
-    local_files_only: bool = True
     device: str = "cpu"
 
     def __call__(
@@ -78,10 +76,9 @@ class HuggingFaceDepth:
                 "install it with `python -m pip install transformers`, or use parallax",
             ) from err
         try:
-            processor = AutoImageProcessor.from_pretrained(self.name, local_files_only=self.local_files_only)
-            model = AutoModelForDepthEstimation.from_pretrained(
-                self.name, local_files_only=self.local_files_only, use_safetensors=True
-            )
+            makers: tuple[Any, Any] = AutoImageProcessor, AutoModelForDepthEstimation  # partly without types
+            processor = makers[0].from_pretrained(self.name, local_files_only=True)
+            model = makers[1].from_pretrained(self.name, local_files_only=True, use_safetensors=True)
         except (OSError, ValueError, ImportError) as err:
             raise InputError(
                 f"the depth network {self.name!r} can't be loaded ({_first_line(err)})",

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..cameras import pixel_grid
+from ..cameras import inside_image, pixel_grid, sample_map
 from ..errors import InputError
 from ..flow.flow_cache import FlowCache
 from ..grid import FrameGrid
@@ -129,11 +129,11 @@ class SourceReader:
         covered = close_gaps(alpha > COVERED_ALPHA, GAP_PX)  # between points that spread apart there is no hole
         flow = fill_holes(flow, covered)
         at = pixel_grid(self.grid.size, flow.device) + flow
-        shows = _sample(self.grid.valid.to(flow), at) > 0.99  # a caption in the source is not the scene's colour
-        inside = (at >= 0).all(-1) & (at[..., 0] < self.grid.size[1]) & (at[..., 1] < self.grid.size[0])
+        shows = sample_map(self.grid.valid.to(flow), at) > 0.99  # a caption in the source is not the scene's colour
+        inside = inside_image(at, self.grid.size)
         seen = covered & inside & shows
         if self.candidates is None:
-            color = _sample(self.grid.frames[view, source].to(flow), at)
+            color = sample_map(self.grid.frames[view, source].to(flow), at)
             return color.cpu().numpy(), seen.cpu().numpy(), np.zeros(seen.shape, np.float32)
         found, checks = self.candidates.candidates(cell, source, flow.cpu().numpy(), seen.cpu().numpy())
         picture = self.grid.frames[view, source].float().cpu().numpy()
@@ -190,13 +190,3 @@ def close_gaps(mask: Tensor, gap: int) -> Tensor:
     """A mask ``(H, W)`` with gaps of up to ``gap`` pixels closed; the picture's rim counts as set."""
     grown = torch.nn.functional.max_pool2d(mask[None].float(), gap + 1 - gap % 2, 1, gap // 2)
     return 1 - torch.nn.functional.max_pool2d(1 - grown, gap + 1 - gap % 2, 1, gap // 2)[0] > 0.5
-
-
-def _sample(image: Tensor, at: Tensor) -> Tensor:
-    """Bilinear samples of ``(H, W[, C])`` at pixels ``(H, W, 2)``; the border repeats."""
-    flat = image.ndim == 2
-    x = (image[..., None] if flat else image).permute(2, 0, 1)[None]
-    h, w = image.shape[:2]
-    grid = (at / at.new_tensor([w, h]) * 2 - 1)[None].to(x.dtype)
-    out = torch.nn.functional.grid_sample(x, grid, align_corners=False, padding_mode="border")[0].permute(1, 2, 0)
-    return out[..., 0] if flat else out

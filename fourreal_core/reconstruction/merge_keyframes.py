@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..cameras import project
+from ..cameras import inside_image, project
 from ..tracking.tracks import Tracks
 
 CELL_PX = 1.0
@@ -51,7 +51,7 @@ def _cells(tracks: Tracks, view: int) -> tuple[Tensor, Tensor]:
     """The cell ``(N,)`` of a view's picture that each point falls in, -1 outside; and depths ``(N,)``."""
     points = tracks.positions[view]
     at = project(points, tracks.intrinsics[view])
-    inside = (points[:, 2] > 0) & (at >= 0).all(-1) & (at[:, 0] < tracks.size[1]) & (at[:, 1] < tracks.size[0])
+    inside = (points[:, 2] > 0) & inside_image(at, tracks.size)
     across = int(tracks.size[1] / CELL_PX) + 1
     place = (torch.where(inside[:, None], at, torch.zeros_like(at)) / CELL_PX).long()
     return torch.where(inside, place[:, 1] * across + place[:, 0], -torch.ones_like(place[:, 0])), points[:, 2]

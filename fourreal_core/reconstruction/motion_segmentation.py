@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..cameras import project
+from ..cameras import inside_image, project
 from ..flow.edge_aware_filter import complete
 from ..flow.flow_cache import FlowCache
 from ..progress import OnStep, no_progress
@@ -108,7 +108,7 @@ def splat_motion(scene: Scene4D, maps: Tensor) -> Tensor:
     for v in range(scene.views):
         here = scene.in_view(v, 0)
         at = project(here, scene.cameras.intrinsics[v])
-        inside = (at[:, 0] >= 0) & (at[:, 0] < w) & (at[:, 1] >= 0) & (at[:, 1] < h) & (here[:, 2] > 0)
+        inside = inside_image(at, (h, w)) & (here[:, 2] > 0)
         seen = (scene.visible[v] & inside).to(votes)
         votes += seen * maps[v, at[:, 1].long().clamp(0, h - 1), at[:, 0].long().clamp(0, w - 1)]
         count += seen

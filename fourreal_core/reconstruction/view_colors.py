@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from ..cameras import project
+from ..cameras import inside_image, project, sample_map
 from ..scene.scene4d import Scene4D
 
 ROBUST = 0.1
@@ -117,12 +117,9 @@ def _shown_colors(scene: Scene4D, frames: Tensor, valid: Tensor | None) -> tuple
     for v in range(scene.views):
         here = scene.in_view(v, 0)
         at = project(here, scene.cameras.intrinsics[v])
-        inside = (at >= 0).all(-1) & (at[:, 0] < w) & (at[:, 1] < h) & (here[:, 2] > 0)
-        grid = torch.where(inside[:, None], at, torch.zeros_like(at)) / at.new_tensor([w, h]) * 2 - 1
-        picture = torch.cat([frames[v], mask[..., None].to(frames)], -1).permute(2, 0, 1)
-        found = torch.nn.functional.grid_sample(
-            picture[None], grid[None, None], align_corners=False, padding_mode="border"
-        )[0, :, 0].T
+        inside = inside_image(at, (h, w)) & (here[:, 2] > 0)
+        picture = torch.cat([frames[v], mask[..., None].to(frames)], -1)
+        found = sample_map(picture, torch.where(inside[:, None], at, torch.zeros_like(at)))
         shown.append(found[:, :3])
         seen.append(scene.visible[v] & inside & (found[:, 3] > 0.99))
     return torch.stack(shown), torch.stack(seen)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..cameras import pixel_grid
+from ..cameras import inside_image, pixel_grid
 from ..flow.flow_cache import FlowCache, MeasuredFlow
 from ..flow.robust_flow import appearance_error
 from ..scene.pixel_points import look_up, view_points
@@ -78,7 +78,7 @@ def match_by_flow(scene: Scene4D, view: int, flow: MeasuredFlow, frames: Tensor)
     device = scene.view_depth.device
     pixels = pixel_grid((h, w), device).reshape(-1, 2)
     at = pixels + torch.from_numpy(flow.best).to(device).reshape(-1, 2)
-    inside = (at[:, 0] >= 0) & (at[:, 0] < w) & (at[:, 1] >= 0) & (at[:, 1] < h)
+    inside = inside_image(at, (h, w))
     confidence = inside * torch.exp(-torch.from_numpy(flow.error).to(device).reshape(-1) / FALLOFF_PX)
     geometry = match_by_geometry(scene, view)
     shift = (torch.stack([geometry.column, geometry.row], -1) + 0.5 - pixels).view(h, w, 2).cpu().numpy()

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from ..cameras import lift, pixel_grid, project
+from ..cameras import inside_image, lift, pixel_grid, project
 from ..rasterizer import RasterOptions, rasterize
 from .points_in_time import TimeOffsets, displaced_points
 from .scene4d import Scene4D
@@ -82,7 +82,7 @@ def look_up(scene: Scene4D, view: int, points: Tensor, same_surface: float) -> t
     h, w = scene.cameras.size
     here = scene.cameras[view].to_camera(points)[0]
     at = project(here, scene.cameras.intrinsics[view])
-    inside = (at[:, 0] >= 0) & (at[:, 0] < w) & (at[:, 1] >= 0) & (at[:, 1] < h) & (here[:, 2] > 0)
+    inside = inside_image(at, (h, w)) & (here[:, 2] > 0)
     column, row = at[:, 0].long().clamp(0, w - 1), at[:, 1].long().clamp(0, h - 1)
     near = (here[:, 2] - scene.view_depth[view, row, column]).abs() < same_surface * here[:, 2]
     return column, row, inside & near

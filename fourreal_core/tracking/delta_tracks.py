@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from ..cameras import lift
+from ..cameras import inside_image, lift
 from ..errors import InputError
 from ..flow.checkpoint_files import read_weights
 from ..flow.clip_flows import ClipFlows
 from ..flow.flow_field import warp
 from ..geometry.geometry import Geometry
 from ..progress import OnStep, no_progress
-from .track3d import TrackOptions, choose_points, inside_image, keyframe_order
+from .track3d import TrackOptions, choose_points, keyframe_order
 from .tracks import Tracks
 
 if TYPE_CHECKING:
@@ -208,4 +208,5 @@ def _load(checkpoint: Path) -> nn.Module:
             "the dense 3D checkpoint",
             "choose another file",
         )
-    return DensePredictor3D(model=model).eval()
+    predictor: nn.Module = DensePredictor3D(model=model).eval()
+    return predictor

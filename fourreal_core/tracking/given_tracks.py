@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from ..cameras import lift
+from ..cameras import inside_image, lift, sample_map
 from ..errors import InputError
 from ..flow.clip_flows import ClipFlows
 from ..geometry.geometry import Geometry
 from ..progress import OnStep, no_progress
-from .track3d import TrackOptions, inside_image, sample_map, to_world
+from .track3d import TrackOptions
 from .track_engines import FlowTracks, TrackEngine
 from .tracks import Tracks
 
@@ -126,7 +126,7 @@ def lift_views(tracks: PixelTracks, frames: Tensor, geometry: Geometry, on_step:
     lifted = torch.stack(
         [lift(pixels[v], sample_map(geometry.depth[v], pixels[v]), geometry.intrinsics[v]) for v in range(views)]
     )
-    world = torch.stack([to_world(lifted[v], geometry.cameras, v) for v in range(views)])
+    world = torch.stack([geometry.cameras.to_world(lifted[v], v) for v in range(views)])
     order = torch.arange(views)
     positions = torch.empty_like(lifted)
     each = torch.arange(count)

@@ -186,7 +186,7 @@ def _follow_part(
             flows[t][wins], errors[t][wins], best[wins] = forward[wins], returns[wins], cost[wins]
         flows[t][part.mask] = smooth_flow(first, flows[t], errors[t])[part.mask]
         fits = [part.fit(flows[t], errors[t], start) for start in (guess, poses[-1])]
-        poses.append(min(fits, key=lambda p, flow=flows[t]: _misfit(p, flow, part)))
+        poses.append(min(fits, key=lambda pose: _misfit(pose, flows[t], part)))  # noqa: B023 - min asks it at once
         on_time(t)
     return poses, replace(motion, flows=flows, errors=errors)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..cameras import Cameras, lift, project
+from ..cameras import inside_image, lift, project, sample_map
 from ..errors import InputError
 from ..flow.clip_flows import ClipFlows
 from ..flow.flow_field import forward_backward_error
@@ -48,29 +48,12 @@ class TrackOptions:
             raise InputError(f"at most {self.max_points} points", "at least 1", "leave it at its default")
 
 
-def sample_map(values: Tensor, pixels: Tensor) -> Tensor:
-    """Bilinear samples ``(N[, C])`` of a map ``(H, W[, C])`` at pixels ``(N, 2)`` (x, y); the border repeats."""
-    flat = values.ndim == 2
-    image = (values[..., None] if flat else values).permute(2, 0, 1)[None]
-    h, w = values.shape[:2]
-    at = pixels / pixels.new_tensor([w, h]) * 2 - 1
-    out = torch.nn.functional.grid_sample(
-        image, at[None, None].to(image.dtype), align_corners=False, padding_mode="border"
-    )[0, :, 0].T
-    return out[:, 0] if flat else out
-
-
-def inside_image(pixels: Tensor, size: tuple[int, int]) -> Tensor:
-    """Which pixels ``(..., 2)`` lie on the image."""
-    return (pixels[..., 0] >= 0) & (pixels[..., 0] < size[1]) & (pixels[..., 1] >= 0) & (pixels[..., 1] < size[0])
-
-
 def seen_from(points_cam: Tensor, depth: Tensor, intrinsics: Tensor) -> Tensor:
     """Whether camera-space points ``(N, 3)`` lie on the surface a frame's depth ``(H, W)`` shows: bool ``(N,)``."""
     pixels = project(points_cam, intrinsics)
     at = sample_map(depth, pixels)
     z = points_cam[:, 2]
-    return (z > 0) & inside_image(pixels, depth.shape) & ((z - at).abs() < SAME_SURFACE * at)
+    return (z > 0) & inside_image(pixels, tuple(depth.shape)) & ((z - at).abs() < SAME_SURFACE * at)
 
 
 def keyframe_order(frames: int) -> list[int]:
@@ -105,7 +88,7 @@ def choose_points(geometry: Geometry, valid: Tensor) -> tuple[Tensor, Tensor, Te
     for k in keyframe_order(len(geometry.depth)):
         fresh = (geometry.mask[k] & valid).reshape(-1).clone()
         mine = points[k].reshape(-1, 3)
-        world = to_world(mine, cameras, k)
+        world = cameras.to_world(mine, k)
         for j in done:
             left = fresh.nonzero()[:, 0]
             if not len(left):
@@ -120,12 +103,6 @@ def choose_points(geometry: Geometry, valid: Tensor) -> tuple[Tensor, Tensor, Te
         where.append(mine[index])
         done.append(k)
     return torch.cat(keys), torch.cat(at), torch.cat(where)
-
-
-def to_world(points_cam: Tensor, cameras: Cameras, index: int) -> Tensor:
-    """World points ``(N, 3)`` of points in camera ``index``'s space."""
-    rot, trans = cameras.world_to_cam[index, :3, :3], cameras.world_to_cam[index, :3, 3]
-    return (points_cam - trans) @ rot
 
 
 def track_views(
@@ -164,7 +141,7 @@ def track_views(
     for v in range(views):
         for k in keys.unique().tolist():
             mine = keys == k
-            world = to_world(start[mine], cameras, k)
+            world = cameras.to_world(start[mine], k)
             rigid = cameras[v].to_camera(world)[0]
             if v == k:
                 positions[v, mine], visible[v, mine] = start[mine], True

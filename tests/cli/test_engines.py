@@ -35,7 +35,7 @@ def test_a_folder_of_depth_goes_with_the_views_that_are_used(tmp_path, clip_fold
 
 def test_a_network_is_only_looked_for_on_disk(tmp_path, two_clips, pipeline):
     assert main([*two_clips, "-o", str(tmp_path / "out"), "--geometry", "hf:some/depth", "--quiet"]) == 0
-    assert pipeline.options.geometry_source == HuggingFaceDepth("some/depth", local_files_only=True)
+    assert pipeline.options.geometry_source == HuggingFaceDepth("some/depth")
 
 
 @pytest.mark.parametrize(

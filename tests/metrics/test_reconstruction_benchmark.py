@@ -10,9 +10,8 @@ from types import ModuleType
 import pytest
 import torch
 
-from fourreal_core.cameras import lift, pixel_grid, project
+from fourreal_core.cameras import lift, pixel_grid, project, sample_map
 from fourreal_core.geometry.geometry import Geometry
-from fourreal_core.tracking.track3d import sample_map
 from fourreal_core.tracking.tracks import Tracks
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from fourreal_core.cameras import intrinsics_from_focal, project
+from fourreal_core.cameras import inside_image, intrinsics_from_focal, project
 from fourreal_core.errors import InputError
 from fourreal_core.flow.clip_flows import ClipFlows
 from fourreal_core.geometry.geometry import Geometry
@@ -15,11 +15,8 @@ from fourreal_core.tracking import track3d
 from fourreal_core.tracking.track3d import (
     TrackOptions,
     choose_points,
-    inside_image,
     keyframe_order,
-    sample_map,
     seen_from,
-    to_world,
     track_times,
     track_views,
 )
@@ -35,34 +32,6 @@ def followed(walk: World) -> Tracks:
     return track_views(walk.clip, walk.geometry)
 
 
-def slow_sample(values: torch.Tensor, x: float, y: float) -> torch.Tensor:
-    h, w = values.shape[:2]
-    x, y = min(max(x - 0.5, 0), w - 1), min(max(y - 0.5, 0), h - 1)
-    x0, y0 = min(int(x), w - 2), min(int(y), h - 2)
-    fx, fy = x - x0, y - y0
-    top = values[y0, x0] * (1 - fx) + values[y0, x0 + 1] * fx
-    return top * (1 - fy) + (values[y0 + 1, x0] * (1 - fx) + values[y0 + 1, x0 + 1] * fx) * fy
-
-
-@pytest.mark.parametrize("channels", [(), (4,)])
-def test_samples_are_the_slow_loop(generator: torch.Generator, channels: tuple[int, ...]) -> None:
-    values = torch.rand(7, 9, *channels, generator=generator, dtype=torch.float64)
-    pixels = torch.rand(200, 2, generator=generator, dtype=torch.float64) * torch.tensor([13.0, 11.0]) - 2
-    expected = torch.stack([slow_sample(values, x, y) for x, y in pixels.tolist()])
-    torch.testing.assert_close(sample_map(values, pixels), expected, rtol=0, atol=1e-12)  # float64
-
-
-def test_samples_at_pixel_centres_are_the_pixels() -> None:
-    values = torch.arange(12.0).view(3, 4)
-    at = torch.tensor([[0.5, 0.5], [3.5, 0.5], [1.0, 0.5], [-9.0, 99.0]])
-    assert sample_map(values, at).tolist() == pytest.approx([0, 3, 0.5, 8], abs=1e-5)
-
-
-def test_the_image_ends_where_its_last_pixel_does() -> None:
-    at = torch.tensor([[0.0, 0.0], [5.99, 3.99], [6.0, 1.0], [1.0, 4.0], [-0.01, 1.0]])
-    assert inside_image(at, (4, 6)).tolist() == [True, True, False, False, False]
-
-
 def test_what_is_seen_lies_on_the_surface_in_the_image() -> None:
     k = intrinsics_from_focal(10.0, (8, 10))
     points = torch.tensor([[0.0, 0, 2.0], [0, 0, 2.1], [0, 0, 2.3], [0, 0, -2], [5.0, 0, 2.0], [0, 0, 1.7]])
@@ -76,12 +45,6 @@ def test_keyframes_are_all_frames_once_the_middle_first(frames: int) -> None:
     assert order[0] == frames // 2 and set(order[:3]) >= {0, frames - 1}
 
 
-def test_the_world_is_where_the_cameras_put_it(walk: World, generator: torch.Generator) -> None:
-    points = torch.rand(20, 3, generator=generator)
-    back = torch.stack([to_world(walk.cameras[v].to_camera(points)[0], walk.cameras, v) for v in range(5)])
-    torch.testing.assert_close(back, points.expand(5, 20, 3), rtol=0, atol=1e-5)  # float32
-
-
 def test_points_start_once_on_every_surface(walk: World) -> None:
     valid = torch.ones(SIZE, dtype=torch.bool)
     keys, pixels, start = choose_points(walk.geometry, valid)
@@ -91,7 +54,7 @@ def test_points_start_once_on_every_surface(walk: World) -> None:
     for place, k in enumerate(order[1:], 1):
         mine = start[keys == k]
         assert len(mine) < 0.4 * h * w and (len(mine) > 0 or place > 2)  # the two ends see beside the middle
-        world = to_world(mine, walk.cameras, k)
+        world = walk.cameras.to_world(mine, k)
         for j in order[:place]:  # none of them was there to be seen in a keyframe before
             there = walk.cameras[j].to_camera(world)[0]
             seen = seen_from(there, walk.depth[j], walk.cameras.intrinsics[j])
@@ -116,7 +79,7 @@ def test_no_point_starts_where_nothing_is_shown(walk: World) -> None:
 
 def test_tracks_follow_the_true_points(walk: World, followed: Tracks) -> None:
     start = followed.positions[followed.keyframe, torch.arange(len(followed))]
-    world = torch.stack([to_world(start, walk.cameras, k) for k in range(5)])[
+    world = torch.stack([walk.cameras.to_world(start, k) for k in range(5)])[
         followed.keyframe, torch.arange(len(followed))
     ]
     true = walk.cameras.to_camera(world)

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 import torch
 
-from fourreal_core.cameras import lift, project
+from fourreal_core.cameras import lift, project, sample_map
 from fourreal_core.errors import InputError
 from fourreal_core.flow.clip_flows import ClipFlows
 from fourreal_core.tracking import delta_tracks
 from fourreal_core.tracking.delta_tracks import DeltaTracks
 from fourreal_core.tracking.given_tracks import GivenTracks, PixelTracks
-from fourreal_core.tracking.track3d import TrackOptions, sample_map, to_world
+from fourreal_core.tracking.track3d import TrackOptions
 from fourreal_core.tracking.track_engines import FlowTracks, track_engine
 
 from ..geometry.worlds import BOARD_Z, FOCAL_PX, SIZE, World
@@ -77,7 +77,7 @@ class DensePredictor3D(torch.nn.Module):
         uv = torch.stack(torch.meshgrid(xs, ys, indexing="xy"), -1).reshape(-1, 2)
         cameras, first = self.world.cameras, order[0]
         depth = sample_map(self.world.depth[first], uv + 0.5)
-        point = to_world(lift(uv + 0.5, depth, cameras.intrinsics[first]), cameras, first)
+        point = cameras.to_world(lift(uv + 0.5, depth, cameras.intrinsics[first]), first)
         seen = [cameras[k].to_camera(point)[0] for k in order]
         where = [project(p, cameras.intrinsics[k]) - 0.5 for p, k in zip(seen, order, strict=True)]
         visible = [
@@ -124,7 +124,7 @@ def true_positions(world: World, tracks: Any) -> torch.Tensor:
     point = torch.empty_like(start)
     for k in tracks.keyframe.unique().tolist():
         mine = tracks.keyframe == k
-        point[mine] = to_world(start[mine], world.cameras, k)
+        point[mine] = world.cameras.to_world(start[mine], k)
     return world.cameras.to_camera(point)
 
 
@@ -200,7 +200,7 @@ def true_pixels(world: World, points: int, generator: torch.Generator) -> tuple[
     at = torch.rand(points, 2, generator=generator) * torch.tensor([SIZE[1] - 1.0, SIZE[0] - 1.0])
     at = at.floor() + 0.5
     start = lift(at, sample_map(world.depth[2], at), world.cameras.intrinsics[2])
-    there = world.cameras.to_camera(to_world(start, world.cameras, 2))
+    there = world.cameras.to_camera(world.cameras.to_world(start, 2))
     pixels = project(there, world.cameras.intrinsics[:, None])
     depth = torch.stack([sample_map(d, p) for d, p in zip(world.depth, pixels, strict=True)])
     return PixelTracks(pixels, (there[..., 2] - depth).abs() < 0.02, SIZE), there

@@ -29,12 +29,17 @@ from .viewer_files import serve_viewer
 class FourRealExtension(ComfyExtension):
     """What the host asks for the nodes."""
 
+    _loaded = False
+
     async def on_load(self) -> None:
         """Called by the host once, before it asks for the nodes."""
+        self._loaded = True
         serve_viewer()
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         """The nodes in the order of the flow."""
+        if not self._loaded:  # hosts as old as 0.3.64 don't call it
+            await self.on_load()
         return [
             FrameGridFromVideos,
             FrameGridToImages,

@@ -133,6 +133,22 @@ def test_the_viewer_comes_back_from_a_saved_workflow_and_out_of_sight(
         page.wait_for_function("!document.querySelector('.fourreal-preview > div')")
 
 
+def test_it_plays_inside_a_subgraph(chromium: Any, host: Any, scene_file: str) -> None:
+    with front_end(chromium, host, False) as page:
+        kinds = [["FourRealLoadScene", 10, 60, {"file": scene_file}], ["FourRealPreviewScene", 360, 60, {}]]
+        page.evaluate(ADD, [kinds, [[0, 1]]])
+        page.evaluate(
+            f"""() => {{
+              const {{ app }} = window;
+              const {{ subgraph, node }} = app.graph.convertToSubgraph(new Set([{PREVIEW}]));
+              app.canvas.openSubgraph(subgraph, node);
+              app.canvas.ds.offset = [200, 100];
+              app.queuePrompt(0, 1);
+            }}"""
+        )
+        page.wait_for_function(SHOWN)
+
+
 def test_a_grid_is_looked_through(chromium: Any, host: Any) -> None:
     with front_end(chromium, host, False) as page:
         page.evaluate(
@@ -151,8 +167,8 @@ def test_a_grid_is_looked_through(chromium: Any, host: Any) -> None:
             """() => {
               const [a, b, grid] = window.app.graph._nodes;
               grid.inputs.forEach((input, k) => {
-                if (/freeze/.test(input.name) && input.type === "VIDEO") a.connect(0, grid, k);
-                if (/fixed/.test(input.name) && input.type === "VIDEO") b.connect(0, grid, k);
+                if (/freeze/.test(input.name)) a.connect(0, grid, k);
+                if (/fixed/.test(input.name)) b.connect(0, grid, k);
               });
               window.app.queuePrompt(0, 1);
             }"""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -109,15 +111,20 @@ def test_a_grid_is_packed_with_what_is_known(part: Part, temp: Path) -> None:
     assert cells == head["known"] == [[0, 0], [0, 1], [0, 2], [0, 3], [1, 0], [2, 0]]
 
 
-def test_the_viewers_modules_are_served_where_there_is_a_server(part: Part, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("calls", [("on_load", "get_node_list"), ("get_node_list",)], ids=["newer host", "older host"])
+def test_the_viewers_modules_are_served_where_there_is_a_server(
+    extension: ModuleType, monkeypatch: pytest.MonkeyPatch, calls: tuple[str, ...]
+) -> None:
     served: list[tuple[str, str]] = []
     routes = SimpleNamespace(static=lambda address, folder: served.append((address, folder)))
     monkeypatch.setitem(
-        __import__("sys").modules,
+        sys.modules,
         "server",
         SimpleNamespace(PromptServer=SimpleNamespace(instance=SimpleNamespace(routes=routes))),
     )
-    part("nodes.viewer_files").serve_viewer()
+    made = asyncio.run(extension.comfy_entrypoint())
+    for call in calls:
+        asyncio.run(getattr(made, call)())
     ((address, folder),) = served
     script = (Path(__file__).parents[2] / "web" / "fourreal.js").read_text()
     assert f'"../..{address}/"' in script and (Path(folder) / "viewer.js").is_file()

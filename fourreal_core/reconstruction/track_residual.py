@@ -51,7 +51,6 @@ def residual_maps(
         spread = smooth(np.concatenate([weighted, weight[..., None]], -1), motion.guide(v), REACH_PX**2, EDGE)
         whole = torch.from_numpy(spread[..., :-1] / np.maximum(spread[..., -1:], 1e-12)).to(points)
         whole = whole.view(-1, times, 3)
-        whole[:, 0] = 0
         # the field is asked where the map is read: at what moves, and as far around it as means and bilinear reading go
         read = torch.nn.functional.max_pool2d(maps[v][None], 4 * cell + 1, 1, 2 * cell)[0].reshape(-1).nonzero()[:, 0]
         moving = points[read]

@@ -30,22 +30,19 @@ class World:
     Attributes:
         subject: Name of what moves.
         scene: At time 0.
-        samples: Surface points; the first half lies on what moves.
+        samples: N surface points.
+        moving: Which of them ``(N,)`` lie on what moves.
     """
 
     subject: str
     scene: Scene
     samples: SurfaceSamples
+    moving: Tensor
 
     @property
     def cameras(self) -> Cameras:
         """The V cameras of the freeze-time clip."""
         return self.scene.cameras
-
-    @property
-    def moving(self) -> Tensor:
-        """Which points ``(N,)`` lie on what moves."""
-        return torch.arange(POINTS) < POINTS // 2
 
     def at(self, time: float) -> Tensor:
         """World positions ``(N, 3)`` of the points at a place ``0..1`` of the clip."""
@@ -86,4 +83,5 @@ def make_world(kind: str, views: int, size: tuple[int, int], views_off: float = 
     """
     places, start = np.linspace(0, 1, views, dtype=np.float32), np.zeros(1, np.float32)
     scene = sample_scene(WORLDS[kind], size, places, start, seed, views_off)
-    return World(WORLDS[kind], scene, sample_surface(assemble(scene), POINTS, SceneRng(seed)))
+    samples = sample_surface(assemble(scene), POINTS, SceneRng(seed))
+    return World(WORLDS[kind], scene, samples, torch.arange(POINTS) < POINTS // 2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -38,12 +39,13 @@ def test_worlds_are_what_they_say(bench: ModuleType, kind: str, off: float) -> N
     points = world.in_view(0, 1.0)
     at = project(points, world.cameras.intrinsics[0])
     inside = (at >= 1).all(-1) & (at[:, 0] < SIZE[1] - 1) & (at[:, 1] < SIZE[0] - 1)
-    gap = points[inside, 2] / sample_map(depth, at[inside]) - 1
-    # no point lies before what is drawn; in pictures this coarse a third lies on it, the others are backs or hidden
-    assert float((gap < -0.1).float().mean()) < 0.01 and float((gap.abs() < 0.05).float().mean()) > 0.25
+    column, row = at[inside].long().unbind(-1)
+    gap = points[inside, 2] / depth[row, column] - 1
+    # no point lies before what is drawn, half a pixel at outlines aside; half lie on it, the others are backs or hidden
+    assert float((gap < -0.1).float().mean()) < 0.03 and float((gap.abs() < 0.05).float().mean()) > 0.4
     assert float(image.std()) > 0.05
-    pixels = (world.in_view(0, 0.0) - world.cameras[0].to_camera(start)[0]) * SIZE[1]
-    error = pixels[:, 0] / world.in_view(0, 0.0)[:, 2]
+    bent, straight = world.in_view(0, 0.0), world.cameras[0].to_camera(start)[0]
+    error = ((bent - straight)[:, 0] * SIZE[1] / straight[:, 2])[straight[:, 2] > 1]
     assert float(error.std()) == pytest.approx(off, rel=0.5)  # a few long waves are seldom of their expected strength
 
 
@@ -56,7 +58,8 @@ def test_perfect_results_score_perfectly(bench: ModuleType) -> None:
     geometry = Geometry(depth[:, 0] * 5, world.cameras.intrinsics, mask, other)
     assert bench.depth_figures(geometry, depth[:, 0])["depth_error"] < 1e-6
     figures = bench.camera_figures(geometry, world.cameras, depth[:, 0])
-    assert figures["rotation_deg"] < 1e-3 and figures["centre_error"] < 1e-5 and figures["focal_error"] == 0
+    # an angle from the trace of a float32 rotation is good to some hundredths of a degree
+    assert figures["rotation_deg"] < 0.05 and figures["centre_error"] < 1e-5 and figures["focal_error"] == 0
     grown = Geometry(
         depth[:, 0] * 1.1,
         world.cameras.intrinsics * torch.tensor([1.2, 1.2, 1.0])[:, None],
@@ -72,8 +75,11 @@ def test_tracks_of_the_true_points_score_well(bench: ModuleType) -> None:
     depth = torch.stack([torch.stack([world.cell(v, t / (TIMES - 1))[1] for t in range(TIMES)]) for v in range(VIEWS)])
     points = torch.stack([world.in_view(v, 0.0) for v in range(VIEWS)])
     start = project(points[1], world.cameras.intrinsics[1])
-    front = bench._on_surface(points[1], start, depth[1, 0])
-    points = points[:, front]
+    front = bench._on_surface(points[1], start, depth[1, 0]).nonzero()[:, 0]
+    pixel = start[front].long() @ torch.tensor([1, SIZE[1]])
+    kept = front[[int((pixel == k).nonzero()[0, 0]) for k in pixel.unique()]]  # a pixel has one track
+    samples = type(world.samples)(world.samples.face[kept.numpy()], world.samples.weights[kept.numpy()])
+    world, points = replace(world, samples=samples, moving=world.moving[kept]), points[:, kept]
     seen = torch.stack(
         [
             bench._on_surface(points[v], project(points[v], world.cameras.intrinsics[v]), depth[v, 0])
@@ -91,8 +97,7 @@ def test_tracks_of_the_true_points_score_well(bench: ModuleType) -> None:
         SIZE,
     )
     good = bench.track_figures(tracks, world, depth, "views")
-    # a pixel's track is that of one of the points in it: half a pixel of these small pictures is two of the measure's
-    assert good["apd"] > 0.8 and good["moving_apd"] > 0.4 and good["occlusion"] > 0.85
+    assert good["apd"] > 0.99 and good["moving_apd"] > 0.99 and good["occlusion"] == 1
     still = lift(pixel_grid(SIZE), depth[1, 0], world.cameras.intrinsics[1]).reshape(-1, 3)
     n = len(still)
     stuck = Tracks(

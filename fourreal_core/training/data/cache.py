@@ -258,7 +258,7 @@ def _render_shard(folder: Path, options: CacheOptions, shard: int) -> None:
     if options.flows:
         tensors["flows"] = (torch.stack([g.flows for g in grids]) * FLOW_STEPS).round().clamp(-127, 127).to(torch.int8)
     with whole_file(shard_path(folder, options.split, shard)) as part:
-        save_file(tensors, part, {"format": FORMAT, "families": json.dumps([g.family for g in grids])})
+        save_file(tensors, part, {"format": FORMAT, "families": json.dumps([g.name for g in grids])})
 
 
 def _open(path: Path) -> int:

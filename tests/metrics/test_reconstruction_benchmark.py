@@ -11,7 +11,7 @@ from types import ModuleType
 import pytest
 import torch
 
-from fourreal_core.cameras import lift, pixel_grid, project, sample_map
+from fourreal_core.cameras import lift, pixel_grid, project
 from fourreal_core.geometry.geometry import Geometry
 from fourreal_core.tracking.tracks import Tracks
 

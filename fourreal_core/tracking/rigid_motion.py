@@ -31,6 +31,8 @@ SAMPLES = 3000
 """Pixels of a part that its pose is fitted to."""
 MOST_UNEXPLAINED = 0.2
 """A part is rigid when its poses leave at most this share of its travel unexplained."""
+RELIABLE_PX = 1.0
+"""Forward-backward error up to which a pixel takes part in that."""
 DEPTH_PAYS = 0.75
 """Its depth changes only where the poses leave at most this share of what a shift at constant depth leaves: turns and
 approach are weakly observed, and noise must not pass for them."""
@@ -76,7 +78,7 @@ class ClipMotion:
 
 
 @dataclass(frozen=True)
-class _Part:
+class RigidPart:
     """A part of the first frame: its pixels, and a share of them that its pose is fitted to.
 
     Attributes:
@@ -92,7 +94,7 @@ class _Part:
     index: NDArray[np.int64]
 
     @classmethod
-    def of(cls, mask: Mask, points: Array, intrinsics: Array) -> _Part:
+    def of(cls, mask: Mask, points: Array, intrinsics: Array) -> RigidPart:
         """All pixels of a part, and every so many of them."""
         index = np.flatnonzero(mask)
         return cls(mask, points, intrinsics, index[:: max(1, len(index) // SAMPLES)])
@@ -102,15 +104,11 @@ class _Part:
         """No motion yet."""
         return RigidPose(np.eye(3), np.zeros(3), np.median(self.points.reshape(-1, 3)[self.index], 0))
 
-    def seen(self, flow: Flow) -> Array:
-        """Where a flow takes the part's share of pixels: ``(M, 2)``, the first pixel's centre at (0.5, 0.5)."""
-        at: Array = (identity_map(self.mask.shape) + 0.5 + flow).reshape(-1, 2)[self.index].astype(np.float64)
-        return at
-
     def fit(self, flow: Flow, error: Image, start: RigidPose) -> RigidPose:
-        """The part's pose under a flow."""
+        """The part's pose under a flow; what misses its start by more than half a pixel counts less."""
+        seen = (identity_map(self.mask.shape) + 0.5 + flow).reshape(-1, 2)[self.index].astype(np.float64)
         trust = np.clip(1.5 - error.reshape(-1)[self.index], 0.05, 1)
-        return fit_pose(self.points.reshape(-1, 3)[self.index], self.seen(flow), trust, self.intrinsics, start)
+        return fit_pose(self.points.reshape(-1, 3)[self.index], seen, trust, self.intrinsics, start)
 
 
 def moving_parts(flows: Maps, valid: Mask) -> NDArray[np.int32]:
@@ -148,12 +146,10 @@ def follow_parts(
         def on_time(t: int, before: int = (number - 1) * times) -> None:
             on_step(before + t, count * times)
 
-        part = _Part.of(labels == number, points, first.intrinsics)
+        part = RigidPart.of(labels == number, points, first.intrinsics)
         poses, found = _follow_part(clip, motion, part, on_time)
-        left = _unexplained(poses, found, part)
-        sideways = [_sideways(pose, flow, part) for pose, flow in zip(poses, found.flows, strict=True)]
-        flat = _unexplained(sideways, found, part)
-        rigid, deep = left < MOST_UNEXPLAINED, left < DEPTH_PAYS * flat
+        left, left_sideways = unexplained_travel(poses, found, part)
+        rigid, deep = left < MOST_UNEXPLAINED, left < DEPTH_PAYS * left_sideways
         turn = np.degrees(np.arccos(np.clip((np.trace(poses[-1].rotation) - 1) / 2, -1, 1)))
         log.info(
             "moving part of %.1f %% of the picture: %s (poses leave %.2f of its travel), turns %.1f degrees",
@@ -171,7 +167,7 @@ def follow_parts(
 
 
 def _follow_part(
-    clip: ClipFlows, motion: ClipMotion, part: _Part, on_time: Callable[[int], None]
+    clip: ClipFlows, motion: ClipMotion, part: RigidPart, on_time: Callable[[int], None]
 ) -> tuple[list[RigidPose], ClipMotion]:
     """Poses of one part at every time, and the motion with its flow measured again from what poses predict."""
     first, flows, errors = clip.pictures[0], motion.flows.copy(), motion.errors.copy()
@@ -185,34 +181,32 @@ def _follow_part(
             wins = part.mask & (cost < best)
             flows[t][wins], errors[t][wins], best[wins] = forward[wins], returns[wins], cost[wins]
         flows[t][part.mask] = smooth_flow(first, flows[t], errors[t])[part.mask]
-        fits = [part.fit(flows[t], errors[t], start) for start in (guess, poses[-1])]
-        poses.append(min(fits, key=lambda pose: _misfit(pose, flows[t], part)))  # noqa: B023 - min asks it at once
+        poses.append(part.fit(flows[t], errors[t], guess))
         on_time(t)
     return poses, replace(motion, flows=flows, errors=errors)
 
 
-def _misfit(pose: RigidPose, flow: Flow, part: _Part) -> float:
-    seen = project_points(pose.apply(part.points.reshape(-1, 3)[part.index]), part.intrinsics)
-    return float(np.minimum(np.linalg.norm(seen - part.seen(flow), axis=-1), 4.0).mean())
+def unexplained_travel(poses: list[RigidPose], motion: ClipMotion, part: RigidPart) -> tuple[float, float]:
+    """Shares of a part's reliably measured travel that its poses leave, and that shifts at constant depth leave.
 
+    Medians over its pixels, summed over time.
 
-def _sideways(pose: RigidPose, flow: Flow, part: _Part) -> RigidPose:
-    """The shift parallel to the image that fits a part's flow best (medians), without turning or approaching."""
-    depth = part.points[part.mask][:, 2:]
-    shift = flow[part.mask] * depth / [part.intrinsics[0, 0], part.intrinsics[1, 1]]
-    return RigidPose(np.eye(3), np.array([*np.median(shift, 0), 0.0]), pose.centre)
-
-
-def _unexplained(poses: list[RigidPose], motion: ClipMotion, part: _Part) -> float:
-    """Share of a part's reliably measured travel that its poses leave: medians over its pixels, summed over time."""
+    Args:
+        poses: At every time.
+        motion: The measured flow.
+        part: The part.
+    """
     points, start = part.points[part.mask], identity_map(part.mask.shape)[part.mask] + 0.5
-    left, travel = 0.0, 1e-6
+    left, travel = np.zeros(2), 1e-6
     for t in range(1, len(poses)):
-        reliable = motion.errors[t][part.mask] < 1.0
+        reliable = motion.errors[t][part.mask] < RELIABLE_PX
         if not reliable.any():
             continue
-        seen = project_points(poses[t].apply(points[reliable]), part.intrinsics)
-        flow = motion.flows[t][part.mask][reliable]
-        left += float(np.median(np.linalg.norm(seen - start[reliable] - flow, axis=-1)))
-        travel += float(np.median(np.linalg.norm(flow, axis=-1)))
-    return left / travel
+        flow = motion.flows[t][part.mask]
+        sideways = np.median(flow * points[:, 2:] / [part.intrinsics[0, 0], part.intrinsics[1, 1]], 0)
+        shifted = RigidPose(np.eye(3), np.array([*sideways, 0.0]), poses[t].centre)
+        for k, pose in enumerate((poses[t], shifted)):
+            seen = project_points(pose.apply(points[reliable]), part.intrinsics)
+            left[k] += np.median(np.linalg.norm(seen - start[reliable] - flow[reliable], axis=-1))
+        travel += float(np.median(np.linalg.norm(flow[reliable], axis=-1)))
+    return float(left[0] / travel), float(left[1] / travel)

@@ -92,6 +92,8 @@ def test_a_point_that_is_gone_in_one_view_takes_no_other_along_in_the_next() -> 
 
 
 def test_points_behind_a_camera_hide_nothing() -> None:
-    behind = wall(2.0, slice(0, 20)) * torch.tensor([-1.0, -1.0, -1.0])
-    tracks = tracks_of((2, wall(2.0)), (1, behind), (0, wall(2.1, slice(0, 10))))
+    """They lie on the optical axis of the first camera, whose line meets the middle of its picture."""
+    behind = -step_cameras(VIEWS).world_to_cam[0, :3, 3] - torch.tensor([0.0, 0.0, 2.0])
+    tracks = tracks_of((2, wall(2.0)), (1, behind.repeat(400, 1)), (0, wall(2.1, slice(10, 20))))
+    tracks.visible[1:] = False
     assert not bool(merge_keyframes(tracks)[tracks.keyframe == 0].any())

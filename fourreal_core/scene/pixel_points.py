@@ -82,8 +82,9 @@ def look_up(scene: Scene4D, view: int, points: Tensor, same_surface: float) -> t
     h, w = scene.cameras.size
     here = scene.cameras[view].to_camera(points)[0]
     at = project(here, scene.cameras.intrinsics[view])
-    inside = inside_image(at, (h, w)) & (here[:, 2] > 0)
+    inside = inside_image(at, (h, w))
     column, row = at[:, 0].long().clamp(0, w - 1), at[:, 1].long().clamp(0, h - 1)
+    # never true behind the camera, where the right side is negative
     near = (here[:, 2] - scene.view_depth[view, row, column]).abs() < same_surface * here[:, 2]
     return column, row, inside & near
 

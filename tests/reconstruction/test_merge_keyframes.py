@@ -72,3 +72,28 @@ def test_points_of_one_keyframe_are_never_merged() -> None:
 def test_the_scene_has_each_surface_once() -> None:
     tracks = tracks_of((1, wall(2.0)), (0, wall(2.1, slice(0, 10))))
     assert len(canonical_scene(tracks, 2).splats) == SIZE[0] * SIZE[1]
+
+
+def test_a_point_that_is_gone_takes_no_other_along() -> None:
+    """Depths of 2, 1.85 and 1.7: the second is the first, the third is not, though it would be the second."""
+    tracks = tracks_of((2, wall(2.0)), (1, wall(1.85, slice(0, 20))), (0, wall(1.7, slice(0, 10))))
+    stays = merge_keyframes(tracks)
+    assert not bool(stays[tracks.keyframe == 1].any()) and bool(stays[tracks.keyframe == 0].all())
+
+
+def test_a_point_that_is_gone_in_one_view_takes_no_other_along_in_the_next() -> None:
+    tracks = tracks_of((2, wall(2.0)), (1, wall(1.85, slice(0, 20))), (0, wall(1.85, slice(0, 10))))
+    tracks.visible[:] = False
+    tracks.visible[0, tracks.keyframe == 2] = True
+    tracks.visible[:2, tracks.keyframe == 1] = True
+    tracks.visible[1, tracks.keyframe == 0] = True
+    stays = merge_keyframes(tracks)
+    assert not bool(stays[tracks.keyframe == 1].any()) and bool(stays[tracks.keyframe == 0].all())
+
+
+def test_points_behind_a_camera_hide_nothing() -> None:
+    """They lie on the optical axis of the first camera, whose line meets the middle of its picture."""
+    behind = -step_cameras(VIEWS).world_to_cam[0, :3, 3] - torch.tensor([0.0, 0.0, 2.0])
+    tracks = tracks_of((2, wall(2.0)), (1, behind.repeat(400, 1)), (0, wall(2.1, slice(10, 20))))
+    tracks.visible[1:] = False
+    assert not bool(merge_keyframes(tracks)[tracks.keyframe == 0].any())

@@ -241,3 +241,24 @@ def test_a_view_that_shows_no_colours_of_its_own_keeps_none(truth: tuple[Scene4D
     for v in range(VIEWS):  # not fitted: what every view shows stays, inside of what a picture can show
         expected = (start.splats.colors + own[v]).clamp(0, 1)
         torch.testing.assert_close(found.colors_in(v), expected, rtol=0, atol=1e-6)
+
+
+def test_what_a_caption_hides_in_every_cell_is_fitted_too(truth: tuple[Scene4D, FrameGrid]) -> None:
+    """A large caption on a wall that stands: splats in its middle are seen nowhere, nor from beside it."""
+    scene, grid = truth
+    caption = torch.zeros(SIZE, dtype=torch.bool)
+    caption[4:20, 6:26] = True
+    grid = replace(grid, frames=torch.where(caption[..., None], 1.0, torch.full_like(grid.frames, 0.2)), valid=~caption)
+    start = spoilt(replace(scene, deformation=None), colors=torch.ones_like(scene.splats.colors))
+    found = fit_rendering(start, grid, 60, replace(NOTHING, color_rate=0.05, ssim_weight=0.0))
+    assert float(rendered_grid(found)[:, :, 9:15, 13:19].mean()) < 0.4  # from 1; Adam's momentum goes past 0.2
+
+
+def test_colours_are_split_anew_after_a_fit(truth: tuple[Scene4D, FrameGrid]) -> None:
+    """What all views show alike belongs to the splats, where a new camera sees it."""
+    scene, grid = truth
+    own = torch.full((VIEWS, len(scene.splats), 3), 0.1)
+    start = replace(spoilt(scene, colors=scene.splats.colors - 0.1), view_colors=own)
+    found = fit_rendering(start, grid, 4, NOTHING)
+    assert float(found.view_colors.abs().mean()) < 0.02
+    torch.testing.assert_close(found.colors_in(1), start.colors_in(1), rtol=0, atol=1e-5)

@@ -189,3 +189,13 @@ def test_the_light_of_a_view_makes_no_seam_where_it_alone_sees() -> None:
     grey = replace(scene.splats, colors=torch.full((n, 3), 0.5))
     split = common_colors(replace(scene, splats=grey, visible=visible, view_colors=own)).splats.colors
     assert float(split.max() - split.min()) < 0.02  # not the darkened 0.3 beside a mean of all
+
+
+def test_a_view_keeps_its_texture_where_it_sees(lit: tuple[Scene4D, torch.Tensor]) -> None:
+    scene, frames = lit
+    frames[2] += 0.1 * torch.rand(frames[2].shape, generator=torch.Generator().manual_seed(0)) - 0.05
+    appearance = view_appearance(scene, frames)
+    found = gather_colors(scene, appearance)
+    seen = appearance.seen[2]
+    expected = appearance.shown[2].clamp(0, 1)
+    torch.testing.assert_close(found.colors_in(2)[seen], expected[seen], rtol=0, atol=1e-6)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from fourreal_core.cameras import pixel_grid, project
 from fourreal_core.rasterizer import RasterOptions
 from fourreal_core.reconstruction.scene_flow import scene_flow
-from fourreal_core.scene.pixel_points import pixel_points, render_source_map, view_points
+from fourreal_core.scene.pixel_points import look_up, pixel_points, render_source_map, view_points
 from fourreal_core.tracking.tracks import Tracks
 
 from .scenes import DISTANCE, FOCAL, PIXEL, SIZE, sliding, true_time_tracks, wall_scene
@@ -79,3 +81,33 @@ def test_what_slid_out_leaves_a_hole() -> None:
     with torch.no_grad():
         _, alpha = render_source_map(pixel_points(scene, 1), 3, 0)
     assert float(alpha[:, :9].max()) < 0.05 and float(alpha[4:-4, 16:].min()) > 0.9
+
+
+@pytest.mark.parametrize("distance", [0.2, 2.0, 20.0])
+def test_a_view_sees_points_near_its_depth_on_its_picture(distance: float) -> None:
+    scene = wall_scene()
+    scene = replace(scene, view_depth=torch.full_like(scene.view_depth, distance))
+    at = torch.tensor([[0.0, 0, 1.03], [0, 0, 0.97], [0, 0, 1.1], [0, 0, 0.9], [3.0, 0, 1], [0, 0, -1.0]])
+    column, row, seen = look_up(scene, 1, at * distance, 0.06)  # view 1 stands at the world's origin
+    assert seen.tolist() == [True, True, False, False, False, False]
+    assert (column[0], row[0]) == (16, 12) and int(column.max()) < SIZE[1]
+
+
+def test_what_travels_less_than_tracks_are_sure_of_stands() -> None:
+    scene = wall_scene()
+    positions = torch.tensor([[0.0, 0.0, DISTANCE]]).repeat(3, 4, 1)
+    positions[1, :, 0] += torch.tensor([0.0, 0.6, 0.8, 5.0]) * PIXEL
+    positions[2, :3] = positions[1, :3]  # the last one goes and comes back
+    tracks = Tracks(
+        positions,
+        torch.ones(3, 4, dtype=torch.bool),
+        torch.zeros(4, 3),
+        torch.zeros(4, dtype=torch.long),
+        torch.ones(4),
+        scene.cameras.intrinsics,
+        SIZE,
+    )
+    flow = scene_flow(scene, tracks)
+    assert flow.moves.tolist() == [False, False, True, True]
+    assert flow.px_per_unit.tolist() == pytest.approx([FOCAL / DISTANCE] * 4)
+    assert flow.select(flow.moves).travel_px.tolist() == pytest.approx([0.8, 5.0], abs=1e-4)

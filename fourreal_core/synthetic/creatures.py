@@ -10,7 +10,7 @@ from .random_choices import SceneRng
 
 _X, _Y, _Z = (1, 0, 0), (0, 1, 0), (0, 0, 1)
 BODY, LIMB, DARK, BRIGHT = 0, 1, 2, 3
-"""What a body's pictures are for: trunk, limbs, eyes and hooves, beaks and hats."""
+"""What the textures of a subject are for, by number: trunk, limbs, eyes and hooves, beaks and hats."""
 
 
 def quadruped(rng: SceneRng, phases: Floats) -> list[MovingPart]:

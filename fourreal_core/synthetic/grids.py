@@ -1,4 +1,4 @@
-"""A seeded 4D scene as a grid of cells with everything known about it."""
+"""Seeded scenes of many kinds, as networks are trained on, each a grid of cells with everything known about it."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _OFTEN = ("quadruped", "biped")  # what people film most
 
 @dataclass(frozen=True)
 class GridOptions:
-    """Sizes of made grids.
+    """Sizes of a grid.
 
     Attributes:
         views: Cameras V.

@@ -1,4 +1,4 @@
-"""Triangle meshes of simple surfaces, each one or more sheets bent into shape, with places for a picture on them."""
+"""Triangle meshes of simple surfaces, each one or more sheets bent into shape, with texture coordinates."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Mesh:
     Attributes:
         points: ``(N, 3)`` corners in world units (x right, y down, z forward).
         faces: ``(F, 3)`` numbers of corners; seen from outside they run counter-clockwise about the normal.
-        uv: ``(N, 2)`` place in the picture, 1 being its whole width; it repeats.
+        uv: ``(N, 2)`` texture coordinates, 1 being a whole texture, which repeats.
         weld: ``(N,)`` corners with the same number share a normal.
         closed: The inside is never seen.
     """
@@ -74,7 +74,7 @@ def sheet(
         across: Squares along u.
         down: Squares along v.
         wrap: The edges ``u = 0`` and ``u = 1`` meet.
-        density: Pictures per world unit.
+        density: Textures per world unit.
         closed: As in Mesh.
     """
     u, v = np.meshgrid(np.linspace(0, 1, across + 1, dtype=np.float32), np.linspace(0, 1, down + 1, dtype=np.float32))

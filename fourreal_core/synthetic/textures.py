@@ -1,4 +1,4 @@
-"""Painted pictures that repeat without a seam: fur, stripes, patches, tiles, planks, dots, and photo-like clutter."""
+"""Textures that repeat without a seam: fur, stripes, patches, tiles, planks, dots, and photo-like clutter."""
 
 from __future__ import annotations
 
@@ -161,17 +161,17 @@ def _planks(rng: SceneRng, side: int, palette: Texture) -> Texture:
 
 def _dots(rng: SceneRng, side: int, palette: Texture) -> Texture:
     first, second = _two(rng, palette)
-    picture = np.broadcast_to(first, (side, side, 3)).copy()
+    texture = np.broadcast_to(first, (side, side, 3)).copy()
     count = rng.integer(2, 5)
     x, y = _places(side)
     fx, fy = (x * count) % 1 - 0.5, (y * count + 0.5 * (np.floor(x * count) % 2)) % 1 - 0.5
     disc = 1 / (1 + np.exp((np.sqrt(fx**2 + fy**2) - rng.uniform(0.2, 0.36)) * 40))
-    return picture + disc[..., None] * (second - first)
+    return texture + disc[..., None] * (second - first)
 
 
 def _clutter(rng: SceneRng, side: int, palette: Texture) -> Texture:
     """Leaves fallen over one another, of all sizes: edges and areas as photographs have them."""
-    picture = _ramp(palette, 0.5 + 0.25 * spectrum_noise(rng, side, 1.3))
+    texture = _ramp(palette, 0.5 + 0.25 * spectrum_noise(rng, side, 1.3))
     tone = np.concatenate([palette, _palette(rng, None)])
     light = 1 + 0.25 * spectrum_noise(rng, side, 1.0)
     x, y = _places(side)
@@ -181,8 +181,8 @@ def _clutter(rng: SceneRng, side: int, palette: Texture) -> Texture:
         u, v = np.cos(angle) * dx + np.sin(angle) * dy, (np.cos(angle) * dy - np.sin(angle) * dx) / slim
         inside = u * u + v * v < size**2 if rng.chance(0.6) else np.maximum(np.abs(u), np.abs(v)) < 0.8 * size
         shade = light[inside][:, None] * (1 + rng.uniform(-2, 2) * u[inside][:, None])
-        picture[inside] = np.clip(tone[rng.integer(0, 7)] * shade, 0, 1)
-    return picture
+        texture[inside] = np.clip(tone[rng.integer(0, 7)] * shade, 0, 1)
+    return texture
 
 
 def _gradient(rng: SceneRng, side: int, palette: Texture) -> Texture:
@@ -218,7 +218,7 @@ PATTERNS: dict[str, Callable[[SceneRng, int, Texture], Texture]] = {
     "gradient": _gradient,
     "weave": _weave,
 }
-"""The kinds of picture, by name."""
+"""Kinds of texture, by name."""
 
 
 def sky(rng: SceneRng, side: int) -> Texture:

@@ -84,11 +84,18 @@ def test_backs_of_closed_things_are_not_drawn_and_other_backs_are(kernels):
     assert drawn == {("front", 0): 64, ("front", CLOSED): 64, ("back", 0): 64, ("back", CLOSED): 0}
 
 
-def test_what_lies_behind_the_camera_is_not_drawn(kernels):
+@pytest.mark.parametrize(("depth", "drawn"), [(-1, False), (0.04, False), (0.1, True)])
+def test_what_lies_behind_or_at_the_camera_is_not_drawn(kernels, depth, drawn):
     points = square(2, 1)
-    points[0, 2] = -1
+    points[0, 2] = depth
     buffer = draw(kernels, points, TWO)
-    assert (buffer.owner == -1).all() and buffer.screen[0, 2] == 0
+    assert bool((buffer.owner >= 0).any()) == drawn == bool(buffer.screen[0, 2] > 0)
+
+
+def test_of_faces_in_one_place_the_first_is_seen(kernels):
+    points = np.concatenate([square(2, 1)] * 2)
+    owner = draw(kernels, points, [*TWO, *(np.array(TWO) + 4).tolist()]).owner
+    assert (owner[4:12, 4:12] <= 1).all()
 
 
 def light(points: np.ndarray, ambient: float = 0.5, facing: float = 1.0, haze: float = 0.0) -> Lighting:
@@ -135,6 +142,33 @@ def test_half_a_pixel_of_subject_is_subject_and_depth_is_the_nearest(kernels):
     whole = draw(kernels, points, surfaces.faces.tolist()).owner >= 2
     share = whole.reshape(8, 2, 8, 2).sum((1, 3))
     assert np.array_equal(cell.mask == 1, share >= 2) and np.array_equal(cell.depth == 1, share >= 1)
+
+
+def test_where_nothing_is_seen_image_and_depth_are_zero(kernels):
+    points = square(2, 0.5)
+    cell = shade(kernels, points, flat_surfaces(points, TWO), light(points), np.full((8, 8, 3), 80))
+    assert (cell.image[0] == 0).all() and (cell.depth[0] == 0).all() and (cell.depth[4, 4] == 2).all()
+
+
+def test_flows_are_those_of_the_nearest_surface_in_a_pixel():
+    """The near square goes right by 0.25 at depth 1: one pixel; the far one down by 0.5 at depth 2: one pixel."""
+    points = np.concatenate([square(2, 2), square(1, 0.3125)])
+    later = points + np.repeat(np.float32([[0, 0.5, 0], [0.25, 0, 0]]), 4, 0)
+    aside = Pinhole(CAMERA.pose + np.float32([[0, 0, 0, 0.5], [0, 0, 0, 0], [0, 0, 0, 0]]), CAMERA.lens)
+    faces = [*TWO, *(np.array(TWO) + 4).tolist()]
+    buffer = draw(raster_numpy, points, faces)
+    flow = raster_numpy.trace_cell(buffer, np.int32(faces), [(later, CAMERA), (points, aside)])
+    near = (buffer.owner >= 2).reshape(8, 2, 8, 2).any((1, 3))
+    assert 4 < near.sum() < 64
+    np.testing.assert_allclose(flow[0], np.where(near, [[[1]], [[0]]], [[[0]], [[1]]]), atol=1e-5)
+    np.testing.assert_allclose(flow[1], np.where(near, [[[2]], [[0]]], [[[1]], [[0]]]), atol=1e-5)
+
+
+def test_points_are_visible_in_the_image_and_before_what_is_drawn():
+    nearness = draw(raster_numpy, square(2, 1), TWO).nearness
+    points = np.float32([[0, 0, 2], [0, 0, 2.03], [0, 0, 2.1], [0, 0, 1], [3, 0, 2], [5, 0, 9], [0, 0, -2]])
+    seen = raster_numpy.visible_points(points, CAMERA, nearness)
+    assert seen.tolist() == [True, True, False, True, False, True, False]
 
 
 def test_textures_repeat_and_are_looked_up_between_texels(kernels):

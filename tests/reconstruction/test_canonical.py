@@ -120,7 +120,9 @@ def test_without_offsets_the_cameras_stay(generator: torch.Generator) -> None:
 
 def test_every_point_becomes_one_splat_of_its_size(generator: torch.Generator) -> None:
     tracks, _ = make_tracks(generator)
+    tracks.visible[2, ::3] = False
     scene = canonical_scene(tracks, 4)
+    assert torch.equal(scene.visible, tracks.visible)
     assert len(scene.splats) == len(tracks) and scene.times == 4 and scene.deformation is None
     torch.testing.assert_close(scene.splats.scales, torch.full((len(tracks),), 0.04))  # half the spacing
     torch.testing.assert_close(scene.splats.opacities, torch.full((len(tracks),), 0.9))

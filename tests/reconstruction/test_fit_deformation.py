@@ -225,3 +225,17 @@ def test_fitting_works_where_gradients_are_off(truth: tuple[Scene4D, torch.Tenso
     with torch.no_grad():
         found = fitted_to(wall_scene(VIEWS, TIMES), known_cross(frames), true_time_tracks(scene), QUICK)
     assert torch.equal(found.splats.colors, fitted.splats.colors)
+
+
+def test_only_what_the_tracks_move_moves_and_the_rest_of_the_tracks_is_kept() -> None:
+    """The right half of the wall slides."""
+    right = wall_scene(VIEWS, TIMES).splats.means[:, 0] > 0
+    scene = replace(wall_scene(VIEWS, TIMES, sliding(TIMES, (4.0, 0.0))), motion_weight=right.float())
+    tracks = true_time_tracks(scene)
+    found = fitted_to(wall_scene(VIEWS, TIMES), known_cross(rendered_grid(scene)), tracks, replace(QUICK, steps=0))
+    at = scene.splats.means[:, :2] / PIXEL
+    inside = (at.abs() < torch.tensor([SIZE[1] / 2 - 3, SIZE[0] / 2 - 3])).all(-1) & (at[:, 0].abs() > 5)
+    assert float((found.motion_weight == right)[inside].float().mean()) > 0.98
+    assert 0.3 < float(found.view_motion[0].mean()) < 0.7
+    assert found.motion_residual.shape == (VIEWS, TIMES, 3, SIZE[0] // 2, SIZE[1] // 2)
+    assert found.motion_residual.abs().max() > 0

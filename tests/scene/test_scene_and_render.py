@@ -126,6 +126,8 @@ def test_a_pixel_of_camera_is_a_pixel_of_time(scene: Scene4D) -> None:
 
 
 def test_a_clip_starts_at_its_beginning(scene: Scene4D) -> None:
+    bright = replace(scene, splats=replace(scene.splats, colors=3 * scene.splats.colors))
+    assert float(bullet_time(bright, frames=1).max()) == 1.0
     clip = bullet_time(scene, frames=3)
     assert clip.shape == (3, *SIZE, 3) and not clip.requires_grad
     assert float(clip.min()) >= 0 and float(clip.max()) <= 1

@@ -178,3 +178,13 @@ def test_most_of_many_views_is_half_of_them() -> None:
         visible = torch.zeros_like(scene.visible)
         visible[:seen] = True
         assert bool((well_supported(replace(scene, visible=visible))[middle] == supported).all())
+
+
+def test_colours_are_gathered_from_the_clip() -> None:
+    clean = wall_scene(VIEWS)
+    frames = rendered_grid(clean)[:, 0]
+    faded = replace(clean, splats=replace(clean.splats, colors=0.5 + 0.9 * (clean.splats.colors - 0.5)))
+    own, common = (prune_floaters(faded, frames, options=FloaterOptions(1, keep)) for keep in (True, False))
+    assert own.view_colors is not None and common.view_colors is None
+    assert psnr(rendered_grid(common)[:, 0], frames) != psnr(rendered_grid(faded)[:, 0], frames)
+    assert psnr(rendered_grid(own)[:, 0], frames) > psnr(rendered_grid(common)[:, 0], frames)

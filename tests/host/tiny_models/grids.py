@@ -149,7 +149,7 @@ def sampled(
     family = host_process.part("nodes.host_models.registry").host_model(model)
     grey = torch.randn(1, videos.latent.shape[1], 1, 1, 1, generator=torch.Generator().manual_seed(6))
     known = known_cells(videos.latent, videos.mask, grey.expand(-1, -1, -1, SIZE, SIZE))
-    told = family.told(known, videos.latent.shape[1]) | videos.extra
+    told = family.known_cell_conditioning(known, videos.latent.shape[1]) | videos.extra
     prompts = [
         [[text, values | told] for text, values in families.conditioning(name, seed, count)]
         for seed, count in zip((3, 4), tokens, strict=True)

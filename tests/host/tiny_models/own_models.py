@@ -57,7 +57,7 @@ def loaded(model: Any, precision: str = "auto") -> tuple[Any, Any]:
         return outputs(node("load_model", "LoadModel").execute("tiny.safetensors", precision))
 
 
-def told(model: Any, vae: Any, grid: Any, **settings: Any) -> tuple[Any, Any, dict[str, torch.Tensor]]:
+def conditioned(model: Any, vae: Any, grid: Any, **settings: Any) -> tuple[Any, Any, dict[str, torch.Tensor]]:
     return outputs(node("freeze_time_conditioning", "FreezeTimeConditioning").execute(model, vae, grid, **settings))
 
 
@@ -65,7 +65,7 @@ def by_core(
     model: Any, grid: Any, noise: torch.Tensor, proposals: torch.Tensor | None = None, **flow: Any
 ) -> torch.Tensor:
     """What the core makes of the same noise ``(V, C, T, h, w)``; the same shape comes back."""
-    complete, flows, held = core("sampling.complete"), core("sampling.flow"), core("sampling.known_cells")
+    complete, flows, held = core("sampling.complete"), core("sampling.rectified_flow"), core("sampling.known_cells")
     codec = core("model.codec").SpaceToDepth(model.spec.dit.subpixel)
     known = held.KnownCells(grid.known[None], codec.encode(grid.frames)[None])
     if proposals is not None:

@@ -21,7 +21,7 @@ import families  # noqa: E402
 import folder_paths  # noqa: E402
 import torch  # noqa: E402
 from checks import apply_sync, left_over, node, outputs, refused, run_checks, tiny_vae  # noqa: E402
-from own_models import STEPS, core, loaded, random_model, told  # noqa: E402
+from own_models import STEPS, conditioned, core, loaded, random_model  # noqa: E402
 
 import nodes  # noqa: E402
 
@@ -61,7 +61,7 @@ def extended(model: Any, vae: Any, given: Any, **changes: Any) -> Any:
 def by_core(own: Any, given: Any, seed: int, proposals: bool = False) -> torch.Tensor:
     """Frames that the core's extension makes, with the host's noise for each chunk's seed."""
     chunks, extend, stores = core("sampling.chunks"), core("sampling.extend"), core("sampling.stores")
-    flows, complete = core("sampling.flow"), core("sampling.complete")
+    flows, complete = core("sampling.rectified_flow"), core("sampling.complete")
     codec = core("model.codec").SpaceToDepth(own.spec.dit.subpixel)
     plan = chunks.plan_chunks(given.views, given.times, chunks.ChunkOptions(3, 4, 1, "first"))
     assert len(plan.chunks) == CHUNKS
@@ -180,7 +180,7 @@ def check_what_makes_another_extension() -> None:
     ]
     keys = [key(model=identity(each)) for each in (model, *others)]
     assert len(set(keys)) == len(keys)
-    made = told(model, vae, grid(3, 4))
+    made = conditioned(model, vae, grid(3, 4))
     for each in (others[1], model):  # the host writes LoRAs into the weights, and takes them out again
         nodes.KSampler().sample(each, positive=made[0], negative=made[1], latent_image=made[2], denoise=1.0, **SETTINGS)
         assert [key(model=identity(again)) for again in (model, *others)] == keys
@@ -231,16 +231,16 @@ def check_progress_runs_through_once() -> None:
     progress = host_process.part("nodes.progress")
     progress.PREVIEW_SECONDS = 0.0
     model, vae = loaded(random_model())
-    told_to_host: list[tuple[float, Any]] = []
+    reported: list[tuple[float, Any]] = []
     comfy.utils.set_progress_bar_global_hook(
-        lambda value, total, picture, **rest: told_to_host.append((value / total, picture[1].size if picture else None))
+        lambda value, total, picture, **rest: reported.append((value / total, picture[1].size if picture else None))
     )
     with output_folder():
         extended(model, vae, grid())
     comfy.utils.set_progress_bar_global_hook(None)
-    values = [value for value, _ in told_to_host]
+    values = [value for value, _ in reported]
     assert sum(b < a for a, b in zip(values, values[1:], strict=False)) == 2  # encoding, sampling, decoding
-    walls = [size for _, size in told_to_host if size not in (None, (SIZE, SIZE))]
+    walls = [size for _, size in reported if size not in (None, (SIZE, SIZE))]
     assert walls and set(walls) <= {(times * SIZE, views * SIZE) for times in (3, 4) for views in (3,)}
 
 

@@ -80,19 +80,21 @@ def check_decoding_takes_every_latent_alone() -> None:
         node("decode_latent", "Decode4DLatent").execute({"samples": latents}, VAE, grid())
 
 
-def check_models_are_told_in_their_own_form() -> None:
+def check_models_get_known_cells_in_their_own_form() -> None:
     shape = (VIEWS, TIMES, PIXELS // 8, PIXELS // 8)
-    told = {}
+    conditioned = {}
     for name in families.FAMILIES:
         if not families.exists(name):
             continue
         (positive, negative, latent) = prepared(name)
         before = families.conditioning(name, 3)[0][1]
-        told[name] = {k: v for k, v in positive[0][1].items() if k not in before and not k.startswith("fourreal")}
+        conditioned[name] = {
+            k: v for k, v in positive[0][1].items() if k not in before and not k.startswith("fourreal")
+        }
         assert set(negative[0][1]) == set(positive[0][1])
-        mask = told[name].get("concat_mask")
+        mask = conditioned[name].get("concat_mask")
         assert mask is None or torch.equal(mask, latent["noise_mask"])
-        image = told[name].get("concat_latent_image")
+        image = conditioned[name].get("concat_latent_image")
         if image is not None:
             channels = families.FAMILIES[name].channels
             assert image.shape == (VIEWS, channels, *shape[1:])
@@ -119,8 +121,8 @@ def check_models_are_told_in_their_own_form() -> None:
         "kandinsky5": {"concat_mask"},
         "wan_vace": {"vace_frames", "vace_mask", "vace_strength"},
     }
-    assert {name: set(values) for name, values in told.items()} == {name: expected[name] for name in told}
-    vace = told["wan_vace"]
+    assert {name: set(values) for name, values in conditioned.items()} == {name: expected[name] for name in conditioned}
+    vace = conditioned["wan_vace"]
     assert vace["vace_frames"][0].shape == (VIEWS, 32, *shape[1:])
     assert vace["vace_mask"][0].shape == (VIEWS, 64, *shape[1:])
     assert (vace["vace_mask"][0][0] == 0).all() and (vace["vace_mask"][0][1, :, 1] == 1).all()
@@ -131,7 +133,7 @@ def latent_of(name: str) -> torch.Tensor:
     return prepared(name)[2]["samples"]
 
 
-def check_told_models_run() -> None:
+def check_conditioned_models_run() -> None:
     for name in families.FAMILIES:
         if not families.exists(name):
             continue

@@ -21,7 +21,7 @@ import comfy.sd  # noqa: E402
 import comfy.utils  # noqa: E402
 import torch  # noqa: E402
 from checks import apply_sync, grid, node, outputs, refused, run_checks  # noqa: E402
-from own_models import SEED, STEPS, by_core, core, loaded, random_model, saved, told  # noqa: E402
+from own_models import SEED, STEPS, by_core, conditioned, core, loaded, random_model, saved  # noqa: E402
 
 import nodes  # noqa: E402
 
@@ -59,7 +59,7 @@ def check_ksampler_is_the_cores_completion() -> None:
     ):
         own, given = random_model(variant, **dit), grid()
         model, vae = loaded(own)
-        made = told(model, vae, given)
+        made = conditioned(model, vae, given)
         assert made[2]["samples"].shape[1] == 3 * own.spec.dit.subpixel**2
         out = sampled(model, made)
         expected = by_core(own, given, noise_of(made))
@@ -78,7 +78,7 @@ def check_other_samplers_and_guiders() -> None:
 
     own, given = random_model(), grid()
     model, vae = loaded(own)
-    made = told(model, vae, given)
+    made = conditioned(model, vae, given)
     expected = by_core(own, given, noise_of(made), solver="heun")
     assert apart(sampled(model, made, sampler_name="heun"), expected) < ROUNDING
     for name in ("dpmpp_2m", "euler_ancestral", "uni_pc"):
@@ -109,7 +109,7 @@ def check_nodes_that_shift_the_schedule() -> None:
 
     own, given = random_model(), grid()
     model, vae = loaded(own)
-    made = told(model, vae, given)
+    made = conditioned(model, vae, given)
     expected = by_core(own, given, noise_of(made), shift=3.0)
     for name in ("ModelSamplingSD3", "ModelSamplingAuraFlow"):  # these give time steps two different scales
         (shifted,) = getattr(nodes_model_advanced, name)().patch(model, 3.0)[:1]
@@ -127,7 +127,7 @@ def check_proposals() -> None:
         own = random_model(proposals=count)
         model, vae = loaded(own)
         for proposal in (None, guess):
-            made = told(model, vae, given, proposal=proposal)
+            made = conditioned(model, vae, given, proposal=proposal)
             frames = None if proposal is None else proposal.view(given.frames.shape)
             seen = shown(given.frames, given.known, own.spec.dit.proposals, frames)
             assert (seen is None) == (count == 0) and (seen is None or len(seen) == count)
@@ -165,7 +165,7 @@ def check_the_loaded_file_decides() -> None:
 def check_sync_can_be_changed() -> None:
     own, given = random_model(), grid()
     model, vae = loaded(own)
-    made = told(model, vae, given)
+    made = conditioned(model, vae, given)
     plain = sampled(model, made)
     assert torch.equal(sampled(apply_sync(model, variant="auto"), made), plain)
     for variant in ("soft", "hard"):
@@ -192,7 +192,7 @@ def check_sync_weights_of_a_file() -> None:
         sync.save_sync(os.path.join(folder, "hard.safetensors"), other.sync, own.base_fingerprint())
         sync.save_sync(os.path.join(folder, "foreign.safetensors"), other.sync, other.base_fingerprint())
         model, vae = outputs(node("load_model", "LoadModel").execute("tiny.safetensors"))
-        made = told(model, vae, given)
+        made = conditioned(model, vae, given)
         changed = apply_sync(model, variant="auto", sync_weights="hard.safetensors")
         expected = by_core(own.with_variant("hard_trained", sync=other.sync), given, noise_of(made))
         assert apart(sampled(changed, made), expected) < ROUNDING
@@ -203,7 +203,7 @@ def check_sync_weights_of_a_file() -> None:
 def check_models_of_one_stream_run_two_if_asked() -> None:
     own, given = random_model("fused"), grid()
     model, vae = loaded(own)
-    made = told(model, vae, given)
+    made = conditioned(model, vae, given)
     plain = sampled(model, made)
     soft = apply_sync(model, variant="soft")
     assert apart(sampled(soft, made), by_core(own.with_variant("soft"), given, noise_of(made))) < ROUNDING
@@ -216,7 +216,7 @@ def check_one_node_is_the_wired_graph() -> None:
     given = grid()
     guess = torch.rand(12, 32, 32, 3, generator=torch.Generator().manual_seed(3))
     for denoise, proposal in ((1.0, None), (0.6, guess)):
-        made = told(model, vae, given, proposal=proposal)
+        made = conditioned(model, vae, given, proposal=proposal)
         latent = sampled(model, made, denoise=denoise)
         (wired,) = outputs(node("decode_latent", "Decode4DLatent").execute({"samples": latent}, vae, given))
         one, one_latent = outputs(
@@ -231,7 +231,7 @@ def check_one_node_is_the_wired_graph() -> None:
 def check_loras_load_by_key() -> None:
     own, given = random_model(), grid()
     model, vae = loaded(own)
-    made = told(model, vae, given)
+    made = conditioned(model, vae, given)
     generator = torch.Generator().manual_seed(2)
     name, weight = "dit.blocks.1.attention.qkv", own.dit.blocks[1].attention.qkv.weight
     up, down = (torch.randn(shape, generator=generator) for shape in ((weight.shape[0], 2), (2, weight.shape[1])))
@@ -266,7 +266,7 @@ def check_every_weight_has_its_name_in_the_checkpoint() -> None:
 def check_loading_in_part_and_offloading() -> None:
     own, given = random_model(), grid()
     model, vae = loaded(own)
-    made = told(model, vae, given)
+    made = conditioned(model, vae, given)
     whole = sampled(model, made)
     comfy.model_management.unload_all_models()
     model.patch_model(model.load_device, lowvram_model_memory=model.model_size() // 2)
@@ -290,7 +290,7 @@ def check_precisions() -> None:
     ):
         model, vae = loaded(random_model(), precision)
         assert model.model.get_dtype() == model.model.diffusion_model.dit.final.weight.dtype == dtype
-        made = told(model, vae, given)
+        made = conditioned(model, vae, given)
         results[precision] = sampled(model, made)
         assert results[precision].dtype == torch.float32 and results[precision].isfinite().all()
         known = given.known[:, None, :, None, None].expand_as(results[precision])
@@ -325,7 +325,7 @@ def check_native_vae_nodes_take_the_codec() -> None:
 def check_bad_input_is_refused() -> None:
     model, vae = loaded(random_model())
     given = grid()
-    made = told(model, vae, given)
+    made = conditioned(model, vae, given)
     bare = (made[0], made[1], {"samples": made[2]["samples"]})
     with refused("does not hold the grid's known cells", "'Freeze-Time Conditioning'"):
         sampled(model, bare)
@@ -335,9 +335,9 @@ def check_bad_input_is_refused() -> None:
     with refused("at least 2 views and 2 times"):
         sampled(model, (nothing, nothing, {"samples": made[2]["samples"][:1]}))
     with refused("a VAE that makes latents", "load the VAE that belongs to the model"):
-        told(model, loaded(random_model(subpixel=2))[1], given)
+        conditioned(model, loaded(random_model(subpixel=2))[1], given)
     with refused("frames of 36 x 36 pixels for 4Real", "multiples of 8 x 8"):
-        told(model, vae, grid(size=36))
+        conditioned(model, vae, grid(size=36))
     with refused("a precision 'int4'"):
         host_process.part("nodes.host_models.own_model").as_host_model(random_model(), "int4")
 
@@ -346,13 +346,13 @@ def check_models_with_text_want_prompts() -> None:
     own, given = random_model(text_width=6), grid()
     model, vae = loaded(own)
     with refused("no positive and negative prompt", "'CLIP Text Encode'"):
-        told(model, vae, given)
+        conditioned(model, vae, given)
     texts = [[[torch.randn(1, 5, 6, generator=torch.Generator().manual_seed(seed)), {}]] for seed in (1, 2)]
-    made = told(model, vae, given, positive=texts[0], negative=texts[1])
-    other = told(model, vae, given, positive=texts[1], negative=texts[1])
+    made = conditioned(model, vae, given, positive=texts[0], negative=texts[1])
+    other = conditioned(model, vae, given, positive=texts[1], negative=texts[1])
     out = sampled(model, made, cfg=2.0)
     assert apart(out, sampled(model, other, cfg=2.0)) > 1e-4
-    complete, flows, held = core("sampling.complete"), core("sampling.flow"), core("sampling.known_cells")
+    complete, flows, held = core("sampling.complete"), core("sampling.rectified_flow"), core("sampling.known_cells")
     known = held.KnownCells(given.known[None], core("model.codec").SpaceToDepth(1).encode(given.frames)[None])
     with_text, without = (
         complete.model_velocity(own, known.mask, complete.Condition4D(text=text[0][0])) for text in texts
@@ -370,7 +370,7 @@ def check_previews_are_walls_of_pixels() -> None:
     latent_preview.args.preview_method = latent_preview.LatentPreviewMethod.Auto
     latent_preview.default_preview_method = latent_preview.args.preview_method
     model, vae = loaded(random_model(subpixel=2))
-    made = told(model, vae, grid())
+    made = conditioned(model, vae, grid())
     shown: list[Any] = []
     comfy.utils.set_progress_bar_global_hook(
         lambda value, total, picture, **rest: shown.append(picture[1]) if picture else None
@@ -386,7 +386,7 @@ def check_previews_are_walls_of_pixels() -> None:
 def check_cancelling_ends_the_step() -> None:
     for variant in ("soft_trained", "fused"):
         model, vae = loaded(random_model(variant))
-        made = told(model, vae, grid())
+        made = conditioned(model, vae, grid())
         calls: list[int] = []
 
         def cancel(module: Any, args: Any, calls: list[int] = calls) -> None:

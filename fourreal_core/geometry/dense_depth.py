@@ -26,8 +26,6 @@ ROBUST_PX = 1.0
 """Width in pixels of Geman-McClure's loss in the refinement; twice that while candidates are scored."""
 CONSISTENT_PX = 1.0
 """Forward-backward error in pixels at which a flow counts half."""
-LEAST_WEIGHT = 0.05
-"""Weight of a flow below which it gives no candidate."""
 REFINEMENTS = 6
 """Reweighted least-squares steps."""
 FULL_SUPPORT = 2.0
@@ -102,7 +100,6 @@ def measure_inverse_depth(terms: list[_PairTerm], rho_range: tuple[float, float]
         candidate = -(term.a * term.b).sum(-1) / np.maximum((term.b**2).sum(-1), 1e-9)
         candidate = np.clip(candidate, *rho_range)
         cost = _total([t.weight * _robust(t.residual(candidate), 2 * ROBUST_PX)[1] for t in terms])
-        cost = np.where(term.weight > LEAST_WEIGHT, cost, np.inf)
         take = cost < best_cost
         best_cost, rho = np.where(take, cost, best_cost), np.where(take, candidate, rho)
     for _ in range(REFINEMENTS):
@@ -138,10 +135,10 @@ def dense_depth(
     rho, sigma, agree = measure_inverse_depth(terms, bounds)
     relative = sigma / np.maximum(rho, 1e-6)
     support = np.minimum(_total([t.weight for t in terms]) / FULL_SUPPORT, 1.0)
-    confidence = agree**2 * support / (1.0 + (relative / CONFIDENT_ERROR) ** 2) * valid
+    confidence = agree**2 * support / (1.0 + (relative / CONFIDENT_ERROR) ** 2)
     confidence = confidence.astype(np.float32)
     filled, reached = complete(rho, confidence, frame, STRONG, EDGE)
     lightly, _ = complete(rho, confidence + np.float32(1e-6), frame, LIGHT, EDGE)
     mix = np.clip(confidence * 4, 0, 1)
     out = np.where(reached > 1e-7, mix * lightly + (1 - mix) * filled, np.median(rho))
-    return np.clip(out, *bounds).astype(np.float32), confidence
+    return out.astype(np.float32), confidence

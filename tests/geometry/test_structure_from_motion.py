@@ -12,8 +12,6 @@ import torch
 from fourreal_core.cameras import Cameras
 from fourreal_core.errors import InputError
 from fourreal_core.flow.clip_flows import ClipFlows
-from fourreal_core.geometry.bundle_adjustment import Bundle
-from fourreal_core.geometry.dense_depth import dense_depth
 from fourreal_core.geometry.geometry import Geometry
 from fourreal_core.geometry.structure_from_motion import (
     ParallaxOptions,
@@ -65,25 +63,6 @@ def test_depth_is_found_up_to_scale(walk: World, measured: Geometry) -> None:
     # 0.1 px of 15 px parallax is under 1 %; at the board's rim flow mixes two depths
     assert float(error.median()) < 0.03
     assert float(error.quantile(0.9)) < 0.25
-
-
-def test_where_flows_disagree_confidence_is_low() -> None:
-    """Exact flows of a wall at distance 2, but for one corner in which one of the two flows is wrong."""
-    w2c = [np.array([x, 0.0, 0.0]) for x in (0.0, -0.2, 0.2)]
-    state = Bundle(np.tile(np.eye(3), (3, 1, 1)), np.stack(w2c), np.linspace(0.3, 0.8, 50), 100.0)
-    shape, flows = (40, 48), {}
-    for i in range(3):
-        for j in range(3):
-            if i != j:
-                flows[i, j] = np.tile(np.float32([(w2c[j][0] - w2c[i][0]) * 100.0 / 2, 0]), (*shape, 1))
-    flows[0, 1][:12, 12:24] += 4
-    flows[1, 0][:12, :24] -= 4
-    flat = np.full((*shape, 3), 0.5, np.float32)
-    inverse, confidence = dense_depth(state, flows, 0, flat, np.ones(shape, bool))
-    np.testing.assert_allclose(inverse[20:, 12:36], 0.5, rtol=1e-3)  # float32, and smoothing of what is flat
-    # two flows of 10 px, weights 1 and 1: error of 0.5 / 14 of the inverse depth, 7 %; 1 / (1 + (7 / 3)^2) = 0.15
-    assert confidence[20:, 12:36].min() > 0.1
-    assert confidence[2:10, 14:22].max() < 0.5 * confidence[20:, 12:36].min()
 
 
 def test_what_is_measured_is_whole_and_finite(measured: Geometry) -> None:
@@ -235,21 +214,6 @@ def test_cameras_grow_outward_from_the_middle(walk: World, views: int) -> None:
     assert np.array_equal(state.rotations[views // 2], np.eye(3))
     assert np.median(state.inv_depth) == pytest.approx(1)
     assert state.cost < 0.2  # squared pixels
-
-
-def test_depth_with_known_cameras(walk: World) -> None:
-    flows = walk.clip.pairs(4)
-    obs = match_views(flows, np.ones(SIZE, bool), 5, ParallaxOptions())
-    at = np.round(obs.pixels + [(SIZE[1] - 1) / 2, (SIZE[0] - 1) / 2]).astype(int)
-    w2c = walk.cameras.world_to_cam.double().numpy()
-    rho = 1 / walk.depth.double().numpy()[obs.anchor, at[:, 1], at[:, 0]]
-    state = Bundle(w2c[:, :3, :3], w2c[:, :3, 3], rho, FOCAL_PX)
-    frame = walk.frames[2].numpy()
-    inverse, confidence = dense_depth(state, flows, 2, frame, np.ones(SIZE, bool))
-    error = np.abs(1 / inverse / walk.depth[2].numpy() - 1)
-    # scale included: 0.1 px of the 6 px and more that the wall moves by over two views
-    assert np.median(error) < 0.03
-    assert inverse.dtype == np.float32 and confidence.shape == SIZE
 
 
 @pytest.mark.parametrize("wrong", [{"focal_px": 0.0}, {"focal_px": -5.0}, {"grid_px": 0.0}])

@@ -10,8 +10,9 @@ import torch
 
 from fourreal_core.cameras import lift, pixel_grid, project
 from fourreal_core.errors import InputError
-from fourreal_core.synthetic.mesh_renderer import RenderOptions, assemble, points_in_view, render
+from fourreal_core.synthetic.mesh_renderer import RenderOptions, assemble, points_in_view, render, sample_surface
 from fourreal_core.synthetic.random_choices import SceneRng
+from fourreal_core.synthetic.raster_numpy import EMISSIVE, SUBJECT
 from fourreal_core.synthetic.sample_scenes import SAMPLE_SCENES, SUBJECTS, sample_clips, sample_scene
 from fourreal_core.synthetic.scene import SceneGrid
 from fourreal_core.synthetic.view_errors import ViewErrors
@@ -53,7 +54,7 @@ def test_every_scene_fills_its_frames_and_moves(name: str) -> None:
     assert float(grid.depth.min()) > 1.0 and float(grid.depth.max()) < 20.0
     assert float(grid.frames.std((2, 3)).min()) > 0.08  # texture in every frame and channel
     assert 0.04 < float(grid.masks.float().mean()) < 0.4
-    assert float((grid.frames - grid.frames[:, :1]).abs().amax(1)[grid.masks[:, 0]].mean()) > 0.05
+    assert float((grid.frames - grid.frames[:, :1]).abs().amax(1)[grid.masks[:, 0]].mean()) > 0.03
     # the cameras' parallax is worth a pixel at least, and no more than a quarter of the frame
     points = lift(pixel_grid(SIZE), grid.depth[1, 0], grid.cameras.intrinsics[1]).reshape(-1, 3)
     rot, shift = grid.cameras.world_to_cam[1, :3, :3], grid.cameras.world_to_cam[1, :3, 3]
@@ -158,6 +159,22 @@ def test_views_have_a_light_of_their_own() -> None:
     assert torch.equal(lit.cells[1], plain.cells[1]) and 0.01 < np.abs(errors.gains[0] - 1).max() < 0.15
     expected = (plain.cells[0].numpy() * errors.gains[0]).round().clip(0, 255)
     np.testing.assert_array_equal(lit.cells[0].numpy(), expected)
+
+
+def test_points_on_surfaces_lie_half_on_the_subject_evenly_and_never_on_what_shines() -> None:
+    scene = sample_scene("crate and ball", SIZE, ENDS, ENDS)
+    wall = scene.background[1]
+    mesh = assemble(replace(scene, background=[scene.background[0], replace(wall, emissive=True)]))
+    samples = sample_surface(mesh, 4000, SceneRng(0))
+    flags = mesh.surfaces.flags[samples.face]
+    assert ((flags & SUBJECT) > 0).tolist() == [True] * 2000 + [False] * 2000 and not (flags & EMISSIVE).any()
+    assert samples.weights.min() >= 0 and np.allclose(samples.weights.sum(1), 1)
+    crate = samples.at(mesh.points[0], mesh)[:2000]
+    crate = crate[
+        crate[:, 0] < 0.1
+    ]  # 0.5 x 0.7 x 0.5: its top is 0.25 of 1.9 square units, and all of its height is met
+    assert float((crate[:, 1] < 0.1001).mean()) == pytest.approx(0.25 / 1.9, abs=0.03)
+    np.testing.assert_allclose(np.histogram(crate[:, 1], 5, (0.101, 0.799))[0] / len(crate), 0.7 / 1.9 / 2.5, atol=0.04)
 
 
 def test_a_view_of_the_errors_is_that_view() -> None:

@@ -146,6 +146,21 @@ def test_view_errors_bend_all_views_but_the_central_one_by_so_many_pixels() -> N
     assert float((plain.frames - made.frames)[[0, 1, 3, 4]].abs().mean()) > 0.01
 
 
+def test_a_displacement_is_so_many_pixels_along_the_cameras_axes_and_twice_in_depth() -> None:
+    """With all waves at their crests the field is their amplitudes' sum over the root of the waves' variance."""
+    cameras = sample_scene("jelly", SIZE, np.linspace(0, 1, 3, dtype=np.float32), ENDS[:1]).cameras
+    crests = ViewErrors(np.float32([2, 2, 2]), np.zeros((3, 3, 20, 3)), np.zeros((3, 3, 20)), np.ones((3, 3)))
+    points = np.float32([[0, 0, 0], [0.5, 0.2, 1.5]])
+    moved = points + crests.displacement(0, points, cameras)
+    before, after = (cameras[0].to_camera(torch.from_numpy(p))[0] for p in (points, moved))
+    height = 10 * (1 + 0.7) / np.sqrt(10 * (1 + 0.7**2) / 2)
+    expected = 2 * height * before[:, 2:] / SIZE[1] * torch.tensor([1.0, 1.0, 2.0])
+    torch.testing.assert_close(after - before, expected, rtol=1e-4, atol=1e-5)
+    lengths = 2 * np.pi / np.linalg.norm(ViewErrors.random(SceneRng(0), 2, 1.0).frequencies, axis=-1)
+    assert 1.6 / 1.3 <= lengths[:, :, :10].min() and lengths[:, :, :10].max() <= 1.6 / 0.7
+    assert 0.8 / 1.3 <= lengths[:, :, 10:].min() and lengths[:, :, 10:].max() <= 0.8 / 0.7
+
+
 def test_bent_views_no_longer_agree() -> None:
     places = np.linspace(0, 1, 3, dtype=np.float32)
     straight, bent = (render(sample_scene("jelly", SIZE, places, ENDS[:1], view_error_px=px)) for px in (0.0, 3.0))

@@ -1,4 +1,4 @@
-"""The compiled twin of ``raster_numpy``: shadow maps, z-buffers and shading, some ten times as fast.
+"""The compiled twin of ``raster_numpy``: shadow maps, z-buffers and shading, about five times as fast.
 
 This module imports numba and is itself imported only inside functions.
 """

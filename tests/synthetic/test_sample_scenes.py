@@ -10,8 +10,9 @@ import torch
 
 from fourreal_core.cameras import lift, pixel_grid, project
 from fourreal_core.errors import InputError
-from fourreal_core.synthetic.mesh_renderer import RenderOptions, assemble, points_in_view, render
+from fourreal_core.synthetic.mesh_renderer import RenderOptions, assemble, points_in_view, render, sample_surface
 from fourreal_core.synthetic.random_choices import SceneRng
+from fourreal_core.synthetic.raster_numpy import EMISSIVE, SUBJECT
 from fourreal_core.synthetic.sample_scenes import SAMPLE_SCENES, SUBJECTS, sample_clips, sample_scene
 from fourreal_core.synthetic.scene import SceneGrid
 from fourreal_core.synthetic.view_errors import ViewErrors
@@ -53,7 +54,7 @@ def test_every_scene_fills_its_frames_and_moves(name: str) -> None:
     assert float(grid.depth.min()) > 1.0 and float(grid.depth.max()) < 20.0
     assert float(grid.frames.std((2, 3)).min()) > 0.08  # texture in every frame and channel
     assert 0.04 < float(grid.masks.float().mean()) < 0.4
-    assert float((grid.frames - grid.frames[:, :1]).abs().amax(1)[grid.masks[:, 0]].mean()) > 0.05
+    assert float((grid.frames - grid.frames[:, :1]).abs().amax(1)[grid.masks[:, 0]].mean()) > 0.03
     # the cameras' parallax is worth a pixel at least, and no more than a quarter of the frame
     points = lift(pixel_grid(SIZE), grid.depth[1, 0], grid.cameras.intrinsics[1]).reshape(-1, 3)
     rot, shift = grid.cameras.world_to_cam[1, :3, :3], grid.cameras.world_to_cam[1, :3, 3]
@@ -67,6 +68,10 @@ def test_the_same_seed_gives_the_same_scene_and_another_does_not(puppet: SceneGr
     assert float((other.frames - puppet.frames).abs().mean()) > 0.01
     # what moves, and how, is the same
     assert float((other.masks != puppet.masks).float().mean()) == 0
+    birds = [sample_clips("bird", (32, 48), 2, 2, seed) for seed in (0, 0, 1)]
+    assert torch.equal(birds[0].cells, birds[1].cells) and not torch.equal(birds[0].masks, birds[2].masks)
+    bent = [sample_scene("puppet", SIZE, ENDS, ENDS, seed, 1.0).view_errors.phases for seed in (0, 0, 1)]
+    assert np.array_equal(bent[0], bent[1]) and not np.array_equal(bent[0], bent[2])
 
 
 def test_known_depth_carries_one_view_onto_another(puppet: SceneGrid) -> None:
@@ -97,6 +102,9 @@ def test_the_cameras_stand_on_an_arc(puppet: SceneGrid) -> None:
     rot = puppet.cameras.world_to_cam[:, :3, :3]
     angle = torch.rad2deg(torch.arccos(((rot[0] @ rot[-1].T).trace() - 1) / 2))
     assert 20 < float(angle) < 30
+    eyes = -(rot.transpose(1, 2) @ puppet.cameras.world_to_cam[:, :3, 3:])[..., 0]
+    assert (eyes[:, 0].diff() > 0.5).all()  # from left to right
+    assert float(eyes[0, 1] - eyes[-1, 1]) == pytest.approx(0.12, abs=1e-4)  # and up a little
 
 
 def test_motion_does_not_depend_on_the_number_of_times_and_views(puppet: SceneGrid) -> None:
@@ -145,6 +153,21 @@ def test_view_errors_bend_all_views_but_the_central_one_by_so_many_pixels() -> N
     assert float((plain.frames - made.frames)[[0, 1, 3, 4]].abs().mean()) > 0.01
 
 
+def test_a_displacement_is_so_many_pixels_along_the_cameras_axes_and_twice_in_depth() -> None:
+    """With all waves at their crests the field is their amplitudes' sum over the root of the waves' variance."""
+    cameras = sample_scene("jelly", SIZE, np.linspace(0, 1, 3, dtype=np.float32), ENDS[:1]).cameras
+    crests = ViewErrors(np.float32([2, 2, 2]), np.zeros((3, 3, 20, 3)), np.zeros((3, 3, 20)), np.ones((3, 3)))
+    points = np.float32([[0, 0, 0], [0.5, 0.2, 1.5]])
+    moved = points + crests.displacement(0, points, cameras)
+    before, after = (cameras[0].to_camera(torch.from_numpy(p))[0] for p in (points, moved))
+    height = 10 * (1 + 0.7) / np.sqrt(10 * (1 + 0.7**2) / 2)
+    expected = 2 * height * before[:, 2:] / SIZE[1] * torch.tensor([1.0, 1.0, 2.0])
+    torch.testing.assert_close(after - before, expected, rtol=1e-4, atol=1e-5)
+    lengths = 2 * np.pi / np.linalg.norm(ViewErrors.random(SceneRng(0), 2, 1.0).frequencies, axis=-1)
+    assert lengths[:, :, :10].min() >= 1.6 / 1.3 and lengths[:, :, :10].max() <= 1.6 / 0.7
+    assert lengths[:, :, 10:].min() >= 0.8 / 1.3 and lengths[:, :, 10:].max() <= 0.8 / 0.7
+
+
 def test_bent_views_no_longer_agree() -> None:
     places = np.linspace(0, 1, 3, dtype=np.float32)
     straight, bent = (render(sample_scene("jelly", SIZE, places, ENDS[:1], view_error_px=px)) for px in (0.0, 3.0))
@@ -158,6 +181,22 @@ def test_views_have_a_light_of_their_own() -> None:
     assert torch.equal(lit.cells[1], plain.cells[1]) and 0.01 < np.abs(errors.gains[0] - 1).max() < 0.15
     expected = (plain.cells[0].numpy() * errors.gains[0]).round().clip(0, 255)
     np.testing.assert_array_equal(lit.cells[0].numpy(), expected)
+
+
+def test_points_on_surfaces_lie_half_on_the_subject_evenly_and_never_on_what_shines() -> None:
+    scene = sample_scene("crate and ball", SIZE, ENDS, ENDS)
+    wall = scene.background[1]
+    mesh = assemble(replace(scene, background=[scene.background[0], replace(wall, emissive=True)]))
+    samples = sample_surface(mesh, 4000, SceneRng(0))
+    flags = mesh.surfaces.flags[samples.face]
+    assert ((flags & SUBJECT) > 0).tolist() == [True] * 2000 + [False] * 2000 and not (flags & EMISSIVE).any()
+    assert samples.weights.min() >= 0 and np.allclose(samples.weights.sum(1), 1)
+    crate = samples.at(mesh.points[0], mesh)[:2000]
+    crate = crate[
+        crate[:, 0] < 0.1
+    ]  # 0.5 x 0.7 x 0.5: its top is 0.25 of 1.9 square units, and all of its height is met
+    assert float((crate[:, 1] < 0.1001).mean()) == pytest.approx(0.25 / 1.9, abs=0.03)
+    np.testing.assert_allclose(np.histogram(crate[:, 1], 5, (0.101, 0.799))[0] / len(crate), 0.7 / 1.9 / 2.5, atol=0.04)
 
 
 def test_a_view_of_the_errors_is_that_view() -> None:

@@ -9,6 +9,7 @@ import torch
 from fourreal_core.cameras import lift, pixel_grid, project
 from fourreal_core.errors import InputError
 from fourreal_core.synthetic import creatures, meshes, textures
+from fourreal_core.synthetic.camera_trajectories import random_trajectory
 from fourreal_core.synthetic.grids import FAMILIES, GridOptions, make_grid
 from fourreal_core.synthetic.random_choices import SPLITS, SceneRng, scene_seed
 from fourreal_core.synthetic.scene import SceneGrid, to_float
@@ -135,6 +136,15 @@ def test_longer_grids_go_on_from_the_window():
     short, long = (make_grid("train", 2, GridOptions(n, n, (16, 16), window=3, family="bird")).cameras for n in (3, 6))
     # the same curve at the same places; float32 of numpy's vectorised cosines may differ in the last bit
     torch.testing.assert_close(long.world_to_cam[:3], short.world_to_cam, rtol=0, atol=1e-5)
+
+
+def test_cameras_keep_above_the_ground():
+    phases = np.linspace(0, 1, 5, dtype=np.float32)
+    for seed in range(30):
+        cameras = random_trajectory(SceneRng(seed), phases, (48, 64), 0.1)
+        pose = cameras.world_to_cam
+        eyes = -(pose[:, :3, :3].transpose(1, 2) @ pose[:, :3, 3:])[..., 0]
+        assert float(eyes[:, 1].max()) <= 0.1 - 0.35 + 1e-4
 
 
 @pytest.mark.parametrize("kind", textures.PATTERNS)

@@ -57,7 +57,7 @@ class ExportScene(io.ComfyNode):
                         default=-1,
                         min=-1,
                         max=4095,
-                        tooltip=f"Time step, from 0, of a format of one moment ({_takers('time')}); -1 is the first, and "
+                        tooltip=f"Time step, from 0, of one moment ({_takers('time')}); -1 is the first, and "
                         "for ply all of them.",
                     )
                 ),

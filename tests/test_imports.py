@@ -35,6 +35,7 @@ FLOORS = [
     {"training"},
     {"pipeline"},
     {"study", "viewer"},
+    {"exports"},
     {"cli"},
 ]
 """From the ground up. A part may import the floors below its own and itself; the parts of one floor know each other

@@ -3,18 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
-from typing import TYPE_CHECKING
 
-from ..errors import InputError
+from ..exports import EXPORTS
+from ..scene.formats.registry import check_path, format_named, format_of
+from ..scene.formats.scene_format import OPTIONS, ExportOptions, export_scene
 from .scenes import add_scene_options, open_scene, parse_times
-
-if TYPE_CHECKING:
-    from ..progress import OnStep
-    from ..scene.scene4d import Scene4D
-
-FORMATS = ("html", "ply", "4dgs", "cameras")
-_ENDINGS = {".html": "html", ".htm": "html", ".ply": "ply", ".4dgs": "4dgs", ".json": "cameras"}
 
 
 def add_command(
@@ -25,34 +18,41 @@ def add_command(
         "export",
         parents=parents,
         help="write a saved scene for other programs",
-        description="Writes a saved scene as .html (one file that plays it in any browser), as .ply "
-        "(one file a time step in the layout of 3D "
-        "Gaussian Splatting), as .4dgs (one file that moves; needs the package fourdgs), or "
-        "its cameras as JSON.",
+        description="Writes a saved scene in the format that the ending of OUT says:",
+        epilog="\n".join(
+            f"  {form.name:<12}{' '.join(form.endings) or 'a folder':<24}{form.writes}" for form in EXPORTS
+        )
+        + "\n\nA name without an ending is a folder of .ply files.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_scene_options(parser)
     parser.add_argument(
-        "--format",
-        choices=FORMATS,
-        help="what to write (default: by the ending of OUT, a folder of .ply where it has none)",
+        "--format", choices=[form.name for form in EXPORTS], help="what to write (default: by the ending of OUT)"
     )
     parser.add_argument(
         "--times",
         metavar="T,T",
-        help="time steps of the .ply files, fractions allowed (default all; the first where OUT is one .ply file)",
+        help=f"time steps of {_takers('times')} files in a folder, fractions allowed (default all)",
+    )
+    parser.add_argument(
+        "--time",
+        type=float,
+        metavar="T",
+        help=f"time step of a file of one moment, fractions allowed ({_takers('time')}; default the first)",
     )
     parser.add_argument(
         "--view",
         type=int,
         metavar="N",
-        help="take along how view N of the freeze-time clip differs "
-        "from the others (.ply only; default: what new cameras see)",
+        help="take along how view N of the freeze-time clip differs from the others "
+        f"({_takers('view')}; default: what new cameras see)",
     )
-    parser.add_argument("--fps", type=float, default=8.0, help="time steps a second of an .html or a .4dgs (default 8)")
+    parser.add_argument("--fps", type=float, help=f"time steps a second ({_takers('fps')}; default 8)")
     parser.add_argument(
         "--compact",
         action="store_true",
-        help="leave out by how much each view of the clip differs, and the given frames (.html only)",
+        default=None,
+        help=f"leave out by how much each view of the clip differs, and the given frames ({_takers('compact')})",
     )
     parser.set_defaults(execute=execute)
 
@@ -66,68 +66,24 @@ def execute(args: argparse.Namespace) -> None:
     from .bars import StageBars
     from .report import tell
 
-    kind = args.format or _ENDINGS.get(args.out.suffix.lower(), "ply")
-    if kind != "ply" and (args.times is not None or args.view is not None):
-        raise InputError(f"--times or --view for {kind}", "them for .ply only", "leave them out")
-    if kind != "html" and args.compact:
-        raise InputError(f"--compact for {kind}", "it for .html only", "leave it out")
+    form = format_of(args.out, EXPORTS) if args.format is None else format_named(args.format, EXPORTS)
+    check_path(form, args.out)
     scene = open_scene(args)
+    given = {name: getattr(args, name) for name in OPTIONS if name != "times"}
+    folder = args.scene if args.scene.is_dir() else args.scene.parent
+    options = ExportOptions(times=parse_times(args.times, scene.times), run_folder=folder, **given)
     with StageBars(args.quiet) as bars:
-        on_step = bars(f"write {kind}")
-        written = {"html": _html, "ply": _ply, "4dgs": _fourdgs, "cameras": _cameras}[kind](scene, args, on_step)
+        written = export_scene(scene, form, args.out, options, bars(f"write {form.name}"))
     megabytes = sum(path.stat().st_size for path in written) / 2**20
-    report = {"command": "export", "format": kind, "splats": len(scene.splats), "files": [str(p) for p in written]}
+    report = {"command": "export", "format": form.name, "splats": len(scene.splats), "files": [str(p) for p in written]}
     files = "1 file" if len(written) == 1 else f"{len(written)} files"
     tell(report, f"{report['splats']} splats, {files}, {megabytes:.1f} MiB: {args.out}", args)
 
 
-def _html(scene: Scene4D, args: argparse.Namespace, on_step: OnStep) -> list[Path]:
-    from ..viewer import PayloadOptions, viewer_payload
-    from ..viewer.given_frames import frames_of_run
-    from ..viewer.html import write_viewer
-
-    _beside(args.out)
-    folder = args.scene if args.scene.is_dir() else args.scene.parent
-    options = PayloadOptions(title=folder.resolve().name, steps_per_second=args.fps, differences=not args.compact)
-    frames = [] if args.compact else frames_of_run(folder, scene)
-    return [write_viewer(viewer_payload(scene, frames, options, on_step), options.title, args.out)]
+def _table() -> str:
+    return "\n".join(f"  {f.name:<12}{' '.join(f.endings) or '(a folder)':<24}{f.writes}" for f in EXPORTS)
 
 
-def _ply(scene: Scene4D, args: argparse.Namespace, on_step: OnStep) -> list[Path]:
-    from ..scene.formats.ply import save_ply, save_ply_sequence, splats_at
-
-    times = parse_times(args.times, scene.times)
-    if args.out.suffix.lower() != ".ply":
-        return save_ply_sequence(scene, args.out, times, args.view, on_step)
-    times = times or [0.0]
-    if len(times) > 1:
-        raise InputError(f"{len(times)} times for one file", "one", "name a folder with -o, or one time")
-    _beside(args.out)
-    save_ply(splats_at(scene, times[0], args.view), args.out)
-    on_step(1, 1)
-    return [args.out]
-
-
-def _fourdgs(scene: Scene4D, args: argparse.Namespace, on_step: OnStep) -> list[Path]:
-    from ..scene.formats.fourdgs import save_fourdgs
-
-    _beside(args.out)
-    save_fourdgs(scene, args.out, args.fps, on_step)
-    return [args.out]
-
-
-def _cameras(scene: Scene4D, args: argparse.Namespace, on_step: OnStep) -> list[Path]:
-    from ..media import write_bytes
-    from ..scene.camera_paths import freeze_time_path, path_to_json
-
-    _beside(args.out)
-    path = freeze_time_path(scene, 0.0, scene.views)
-    on_step(1, 1)
-    return [write_bytes(args.out, path_to_json(path).encode())]
-
-
-def _beside(path: Path) -> None:
-    """Makes the folder of an output file."""
-    from ..media import prepare_folder
-
-    prepare_folder(path.parent)
+def _takers(option: str) -> str:
+    """Which formats take an option."""
+    return ", ".join(form.name for form in EXPORTS if option in form.takes)

@@ -26,8 +26,8 @@ def add_command(
         "render",
         parents=parents,
         help="make a video of a saved scene",
-        description="Renders a saved scene along a camera path, to an .mp4 or, where OUT has "
-        "no such ending, to a folder of PNG frames.",
+        description="Renders a saved scene along a camera path, to an .mp4 (H.264), .webm (VP9) or .webp (animated), "
+        "or, where OUT has no ending, to a folder of PNG frames.",
     )
     add_scene_options(parser)
     parser.add_argument(
@@ -52,8 +52,11 @@ def add_command(
     parser.add_argument(
         "--frames", type=int, default=48, metavar="N", help="frames to render (default 48; a path has its own number)"
     )
-    parser.add_argument("--fps", type=float, default=16.0, help="frames a second of an .mp4 (default 16)")
+    parser.add_argument("--fps", type=float, default=16.0, help="frames a second of a file (default 16)")
     parser.add_argument("--size", metavar="WxH", help="size of the frames (default: the scene's)")
+    parser.add_argument(
+        "--alpha", action="store_true", help="leave the background out (folders of PNG frames and .webp only)"
+    )
     parser.set_defaults(execute=execute)
 
 
@@ -63,29 +66,23 @@ def execute(args: argparse.Namespace) -> None:
     Raises:
         InputError: A scene, a path or options that can't be used, or an output that can't be written.
     """
-    from .. import media
+    from ..media import prepare_folder
+    from ..media.clip_files import WRITERS, check_clip_path, write_clip
     from ..scene.render import render_along
     from .bars import StageBars
     from .report import tell
 
     size = None if args.size is None else parse_size(args.size)
     _check(args)
+    check_clip_path(args.out, args.alpha)
     scene = open_scene(args)
     path = camera_path(scene, args)
     if size is not None:
         path = path.scaled(size)
-    film = args.out.suffix.lower() == ".mp4"
-    folder = media.prepare_folder(args.out.parent if film else args.out)
+    prepare_folder(args.out.parent if args.out.suffix.lower() in WRITERS else args.out)  # before minutes of rendering
     with StageBars(args.quiet) as bars:
-        frames = render_along(scene, path, on_step=bars("render"))
-        if film:
-            written = [media.write_video(frames, args.out, args.fps)]
-        else:
-            on_step = bars("frames")
-            written = []
-            for k, frame in enumerate(frames):
-                written.append(media.save_image(frame, folder / f"frame_{k:04}.png"))
-                on_step(k + 1, len(frames))
+        frames = render_along(scene, path, on_step=bars("render"), alpha=args.alpha)
+        written = write_clip(frames, args.out, args.fps, bars("frames"))
     height, width = frames.shape[1:3]
     tell(
         {

@@ -79,7 +79,7 @@ def read_mask(path: Path | str, size: tuple[int, int]) -> Tensor:
 
 
 def save_image(image: Tensor, path: Path | str) -> Path:
-    """Writes ``(H, W, 3)`` in ``[0, 1]`` as an 8-bit PNG, whole or not at all.
+    """Writes ``(H, W, 3)``, or ``(H, W, 4)`` with straight alpha, in ``[0, 1]`` as an 8-bit PNG, whole or not at all.
 
     Frames that were read from 8-bit files are written with exactly the values they were read with.
 
@@ -90,7 +90,7 @@ def save_image(image: Tensor, path: Path | str) -> Path:
 
 
 def png_bytes(image: np.ndarray) -> bytes:
-    """PNG file contents of ``(H, W, 3)`` uint8 RGB."""
+    """PNG file contents of ``(H, W, 3)`` uint8 RGB, or ``(H, W, 4)`` RGBA."""
     import imageio.v3 as iio
 
     return iio.imwrite("<bytes>", image, extension=".png", plugin="pillow", compress_level=4)

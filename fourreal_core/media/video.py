@@ -1,4 +1,4 @@
-"""Video files through PyAV: exact frames in by their own colour tags, H.264 out."""
+"""Video files through PyAV: exact frames in by their own colour tags, H.264 or VP9 out."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import io
 import math
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from torch import Tensor
@@ -17,8 +17,14 @@ from .images import resize, to_uint8
 
 if TYPE_CHECKING:
     from av import VideoFrame
+    from av.video import VideoStream
     from av.video.reformatter import Interpolation
 
+_CODECS: dict[str, tuple[str, str, int, dict[str, str]]] = {
+    ".mp4": ("mp4", "libx264", 16, {"preset": "medium"}),
+    ".webm": ("webm", "libvpx-vp9", 20, {"b": "0", "deadline": "good", "cpu-used": "2", "row-mt": "1"}),
+}
+"""By ending: container, encoder, the quality that is hard to tell from the source, and the encoder's other options."""
 _UNSPECIFIED = 2  # the code of "not tagged" in ITU-T H.273
 
 
@@ -59,16 +65,18 @@ def pick_evenly(total: int, count: int | None) -> list[int]:
     return [round(i) for i in np.linspace(0, total - 1, count)]
 
 
-def write_video(frames: Tensor, path: Path | str, fps: float = 8.0, crf: int = 16) -> Path:
-    """Writes ``(F, H, W, 3)`` in ``[0, 1]`` as an MP4 (H.264, yuv420p, BT.709 limited range), whole or not at all.
+def write_video(frames: Tensor, path: Path | str, fps: float = 8.0, crf: int | None = None) -> Path:
+    """Writes ``(F, H, W, 3)`` in ``[0, 1]`` as a video (yuv420p, BT.709 limited range), whole or not at all.
 
-    H.264 with 4:2:0 colour needs even sizes: an odd one is padded by repeating the last row or column.
+    ``.webm`` is VP9, any other ending an MP4 of H.264. 4:2:0 colour needs even sizes: an odd one is padded by repeating
+    the last row or column.
 
     Args:
         frames: The frames.
         path: File to write.
         fps: Frames a second.
-        crf: x264's quality, 0 is lossless, 16 is hard to tell from the source.
+        crf: The encoder's quality, less is better; when None, what is hard to tell from the source (16 of x264's 0 to
+            51, where 0 is lossless, or 20 of VP9's 0 to 63).
 
     Raises:
         InputError: No frames, or the folder can't be written or is full.
@@ -81,16 +89,19 @@ def write_video(frames: Tensor, path: Path | str, fps: float = 8.0, crf: int = 1
     pad = [(0, 0), (0, pictures.shape[1] % 2), (0, pictures.shape[2] % 2), (0, 0)]
     pictures = np.pad(pictures, pad, mode="edge")
     # Encoded in memory: a full disk then shows as one plain OSError of one write.
-    return write_bytes(path, _encode(pictures, Fraction(fps).limit_denominator(1001), crf))
+    kind = Path(path).suffix.lower()
+    codec = _CODECS[kind if kind in _CODECS else ".mp4"]
+    return write_bytes(path, _encode(pictures, Fraction(fps).limit_denominator(1001), codec, crf))
 
 
-def _encode(pictures: np.ndarray, fps: Fraction, crf: int) -> bytes:
+def _encode(pictures: np.ndarray, fps: Fraction, codec: tuple[str, str, int, dict[str, str]], crf: int | None) -> bytes:
     import av
     from av.video.reformatter import ColorRange, Colorspace
 
-    buffer = io.BytesIO()
-    with av.open(buffer, "w", format="mp4") as file:
-        stream = file.add_stream("libx264", rate=fps, options={"crf": str(crf), "preset": "medium"})
+    buffer, (container, encoder, usual, options) = io.BytesIO(), codec
+    with av.open(buffer, "w", format=container) as file:
+        quality = str(usual if crf is None else crf)
+        stream = cast("VideoStream", file.add_stream(encoder, rate=fps, options={"crf": quality, **options}))
         stream.height, stream.width = pictures.shape[1:3]
         stream.pix_fmt = "yuv420p"
         context = stream.codec_context

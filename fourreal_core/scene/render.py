@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -57,7 +59,11 @@ def render_camera(scene: Scene4D, camera: Cameras, time: float, options: RasterO
 
 
 def render_along(
-    scene: Scene4D, path: CameraPath, options: RasterOptions | None = None, on_step: OnStep = no_progress
+    scene: Scene4D,
+    path: CameraPath,
+    options: RasterOptions | None = None,
+    on_step: OnStep = no_progress,
+    alpha: bool = False,
 ) -> Tensor:
     """A clip ``(F, H, W, 3)`` in ``[0, 1]`` along a camera path.
 
@@ -66,13 +72,20 @@ def render_along(
         path: F cameras and times.
         options: Rasterizer options.
         on_step: Progress with the frame as preview.
+        alpha: Leave the background out: frames are ``(F, H, W, 4)`` with straight alpha, black where nothing is.
     """
     frames: list[Tensor] = []
+    if alpha:
+        scene = replace(scene, background=torch.zeros_like(scene.background))
     with torch.no_grad():
         for k in range(len(path.cameras)):
-            frame = render_camera(scene, path.cameras[k], float(path.times[k]), options).image.clamp(0, 1)
-            frames.append(frame.cpu())
-            on_step(k + 1, len(path.cameras), frames[-1])
+            rendered = render_camera(scene, path.cameras[k], float(path.times[k]), options)
+            frame = rendered.image.clamp(0, 1).cpu()
+            on_step(k + 1, len(path.cameras), frame)
+            if alpha:
+                share = rendered.alpha.cpu()[..., None]
+                frame = torch.cat([(frame / share.clamp_min(1e-6)).clamp(0, 1), share], -1)
+            frames.append(frame)
     return torch.stack(frames)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
+from ...fourreal_core.exports import EXPORTS
 from ...fourreal_core.scene.scene4d import Scene4D
 from ..compat import advanced, schema
 from ..devices import plain_tensors
@@ -11,7 +12,11 @@ from ..output_files import next_output
 from ..progress import HostProgress
 from ..wires import SceneWire
 
-PLY, FOURDGS = "ply, a file a time step", "4dgs, one file that moves"
+FORMATS = {form.label: form for form in EXPORTS}
+
+
+def _takers(option: str) -> str:
+    return ", ".join(form.name for form in EXPORTS if option in form.takes)
 
 
 class ExportScene(io.ComfyNode):
@@ -23,17 +28,23 @@ class ExportScene(io.ComfyNode):
         return schema(
             node_id="FourRealExportScene",
             display_name="Export 4D Scene",
-            search_aliases=["4real", "ply", "4dgs", "supersplat", "gaussian splatting", "save splats"],
-            description="Writes a 4D scene to the output folder, under the next free number, as .ply files in the "
-            "layout of 3D Gaussian Splatting or as one .4dgs file.",
+            search_aliases=[
+                "4real",
+                *(form.name for form in EXPORTS),
+                "supersplat",
+                "gaussian splatting",
+                "save splats",
+            ],
+            description="Writes a 4D scene, or its cameras, to the output folder, under the next free number, in a "
+            "format that other programs open.",
             inputs=[
                 SceneWire.Input("scene", tooltip="The scene to write."),
                 io.Combo.Input(
                     "format",
-                    options=[PLY, FOURDGS],
-                    default=PLY,
-                    tooltip="ply: a folder with one file a "
-                    "time step; 4dgs: one file, which needs the Python package fourdgs.",
+                    options=list(FORMATS),
+                    default=EXPORTS[0].label,
+                    tooltip="ply writes a folder with one file a time step. 4dgs, usd, glb, spz and sog need a Python "
+                    "package, which is named where it is missing.",
                 ),
                 io.String.Input(
                     "filename_prefix",
@@ -46,7 +57,8 @@ class ExportScene(io.ComfyNode):
                         default=-1,
                         min=-1,
                         max=4095,
-                        tooltip="Time step of a single .ply, from 0; -1 writes all of them.",
+                        tooltip=f"Time step, from 0, of one moment ({_takers('time')}); -1 is the first, and "
+                        "for ply all of them.",
                     )
                 ),
                 advanced(
@@ -56,13 +68,18 @@ class ExportScene(io.ComfyNode):
                         min=-1,
                         max=255,
                         tooltip="Take along how this view of the "
-                        "freeze-time clip differs from the others (.ply only); -1 writes what new "
+                        f"freeze-time clip differs from the others ({_takers('view')}); -1 writes what new "
                         "cameras see.",
                     )
                 ),
                 advanced(
                     io.Float.Input(
-                        "fps", default=8.0, min=0.1, max=1000.0, step=0.1, tooltip="Time steps a second of a .4dgs."
+                        "fps",
+                        default=8.0,
+                        min=0.1,
+                        max=1000.0,
+                        step=0.1,
+                        tooltip=f"Time steps a second ({_takers('fps')}).",
                     )
                 ),
             ],
@@ -84,21 +101,14 @@ class ExportScene(io.ComfyNode):
     ) -> io.NodeOutput:
         """See ComfyNode."""
         from ...fourreal_core.scene.camera_paths import check_place
-        from ...fourreal_core.scene.formats.fourdgs import save_fourdgs
-        from ...fourreal_core.scene.formats.ply import save_ply, save_ply_sequence, splats_at
+        from ...fourreal_core.scene.formats.scene_format import ExportOptions, export_scene
 
-        on_step, one = HostProgress().part(), time if time >= 0 else None
-        whose = view if view >= 0 else None
+        form, one, whose = FORMATS[format], time if time >= 0 else None, view if view >= 0 else None
         check_place(scene, one, whose)
-        path, subfolder = next_output(
-            filename_prefix, ".4dgs" if format == FOURDGS else ".ply" if one is not None else ""
-        )
+        given = {"time": one, "view": whose, "fps": fps}
+        options = ExportOptions(**{name: value for name, value in given.items() if name in form.takes})
+        path, subfolder = next_output(filename_prefix, form.ending(options))
         with plain_tensors():
-            if format == FOURDGS:
-                save_fourdgs(scene, path, fps, on_step)
-            elif one is not None:
-                save_ply(splats_at(scene, one, whose), path)
-            else:
-                save_ply_sequence(scene, path, view=whose, on_step=on_step)
+            export_scene(scene, form, path, options, HostProgress().part())
         name = "/".join(part for part in (subfolder, path.name) if part)
         return io.NodeOutput(name, ui={"text": (name,)})

@@ -7,10 +7,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from fourreal_core.cli import main
+from fourreal_core.exports import EXPORTS
 from fourreal_core.grid import FrameGrid
 from fourreal_core.media import read_clip, read_image
 from fourreal_core.scene.formats.scene_file import load_scene, save_scene
@@ -57,6 +60,29 @@ def test_every_mode_makes_a_video(saved, tmp_path, mode):
     )
     assert read_clip(tmp_path / "new" / "a.mp4").shape == (3, 32, 48, 3)
     assert [p.name for p in (tmp_path / "new").iterdir()] == ["a.mp4"]
+
+
+@pytest.mark.parametrize("name", ["a.webm", "a.webp"])
+def test_other_films_by_their_ending(saved, tmp_path, name):
+    assert main(["render", str(saved), "-o", str(tmp_path / name), "--frames", "3", "--quiet"]) == 0
+    assert read_clip(tmp_path / name).shape == (3, 32, 48, 3)
+
+
+def test_frames_without_background(saved, tmp_path):
+    scene = load_scene(saved / "scene.safetensors")
+    save_scene(replace(scene, background=torch.tensor([0.9, 0.2, 0.4])), saved / "scene.safetensors")
+    options = ["--mode", "freeze-time", "--frames", "2", "--quiet"]
+    for name, more in (("a", []), ("b", ["--alpha"])):
+        assert main(["render", str(saved), "-o", str(tmp_path / name), *options, *more]) == 0
+    for k in range(2):
+        with Image.open(tmp_path / "b" / f"frame_{k:04}.png") as image:
+            assert image.mode == "RGBA"
+            rgba = torch.from_numpy(np.asarray(image).copy()).float() / 255
+        alpha = rgba[..., 3:]
+        assert float(alpha.min()) == 0 and float(alpha.max()) > 0.3
+        laid = rgba[..., :3] * alpha + (1 - alpha) * torch.tensor([0.9, 0.2, 0.4])
+        # a colour and an alpha that were rounded, over a background
+        assert float((laid - read_image(tmp_path / "a" / f"frame_{k:04}.png")).abs().max()) < 2 / 255
 
 
 def test_frames_are_the_scenes_own_renders(saved, tmp_path, capsys):
@@ -136,15 +162,72 @@ def test_a_moving_file(saved, tmp_path):
         ("export", ["--times", "0,x"], "the times '0,x'"),
         ("export", ["--times", "4"], "expected numbers from 0 to 3"),
         ("export", ["--view", "3"], "view 3; expected 0 to 2"),
-        ("export", ["--format", "4dgs", "--view", "1"], "--times or --view for 4dgs"),
-        ("export", ["--format", "4dgs", "--fps", "0"], "0.0 time steps a second"),
+        ("export", ["--format", "4dgs"], "the output out for 4dgs; expected a name that ends in .4dgs"),
+        ("export", ["--fps", "4"], "fps for ply; expected one of times, time, view"),
     ],
 )
 def test_options_that_cannot_be(refused, tmp_path, command, args, says):
-    if "4dgs" in args:
-        pytest.importorskip("fourdgs", reason="fourdgs is not installed")
     assert says in refused(command, "-o", str(tmp_path / "out"), *args)
     assert not [p for p in (tmp_path / "out").rglob("*") if p.is_file()] and not (tmp_path / "out").is_file()
+
+
+@pytest.mark.parametrize(
+    ("name", "args", "says"),
+    [
+        ("s.splat", [], "whose ending .splat means no format; expected .ply, .4dgs, .usd, .usdc, .usda, .glb, .spz"),
+        ("s.splat", ["--format", "ply"], "expected a name that ends in .ply or a folder's name without an ending"),
+        ("a.html", ["--format", "ply"], "the output a.html for ply"),
+        ("a.ply", ["--format", "colmap"], "the output a.ply for colmap; expected a folder's name"),
+        ("a.ply", ["--compact"], "compact for ply"),
+        ("a.4dgs", ["--view", "1"], "view for 4dgs; expected one of fps"),
+        ("a.4dgs", ["--fps", "0"], "0.0 time steps a second"),
+        ("a.json", ["--time", "1"], "time for cameras; expected none"),
+        ("a.glb", ["--time", "3.5"], "time 3.5; expected 0 to 3"),
+        ("a.glb", ["--times", "1"], "times for glb; expected one of time, view"),
+    ],
+)
+def test_outputs_that_cannot_be(refused, tmp_path, name, args, says):
+    assert says in refused("export", "-o", str(tmp_path / "new" / name), *args)
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "args", "says"),
+    [("t.gif", [], "means no clip; expected .mp4, .webm, .webp"), ("t.mp4", ["--alpha"], "transparent background")],
+)
+def test_films_that_cannot_be(refused, tmp_path, name, args, says):
+    assert says in refused("render", "-o", str(tmp_path / "new" / name), *args)
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_folder_may_have_a_version_in_its_name(saved, tmp_path):
+    assert main(["export", str(saved), "-o", str(tmp_path / "v1.5"), "--time", "2", "--quiet"]) == 0
+    assert [p.name for p in (tmp_path / "v1.5").iterdir()] == ["frame_0000.ply"]
+
+
+@pytest.mark.parametrize(
+    ("name", "args", "files"),
+    [
+        ("sparse/0", ["--format", "colmap"], ["cameras.txt", "images.txt", "points3D.txt"]),
+        ("transforms.json", [], ["transforms.json"]),
+        ("cameras.py", ["--fps", "12"], ["cameras.py"]),
+        ("a.html", ["--compact"], ["a.html"]),
+    ],
+)
+def test_what_needs_no_package_is_written(saved, tmp_path, capsys, name, args, files):
+    path = tmp_path / "new" / name
+    assert main(["export", str(saved), "-o", str(path), "--json", *args]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert [Path(p).name for p in report["files"]] == files
+    assert sorted(p.name for p in (path if path.is_dir() else path.parent).iterdir()) == files
+
+
+def test_help_names_every_format(capsys):
+    with pytest.raises(SystemExit):
+        main(["export", "--help"])
+    shown = capsys.readouterr().out
+    for form in EXPORTS:
+        assert f"  {form.name} " in shown and form.writes in shown
 
 
 def test_several_times_do_not_fit_one_file(refused, tmp_path):
@@ -155,5 +238,10 @@ def test_no_scene_and_the_scene_itself(refused, saved, tmp_path):
     assert "no file" in refused("render", "-o", str(tmp_path / "a.mp4"), scene=tmp_path / "nothing")
     assert "no file" in refused("export", "-o", str(tmp_path / "a.ply"), scene=tmp_path)
     before = (saved / "scene.safetensors").read_bytes()
-    assert "which is the scene itself" in refused("export", "-o", str(saved / "scene.safetensors"), "--format", "ply")
+    assert "means no format" in refused("export", "-o", str(saved / "scene.safetensors"))
+    assert "means no clip" in refused("render", "-o", str(saved / "scene.safetensors"))
+    odd = saved / "scene.ply"  # a scene by another name
+    odd.write_bytes(before)
+    assert "which is the scene itself" in refused("export", "-o", str(odd), scene=odd)
+    assert odd.read_bytes() == before
     assert (saved / "scene.safetensors").read_bytes() == before

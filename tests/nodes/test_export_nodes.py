@@ -65,6 +65,20 @@ def test_scenes_become_one_file_that_moves(scene: Any, run: Node, host_folders: 
     assert package.read(str(host_folders / "output" / name)).gaussians.count == 20
 
 
+def test_the_node_offers_what_the_command_does(run: Node, scene: Any, host_folders: Path, part: Part) -> None:
+    offered = part("nodes.export.save_files").FORMATS
+    assert [form.name for form in offered.values()] == [form.name for form in part("fourreal_core.exports").EXPORTS]
+    for name, written in (
+        ("colmap", "4Real/splats_00001_"),
+        ("nerfstudio", "4Real/splats_00002_transforms.json"),
+        ("html", "4Real/splats_00003_.html"),
+    ):
+        label = next(label for label, form in offered.items() if form.name == name)
+        # options that a format doesn't take are passed over: they stand in the node all the same
+        assert run("FourRealExportScene", scene=scene, **EXPORT | {"format": label, "time": 1}) == (written,)
+    assert "4Real/splats_00001_/images.txt" in files(host_folders / "output")
+
+
 @pytest.mark.parametrize(
     ("changes", "says"),
     [

@@ -7,11 +7,9 @@ about x away from this project's.
 
 from __future__ import annotations
 
-import importlib
 import io
 import math
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -22,6 +20,8 @@ from ...errors import InputError
 from ...media.files import write_bytes
 from ...progress import OnStep, no_progress
 from ..scene4d import Scene4D
+from .packages import FOURDGS
+from .scene_format import ExportOptions
 
 Array = NDArray[np.float32]
 _RIGHT_HANDED, _UP_Y, _FORWARD_MINUS_Z = 1, 1, 5  # the container's registry
@@ -44,7 +44,7 @@ def save_fourdgs(scene: Scene4D, path: str | Path, fps: float = 8.0, on_step: On
         InputError: No ``fourdgs`` package, a scene that holds nothing or is not finite, or a folder that cannot be
             written.
     """
-    package = _package()
+    package = FOURDGS.load("fourdgs")
     if not (fps > 0 and math.isfinite(fps)):
         raise InputError(f"{fps} time steps a second", "a positive number", "use 8")
     if len(scene.splats) == 0:
@@ -130,12 +130,7 @@ def _camera(scene: Scene4D) -> dict[str, Any]:
     }
 
 
-def _package() -> ModuleType:
-    try:
-        return importlib.import_module("fourdgs")
-    except ImportError as err:
-        raise InputError(
-            f"no package fourdgs here ({err})",
-            "it, to write .4dgs files",
-            "install it with `python -m pip install fourdgs`, or export .ply",
-        ) from err
+def write(scene: Scene4D, path: Path, options: ExportOptions, on_step: OnStep) -> list[Path]:
+    """See SceneFormat."""
+    save_fourdgs(scene, path, options.steps_per_second, on_step)
+    return [path]

@@ -18,6 +18,7 @@ from ...progress import OnStep, no_progress
 from ..camera_paths import check_place
 from ..gaussians import Splats
 from ..scene4d import Scene4D
+from .scene_format import ExportOptions
 
 SH_C0 = 0.28209479177387814
 """Zeroth spherical harmonic: a viewer shows ``0.5 + SH_C0 f_dc``."""
@@ -119,3 +120,16 @@ def save_ply_sequence(
         save_ply(splats_at(scene, time, view), written[-1])
         on_step(k + 1, len(wanted))
     return written
+
+
+def write(scene: Scene4D, path: Path, options: ExportOptions, on_step: OnStep) -> list[Path]:
+    """See SceneFormat."""
+    if path.suffix.lower() != ".ply":
+        times = options.times if options.time is None else [options.time]
+        return save_ply_sequence(scene, path, times, options.view, on_step)
+    times = [options.moment] if options.times is None else options.times
+    if len(times) != 1:
+        raise InputError(f"{len(times)} times for one file", "one", "name a folder with -o, or one time")
+    save_ply(splats_at(scene, times[0], options.view), path)
+    on_step(1, 1)
+    return [path]

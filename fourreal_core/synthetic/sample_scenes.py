@@ -17,7 +17,7 @@ from .backgrounds import StaticPart
 from .camera_trajectories import arc
 from .grids import random_scene, texture_side
 from .mesh_renderer import RenderOptions, render
-from .meshes import Floats, Mesh, box, capsule, lathe, rotation, sheet, superquadric, vector
+from .meshes import Floats, box, capsule, lathe, rotation, sheet, superquadric, vector
 from .motions import MovingPart, Pose, eased, shifted
 from .random_choices import SceneRng, scene_seed
 from .scene import Light, Scene, SceneGrid
@@ -207,7 +207,7 @@ def _yard(textures: list[Texture]) -> list[StaticPart]:
     """A paved floor, a brick wall, two columns and three crates."""
     floor = sheet(lambda u, v: np.stack([14 * (u - 0.5), 0 * u + FLOOR, WALL - 8 * v], -1), 56, 40, density=0.45)
     wall = sheet(lambda u, v: np.stack([14 * (u - 0.5), FLOOR - 6 * v, 0 * u + WALL], -1), 56, 24, density=0.5)
-    parts = [StaticPart(_facing_camera(floor), textures[_PAVING]), StaticPart(_facing_camera(wall), textures[_BRICKS])]
+    parts = [StaticPart(floor, textures[_PAVING]), StaticPart(wall, textures[_BRICKS])]
     heights, radii = vector(-3.4, -0.3, -0.22, -0.12, -0.12, 0), vector(0.2, 0.2, 0.24, 0.26, 0.3, 0.3)
     for x, z in ((-1.75, 1.3), (1.6, 1.7)):
         parts.append(StaticPart(lathe(heights, radii, 0.7, 24).moved((x, FLOOR, z)), textures[_MARBLE], casts=True))
@@ -218,10 +218,3 @@ def _yard(textures: list[Texture]) -> list[StaticPart]:
     ):
         parts.append(StaticPart(box(half, 1.2).moved(centre), textures[_WOOD], casts=True))
     return parts
-
-
-def _facing_camera(plane: Mesh) -> Mesh:
-    """A plane whose normals point to where the cameras are."""
-    a, b, c = (plane.points[plane.faces[0, k]] for k in range(3))
-    toward = np.cross(b - a, c - a) @ (_EYE - a)
-    return plane if toward > 0 else replace(plane, faces=plane.faces[:, ::-1].copy())

@@ -68,6 +68,8 @@ def test_the_same_seed_gives_the_same_scene_and_another_does_not(puppet: SceneGr
     assert float((other.frames - puppet.frames).abs().mean()) > 0.01
     # what moves, and how, is the same
     assert float((other.masks != puppet.masks).float().mean()) == 0
+    first, second = (scene.mean(-1) for scene in sample_scene("puppet", SIZE, ENDS, ENDS).subject_textures[1::3][:2])
+    assert abs(np.corrcoef(first.ravel(), second.ravel())[0, 1]) < 0.3  # two of one pattern, apart from each other
     birds = [sample_clips("bird", (32, 48), 2, 2, seed) for seed in (0, 0, 1)]
     assert torch.equal(birds[0].cells, birds[1].cells) and not torch.equal(birds[0].masks, birds[2].masks)
     bent = [sample_scene("puppet", SIZE, ENDS, ENDS, seed, 1.0).view_errors.phases for seed in (0, 0, 1)]

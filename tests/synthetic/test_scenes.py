@@ -11,6 +11,7 @@ from fourreal_core.errors import InputError
 from fourreal_core.synthetic import creatures, meshes, textures
 from fourreal_core.synthetic.camera_trajectories import random_trajectory
 from fourreal_core.synthetic.grids import FAMILIES, GridOptions, make_grid
+from fourreal_core.synthetic.motions import eased, to_and_fro
 from fourreal_core.synthetic.random_choices import SPLITS, SceneRng, scene_seed
 from fourreal_core.synthetic.scene import SceneGrid, to_float
 
@@ -136,6 +137,12 @@ def test_longer_grids_go_on_from_the_window():
     short, long = (make_grid("train", 2, GridOptions(n, n, (16, 16), window=3, family="bird")).cameras for n in (3, 6))
     # the same curve at the same places; float32 of numpy's vectorised cosines may differ in the last bit
     torch.testing.assert_close(long.world_to_cam[:3], short.world_to_cam, rtol=0, atol=1e-5)
+
+
+def test_motions_turn_back_where_the_clip_goes_on():
+    phases = np.float32([0, 0.25, 1, 1.5, 2, 2.25])
+    np.testing.assert_allclose(to_and_fro(phases), [0, 0.25, 1, 0.5, 0, 0.25], atol=1e-6)
+    np.testing.assert_allclose(eased(phases, 2.0), 1 - np.cos(np.pi * phases), atol=1e-6)
 
 
 def test_cameras_keep_above_the_ground():

@@ -9,7 +9,7 @@ PAGE = SceneFormat(
     name="html",
     endings=(".html", ".htm"),
     writes="one page that plays it in any browser",
-    module="fourreal_core.viewer.page_file",
+    module=f"{__package__}.viewer.page_file",
     takes=frozenset({"fps", "compact"}),
 )
 

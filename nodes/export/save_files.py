@@ -43,8 +43,8 @@ class ExportScene(io.ComfyNode):
                     "format",
                     options=list(FORMATS),
                     default=EXPORTS[0].label,
-                    tooltip="ply writes a folder with one file a time step. 4dgs, usd, glb, spz and sog need a Python "
-                    "package, which is named where it is missing.",
+                    tooltip="ply writes a folder with one file a time step. Some need a Python package, which is named "
+                    f"where it is missing: {', '.join(f.name for f in EXPORTS if f.package is not None)}.",
                 ),
                 io.String.Input(
                     "filename_prefix",

@@ -68,6 +68,8 @@ def test_scenes_become_one_file_that_moves(scene: Any, run: Node, host_folders: 
 def test_the_node_offers_what_the_command_does(run: Node, scene: Any, host_folders: Path, part: Part) -> None:
     offered = part("nodes.export.save_files").FORMATS
     assert [form.name for form in offered.values()] == [form.name for form in part("fourreal_core.exports").EXPORTS]
+    core = part("fourreal_core").__name__  # in the host it lies within the extension and is installed nowhere
+    assert core != "fourreal_core" and all(form.module.startswith(f"{core}.") for form in offered.values())
     for name, written in (
         ("colmap", "4Real/splats_00001_"),
         ("nerfstudio", "4Real/splats_00002_transforms.json"),

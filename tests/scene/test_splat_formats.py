@@ -158,6 +158,8 @@ def test_a_usd_stages_cameras_see_what_ours_do(tmp_path: Path, scene: Scene4D) -
         camera = UsdGeom.Camera(stage.GetPrimAtPath(f"/Scene/Cameras/view_{view:02}")).GetCamera(0)
         frustum = camera.frustum
         seen = frustum.ComputeViewMatrix() * frustum.ComputeProjectionMatrix()
+        near, far = camera.clippingRange.min, camera.clippingRange.max
+        assert near < 0.01 and far > 1000  # a unit is the median distance here, so much is nearer than USD's own 1
         ours = scene.cameras[view]
         pixels = project(ours.to_camera(scene.splats.means)[0], ours.intrinsics[0]).numpy()
         for point, pixel in zip((scene.splats.means.numpy() @ UPRIGHT).tolist(), pixels, strict=True):

@@ -158,7 +158,7 @@ def begin(folder: Path, track: str, size: tuple[int, int], options: PipelineOpti
     geometry = parallax_geometry(flows.freeze_time, grid.valid, options.parallax)
     through_views = engine.track_views(flows.freeze_time, geometry, grid.valid, tracks)
     scene = canonical_scene(through_views, grid.times, options.canonical)
-    scene = prune_floaters(scene, grid.freeze_time, grid.valid, options.floaters, options.raster)
+    scene = prune_floaters(scene, grid.freeze_time, grid.valid, options.floaters)
     scored = map(tuple, meta["targets" if track == "complete" else "held_out"])
     return Start(
         grid,
@@ -173,14 +173,14 @@ def figures(start: Start, scene: Scene4D, options: PipelineOptions) -> dict[str,
     """Mean PSNR of the scored cells as they are filled, and of plain renders of them."""
     grid, found = start.grid, {figure: [] for figure in FIGURES}
     with torch.no_grad():
-        candidates = SceneCandidates(scene, grid, start.flows, options.proposal.selection, options.raster)
+        candidates = SceneCandidates(scene, grid, start.flows, options.proposal.selection)
         readers = {
-            view: SourceReader(grid, pixel_points(scene, view), candidates, options.raster)
+            view: SourceReader(grid, pixel_points(scene, view), candidates)
             for view in {view for view, _ in start.truth}
         }
         for (view, time), truth in start.truth.items():
             filled = propose_cell(readers[view], (view, time), options.proposal)
-            plain = render_cell(scene, view, time, options.raster).image.clamp(0, 1)
+            plain = render_cell(scene, view, time).image.clamp(0, 1)
             for figure, image in zip(FIGURES, (filled, plain), strict=True):
                 found[figure].append(psnr(image, truth, grid.valid))
     return {figure: sum(values) / len(values) for figure, values in found.items()}

@@ -16,7 +16,6 @@ from .geometry.structure_from_motion import ParallaxOptions, parallax_geometry
 from .grid import FrameGrid
 from .progress import StageClock, StageFactory, no_stages
 from .proposals.complete_grid import ProposalOptions, complete_grid
-from .rasterizer import RasterOptions
 from .reconstruction.canonical import CanonicalOptions, canonical_scene
 from .reconstruction.fit_deformation import FitOptions, fit_deformation
 from .reconstruction.floaters import FloaterOptions, prune_floaters
@@ -37,7 +36,6 @@ class PipelineOptions:
         floaters: Pruning.
         fit: Deformation.
         proposal: Completion of the grid.
-        raster: The rasterizer.
         device: Where rendering and fitting run.
         seed: Overrides the seeds of the stages when not None.
         geometry_source: Where depth and cameras come from; parallax when None.
@@ -51,7 +49,6 @@ class PipelineOptions:
     floaters: FloaterOptions = field(default_factory=FloaterOptions)
     fit: FitOptions = field(default_factory=FitOptions)
     proposal: ProposalOptions = field(default_factory=ProposalOptions)
-    raster: RasterOptions = field(default_factory=RasterOptions)
     device: str = "cpu"
     seed: int | None = None
     geometry_source: GeometrySource | None = None
@@ -118,11 +115,9 @@ def run_pipeline(
     if device.type != "cpu":
         scene, time_tracks = scene_to(scene, device), tracks_to(time_tracks, device)
     with clock("floaters"):
-        scene = prune_floaters(
-            scene, grid.freeze_time, grid.valid, options.floaters, options.raster, stages("floaters")
-        )
+        scene = prune_floaters(scene, grid.freeze_time, grid.valid, options.floaters, on_step=stages("floaters"))
     with clock("deformation"):
-        scene = fit_deformation(scene, grid, time_tracks, fit, options.raster, stages("deformation"), flows=flows)
+        scene = fit_deformation(scene, grid, time_tracks, fit, on_step=stages("deformation"), flows=flows)
     with clock("completion"):
-        filled = complete_grid(scene, grid, options.proposal, options.raster, stages("completion"), flows=flows)
+        filled = complete_grid(scene, grid, options.proposal, on_step=stages("completion"), flows=flows)
     return PipelineResult(filled, scene, geometry, clock.seconds)

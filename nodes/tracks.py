@@ -136,7 +136,7 @@ class Tracks3D(io.ComfyNode):
                 raise InputError(
                     f"pictures of {tracks_width} x {tracks_height} pixels",
                     "both sides, or 0 and 0",
-                    "say the size that the tracks were made in",
+                    "give the size that the tracks were made in",
                 )
             size = (tracks_height, tracks_width) if tracks_width else grid.size
             engine = GivenTracks(_pixel_tracks(view_tracks, size), _pixel_tracks(time_tracks, size), engine)

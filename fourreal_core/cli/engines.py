@@ -44,7 +44,7 @@ def add_engine_options(parser: argparse.ArgumentParser) -> None:
 
 
 def with_engines(options: PipelineOptions, args: argparse.Namespace, views: int) -> PipelineOptions:
-    """The pipeline's options with what ``--geometry``, ``--focal``, ``--flow`` and ``--tracks`` say.
+    """The pipeline's options with ``--geometry``, ``--focal``, ``--flow`` and ``--tracks``.
 
     Args:
         options: To begin with.

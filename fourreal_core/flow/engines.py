@@ -71,5 +71,5 @@ def flow_engine(spec: str, device: str = "cpu") -> FlowEngine:
     """
     name, _, argument = spec.partition(":")
     if name not in FLOW_ENGINES:
-        raise InputError(f"the flow {spec!r}", f"one of {', '.join(FLOW_ENGINES)}", "say for example dis")
+        raise InputError(f"the flow {spec!r}", f"one of {', '.join(FLOW_ENGINES)}", "for example dis")
     return FLOW_ENGINES[name](argument, device)

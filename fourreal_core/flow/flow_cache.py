@@ -1,6 +1,6 @@
 """The flows between the known cells of a grid, measured when first asked for: one cache for the whole job.
 
-A clip of the grid asks for the flows between its own frames (see ClipFlows). Cells that share a row or a column have a
+Flows between the frames of one clip come from its ClipFlows. Cells that share a row or a column have a
 chosen flow: along a row it is motion, along a column how far views see things apart. Neighbours are measured directly.
 Farther cells are measured directly, from the chain over the known cells between as a start, and by the chain alone;
 each has its own failures, so all are kept, and the one that explains a pixel best is ``best``.
@@ -43,7 +43,7 @@ class MeasuredFlow:
 class FlowCache:
     """Flows between the known cells of a grid, kept once measured.
 
-    It holds what the engine measured (see MemoizedFlow), and of every two cells that were asked for the chosen flow and
+    It holds what the engine measured (see MemoizedFlow), and of every two cells that were measured the chosen flow and
     its error, both ways: at 512 x 288 pixels some 4 MB each.
 
     Args:
@@ -105,7 +105,7 @@ class FlowCache:
         return FlowCache(frames, known, self.engine)
 
     def release_started(self) -> None:
-        """Drops flows that were measured from a start: next to all of them only geometry and tracks ask for."""
+        """Drops flows that were measured from a start: next to all of them only geometry and tracks use."""
         self.engine.release_started()
 
     def _measure(self, start: Cell, end: Cell) -> None:

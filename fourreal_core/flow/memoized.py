@@ -20,8 +20,7 @@ Key = tuple[bytes, bytes, bytes]
 class MemoizedFlow:
     """Another engine, whose answers are kept by what they were measured from: two pictures and a start.
 
-    Everything that looks at the same pictures may ask one of these; who asked first does not matter. A flow of
-    512 x 288 pixels takes 1.2 MB.
+    Whatever looks at the same pictures can share one of these. A flow of 512 x 288 pixels takes 1.2 MB.
 
     Args:
         engine: Measures one pair; OpenCV's DIS when None. A memoized engine shares what it holds.

@@ -1,6 +1,6 @@
-"""What is wrong with a clip that the main job would work on all the same: blank frames, cuts, a scene that moves.
+"""Checks of clips that the main job accepts although its result will suffer: blank frames, cuts, a scene that moves.
 
-None of it stops the job. It is said, so that a strange result has its reason beside it.
+None of it stops the job; a warning is logged, so that a strange result has its reason beside it.
 """
 
 from __future__ import annotations
@@ -20,9 +20,13 @@ from .geometry import Geometry
 
 log = logging.getLogger(__name__)
 
-_WIDTH = 160  # checks look at small pictures: what they ask needs no detail
-_BLANK = 2.0  # grey levels of 255 that a picture's middle half must span
-_AGREE = 25.0  # grey levels between a pixel and what flow says it is in the next frame
+_WIDTH = 160  # checks work on small pictures: they need no detail
+_BLANK = 2.0  # grey levels of 255 between the 2nd and 98th percentile that a picture must span
+_AGREE = 25.0  # grey levels between a pixel and the one that flow leads to in the next frame
+_RETURN_PX = 1.5  # forward-backward error up to which neighbouring frames have a pixel in common
+_SURE_PX = 0.5  # and up to which it is surely matched
+_TEXTURE = 4  # standard deviation in grey levels over 7 x 7 pixels above which a match can be sure
+_BESIDE_PX = 1.0  # distance from its epipolar line beyond which a pixel moved
 _CUT = 0.2  # share of pixels in common below which two neighbouring frames are of two takes
 _MOVING = 0.1  # share of surely matched pixels that no camera explains; generated views reach 0.08
 
@@ -57,7 +61,7 @@ def examine(clip: ClipFlows, valid: Tensor | None = None) -> ClipReport:
     for k, (a, b) in enumerate(zip(small.grays, small.grays[1:], strict=False)):
         forward, backward = small.measure(k, k + 1), small.measure(k + 1, k)
         same = np.abs(a.astype(np.float32) - warp(b.astype(np.float32), forward)) < _AGREE
-        common.append(float((same & (forward_backward_error(forward, backward) < 1.5))[good].mean()))
+        common.append(float((same & (forward_backward_error(forward, backward) < _RETURN_PX))[good].mean()))
     cuts = [k for k, share in enumerate(common) if share < _CUT and not {k, k + 1} & set(blank)]
     return ClipReport(blank, cuts, common)
 
@@ -78,10 +82,10 @@ def moving_share(clip: ClipFlows, geometry: Geometry, valid: Tensor | None = Non
     beside, sure = 0, 0
     for k in range(len(small) - 1):
         forward, backward = small.measure(k, k + 1), small.measure(k + 1, k)
-        firm = good & (forward_backward_error(forward, backward) < 0.5) & (_texture(small.grays[k]) > 4)
+        firm = good & (forward_backward_error(forward, backward) < _SURE_PX) & (_texture(small.grays[k]) > _TEXTURE)
         there = torch.from_numpy(pixel_grid((h, w)).numpy() + forward)
         line_error = _beside_line(cameras.world_to_cam[k : k + 2], cameras.intrinsics[k : k + 2], (h, w), there)
-        beside += int((line_error.numpy() > 1.0)[firm].sum())
+        beside += int((line_error.numpy() > _BESIDE_PX)[firm].sum())
         sure += int(firm.sum())
     return beside / max(sure, 1)
 

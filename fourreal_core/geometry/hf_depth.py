@@ -90,9 +90,9 @@ class HuggingFaceDepth:
 
 def kind_of(config: Any) -> Kind:
     """What a network's pictures are affine to, by its configuration."""
-    said = getattr(config, "depth_estimation_type", None)
-    if said in ("relative", "metric"):
-        return "metric" if said == "metric" else "inverse"
+    kind = getattr(config, "depth_estimation_type", None)
+    if kind in ("relative", "metric"):
+        return "metric" if kind == "metric" else "inverse"
     family = getattr(config, "model_type", "")
     return "metric" if family in _METRIC_FAMILIES else "inverse" if family == "dpt" else "auto"
 

@@ -34,11 +34,9 @@ FOCAL_STARTS = (0.7, 1.6)
 """Focal lengths over image width that the adjustment starts from."""
 MASK_MARGIN_PX = 4
 """Pixels around invalid ones that are not trusted either: captions leave speckles."""
-LEAST_BASELINE = 0.01
-"""Spread of the camera centres, in median distances of the scene, below which they only turn."""
 TURN_RATIO, TURN_MARGIN_PX = 1.2, 0.05
 """A camera that only turns explains a clip as well when its median error is at most this multiple of that of one that
-moves plus this many pixels: a wrong focal length can pass for a small baseline, so the baseline alone does not say."""
+moves plus this many pixels. The baseline says less: a wrong focal length can pass for a small one."""
 
 
 @dataclass(frozen=True)
@@ -165,8 +163,7 @@ def only_turning(state: Bundle, obs: Observations, width: int, fix_focal: bool) 
     )
     standing = replace(state, translations=np.zeros((views, 3)))
     turning = adjust(standing, obs, AdjustOptions(views // 2, 10, 4.0, fix_focal=fix_focal, turn_only=True))
-    as_well = median_error(turning, obs) < TURN_RATIO * error + TURN_MARGIN_PX
-    return turning if baseline < LEAST_BASELINE or as_well else None
+    return turning if median_error(turning, obs) < TURN_RATIO * error + TURN_MARGIN_PX else None
 
 
 def find_cameras(

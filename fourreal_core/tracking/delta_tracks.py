@@ -40,7 +40,7 @@ KEYFRAMES = 3
 
 
 class DeltaTracks:
-    """A track engine that asks ``densetrack3d``.
+    """A track engine that runs ``densetrack3d``.
 
     Args:
         checkpoint: The published weights, ``.pth`` or ``.safetensors``; they are never downloaded here.
@@ -103,9 +103,9 @@ class DeltaTracks:
             )
         valid = torch.ones(geometry.size, dtype=torch.bool) if valid is None else valid
         standing = geometry.intrinsics[:1].expand(len(frames), 3, 3)
-        carried = Geometry(_depth_in_time(clip, geometry), standing, geometry.mask[:1].expand(frames.shape[:3]))
+        in_time = Geometry(_depth_in_time(clip, geometry), standing, geometry.mask[:1].expand(frames.shape[:3]))
         positions, visible, colors, keyframe, spacing = self._from_keyframe(
-            frames, carried, 0, geometry.mask[0] & valid
+            frames, in_time, 0, geometry.mask[0] & valid
         )
         on_step(1, 1)
         return Tracks(positions, visible, colors, keyframe, spacing, standing, geometry.size)
@@ -155,7 +155,7 @@ class DeltaTracks:
 
 
 def _depth_in_time(clip: ClipFlows, geometry: Geometry) -> Tensor:
-    """View 0's depth ``(T, H, W)`` at every time, read where flow says a pixel was at the start."""
+    """View 0's depth ``(T, H, W)`` at every time, read where flow puts a pixel at the start."""
     first = geometry.depth[0].cpu().numpy()
     later = [torch.from_numpy(warp(first, clip.measure(t, 0))) for t in range(1, len(clip))]
     return torch.stack([geometry.depth[0].cpu(), *later])

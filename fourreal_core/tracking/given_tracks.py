@@ -16,7 +16,17 @@ from .track3d import TrackOptions
 from .track_engines import FlowTracks, TrackEngine
 from .tracks import Tracks
 
-_MOST_TRACKS = 4096  # beyond so many, a regular share of them says how the pixels between move
+MOST_TRACKS = 4096
+"""Beyond so many, a regular share of the tracks moves the pixels between them."""
+REACH, LEAST_REACH_PX, MOST_REACH = 1.5, 3.0, 1 / 16
+"""Standard deviation of a track's influence: in mean distances between tracks, at least in pixels, at most as a share of
+the picture's width."""
+SAME_SURFACE = 0.1
+"""Relative depth difference up to which a track moves a pixel."""
+LEAST_INFLUENCE, FULL_INFLUENCE = 0.01, 0.3
+"""Influence below which a track does not count, and sum of influences from which a pixel moves all the way."""
+HIDDEN_WEIGHT = 0.1
+"""Weight of a track where it is hidden: there its place is its maker's guess."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +117,7 @@ class GivenTracks:
 
 
 def lift_views(tracks: PixelTracks, frames: Tensor, geometry: Geometry, on_step: OnStep = no_progress) -> Tracks:
-    """Tracks in every view's camera space: at the view's depth where seen, carried by the cameras where hidden.
+    """Tracks in every view's camera space: at the view's depth where seen, moved rigidly with the cameras where hidden.
 
     Args:
         tracks: In pixels of the clip.
@@ -130,11 +140,11 @@ def lift_views(tracks: PixelTracks, frames: Tensor, geometry: Geometry, on_step:
     order = torch.arange(views)
     positions = torch.empty_like(lifted)
     each = torch.arange(count)
-    for v in range(views):  # the nearest view that sees it says where a hidden point is
+    for v in range(views):  # a hidden point stays where the nearest view that sees it has it
         far = (order - v).abs()[:, None] + torch.where(visible, 0, 10 * views)
         nearest = far.argmin(0)
-        carried = geometry.cameras[v].to_camera(world[nearest, each])[0]
-        positions[v] = torch.where(visible[v][:, None], lifted[v], carried)
+        rigid = geometry.cameras[v].to_camera(world[nearest, each])[0]
+        positions[v] = torch.where(visible[v][:, None], lifted[v], rigid)
         on_step(v + 1, views)
     key = ((order - views // 2).abs()[:, None] + torch.where(visible, 0, 10 * views)).argmin(0)
     at = pixels[key, each].long()
@@ -166,25 +176,20 @@ def spread_times(
         raise InputError(
             "tracks that the first frame does not see", "some visible points inside the picture", "check their size"
         )
-    index = index[:: -(-len(index) // _MOST_TRACKS)]
+    index = index[:: -(-len(index) // MOST_TRACKS)]
     start, moved = tracks.pixels[0, index], tracks.pixels[:, index] - tracks.pixels[0, index]
     seen, depth = tracks.visible[:, index].float(), geometry.depth[0]
     h, w = geometry.size
-    reach = min(max(1.5 * (h * w / len(index)) ** 0.5, 3.0), w / 16)
+    reach = min(max(REACH * (h * w / len(index)) ** 0.5, LEAST_REACH_PX), w * MOST_REACH)
     ys, xs = (geometry.mask[0] & valid).nonzero(as_tuple=True)
     pixels = torch.stack([xs, ys], -1) + 0.5
     here, there = depth[ys, xs], sample_map(depth, start)
     shift, mass = torch.zeros(len(frames), len(pixels), 2), torch.zeros(len(frames), len(pixels))
     blocks = torch.arange(len(pixels)).split(8192)
     for done, part in enumerate(blocks, start=1):
-        weight = torch.exp(-0.5 * (torch.cdist(pixels[part], start) / reach) ** 2)
-        weight = weight * ((here[part, None] - there).abs() < 0.1 * there)
-        weight = torch.where(weight > 0.01, weight, 0.0)
-        fade = (weight.sum(1) / 0.3).clamp(max=1)
-        trusted = torch.einsum("pn,tn->tp", weight, 0.1 + 0.9 * seen)  # a hidden track's place is its maker's guess
-        mean = torch.einsum("pn,tnc->tpc", weight, moved * (0.1 + 0.9 * seen)[..., None])
-        shift[:, part] = fade[:, None] * mean / trusted.clamp_min(1e-6)[..., None]
-        mass[:, part] = torch.einsum("pn,tn->tp", weight, seen) / weight.sum(1).clamp_min(1e-6)
+        near = torch.exp(-0.5 * (torch.cdist(pixels[part], start) / reach) ** 2)
+        near = near * ((here[part, None] - there).abs() < SAME_SURFACE * there)
+        shift[:, part], mass[:, part] = _interpolated(torch.where(near > LEAST_INFLUENCE, near, 0.0), moved, seen)
         on_step(done, len(blocks))
     at = pixels + shift
     still = shift.abs().amax((0, 2)) == 0
@@ -200,3 +205,22 @@ def spread_times(
         intrinsics.expand(len(frames), 3, 3),
         geometry.size,
     )
+
+
+def _interpolated(influence: Tensor, moved: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
+    """Motion of pixels by that of tracks.
+
+    Args:
+        influence: ``(P, N)`` of every track on every pixel.
+        moved: ``(T, N, 2)`` the tracks' motion.
+        seen: ``(T, N)`` 1 where a track is visible, else 0.
+
+    Returns:
+        The pixels' motion ``(T, P, 2)``, and the share ``(T, P)`` of their tracks that is visible.
+    """
+    sure = HIDDEN_WEIGHT + (1 - HIDDEN_WEIGHT) * seen
+    fade = (influence.sum(1) / FULL_INFLUENCE).clamp(max=1)
+    total = torch.einsum("pn,tn->tp", influence, sure).clamp_min(1e-6)
+    mean = torch.einsum("pn,tnc->tpc", influence, moved * sure[..., None])
+    visible = torch.einsum("pn,tn->tp", influence, seen) / influence.sum(1).clamp_min(1e-6)
+    return fade[:, None] * mean / total[..., None], visible

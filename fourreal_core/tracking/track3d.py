@@ -1,7 +1,7 @@
 """Dense 3D tracks: every pixel of the keyframes followed through all frames, in each frame's own camera space.
 
 The engine follows DELTA's contract (Ngo et al. 2024: dense, camera-space, with visibility) with classical means: flow
-says where a point is seen, the frame's depth lifts it, the cameras stand in where it is hidden.
+finds where a point is seen, the frame's depth lifts it, and where it is hidden it moves rigidly with the cameras.
 """
 
 from __future__ import annotations
@@ -114,9 +114,9 @@ def track_views(
 ) -> Tracks:
     """Follows the freeze-time clip's points through all its views.
 
-    Where a view sees a point, the point is put where flow sees it, at the depth that view gives it: so inconsistency of
-    the views is followed as if it were motion (supplement 3). Where it is hidden or the flow is not consistent, the
-    camera carries it rigidly.
+    Where a view sees a point, the point is put where flow finds it, at the depth of that view: so inconsistency of the
+    views is followed as if it were motion (supplement 3). Where it is hidden or the flow is not consistent, it moves
+    rigidly with the camera.
 
     Args:
         clip: The freeze-time clip, V frames.

@@ -58,7 +58,7 @@ class TrackEngine(Protocol):
 
 @dataclass(frozen=True)
 class FlowTracks:
-    """The built-in engine: 2D flow says where a point is seen, geometry lifts it."""
+    """The built-in engine: 2D flow finds where a point is seen, geometry lifts it."""
 
     def track_views(
         self,
@@ -109,5 +109,5 @@ def track_engine(spec: str, device: str = "cpu") -> TrackEngine:
     """
     name, _, argument = spec.partition(":")
     if name not in TRACK_ENGINES:
-        raise InputError(f"the tracks {spec!r}", f"one of {', '.join(TRACK_ENGINES)}", "say for example flow")
+        raise InputError(f"the tracks {spec!r}", f"one of {', '.join(TRACK_ENGINES)}", "for example flow")
     return TRACK_ENGINES[name](argument, device)

@@ -19,8 +19,8 @@ from .tracks import Tracks
 MOST_TRACKS = 4096
 """Beyond so many, a regular share of the tracks moves the pixels between them."""
 REACH, LEAST_REACH_PX, MOST_REACH = 1.5, 3.0, 1 / 16
-"""Standard deviation of a track's influence: in mean distances between tracks, at least in pixels, at most as a share of
-the picture's width."""
+"""Standard deviation of a track's influence: in mean distances between tracks, at least in pixels, at most as a share
+of the picture's width."""
 SAME_SURFACE = 0.1
 """Relative depth difference up to which a track moves a pixel."""
 LEAST_INFLUENCE, FULL_INFLUENCE = 0.01, 0.3

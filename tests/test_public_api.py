@@ -62,7 +62,7 @@ def test_the_example_makes_a_grid_and_a_scene(tmp_path, capsys):
     for frames, path in zip((truth.frames[:, 0], truth.frames[0]), clips, strict=True):
         write_video(frames, path, crf=8)
     out = tmp_path / "out"
-    script = runpy.run_path(str(ROOT / "examples" / "two_clips_to_4d.py"))
+    script = runpy.run_path(str(ROOT / "docs" / "examples" / "two_clips_to_4d.py"))
     script["main"]([*map(str, clips), str(out), "--views", "3", "--times", "3"])
     assert len(read_clip(out / "view_2.mp4")) == 3 and len(read_clip(out / "bullet_time.mp4")) == 12
     assert fourreal_core.load_scene(out / "scene.safetensors").times == 3

@@ -28,6 +28,8 @@ NODES = {
     "FourRealFreezeTimeConditioning",
     "FourRealParallelSyncSampler",
     "FourRealDecode4DLatent",
+    "FourRealPreviewGrid",
+    "FourRealPreviewScene",
     "FourRealSyncStrength",
     "FourRealGeometryFromDepth",
     "FourRealGeometryFromDepthNetwork",

@@ -68,16 +68,16 @@ def test_a_grid_is_scored_once(bench: ModuleType, tmp_path: Path, pictures, monk
     (folder / "grid.json").write_text(
         json.dumps({"height": 64, "width": 96, "known": cells, "targets": [[2, 2]], "held_out": [[1, 1]]})
     )
-    args = argparse.Namespace(track="complete", size=size, settings=["default", "prefer 3"])
+    args = argparse.Namespace(track="complete", size=size, settings=["default", "tone 16"])
     fits = []
     monkeypatch.setattr(
         bench, "fit_deformation", lambda *a, fit=bench.fit_deformation, **k: fits.append(1) or fit(*a, **k)
     )
     first = bench.score_grid(folder, tmp_path / "one.json", args)
-    assert set(first) == {"default", "prefer 3"} and len(fits) == 1
+    assert set(first) == {"default", "tone 16"} and len(fits) == 1
     assert all(10 < first[name][figure] < 80 for name in first for figure in bench.FIGURES)
     assert bench.score_grid(folder, tmp_path / "one.json", args) == first and len(fits) == 1
     args.settings = ["default", "SSIM 0.4"]
     more = bench.score_grid(folder, tmp_path / "one.json", args)
     assert more["default"] == first["default"] and len(fits) == 2
-    assert set(json.loads((tmp_path / "one.json").read_text())) == {"default", "prefer 3", "SSIM 0.4"}
+    assert set(json.loads((tmp_path / "one.json").read_text())) == {"default", "tone 16", "SSIM 0.4"}

@@ -125,3 +125,9 @@ def test_every_value_is_one_the_node_takes(queued: dict[str, Any], extension: ob
             if not isinstance(value, list):
                 assert value in options.get("options", [value])
                 assert "min" not in options or options["min"] <= value <= options["max"]
+
+
+def test_no_folder_stands_before_the_workflows():
+    # the template browser takes the first of these folders that an extension has, and looks no further
+    root = Path(__file__).resolve().parents[2]
+    assert not [name for name in ("example_workflows", "example", "examples", "workflow") if (root / name).exists()]

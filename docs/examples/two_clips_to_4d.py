@@ -1,6 +1,6 @@
 """Two short clips in; the completed frame grid, a 4D scene and a video of it out.
 
-python examples/two_clips_to_4d.py around.mp4 moving.mp4 out
+python docs/examples/two_clips_to_4d.py around.mp4 moving.mp4 out
 """
 
 from __future__ import annotations

@@ -18,9 +18,9 @@ from ..viewer.scenes import lively_scene
 from .pages import FLAGS, open_viewer
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    """The browser."""
+    """The browser; while it is there its event loop runs, in which no later test could run one of its own."""
     api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
     path = os.environ.get("CHROMIUM_PATH") or shutil.which("chromium") or shutil.which("chromium-browser")
     if not path or not Path(path).exists():

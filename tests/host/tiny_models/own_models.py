@@ -74,5 +74,5 @@ def by_core(
     first = None if proposals is None else proposals[:, :, :, : noise.shape[1]]
     velocity = complete.model_velocity(model, known.mask, complete.Condition4D(proposal=proposals))
     start = flows.start_latents(noise.transpose(1, 2)[None], options.start, first)
-    made = flows.integrate(velocity, start, flows.schedule(options), known, options.solver)
+    made = flows.integrate(velocity, start, flows.schedule(options), known)
     return made[0].transpose(1, 2)

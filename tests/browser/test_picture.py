@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,13 @@ pytestmark = pytest.mark.browser
 
 LIKE_THE_RASTERIZER_DB = 38.0
 TIMES = (0.0, 1.4, 3.75)
+
+
+@pytest.fixture(scope="module")
+def page(chromium: Any, scene_html: Path) -> Iterator[Any]:
+    """One page for all pictures of this module: none of them depends on what was looked at before."""
+    with open_viewer(chromium, scene_html.as_uri()) as opened:
+        yield opened
 
 
 def cameras_to_try(scene: Scene4D) -> dict[str, Cameras]:
@@ -57,6 +65,7 @@ def test_size_and_background_are_taken_along(page: Any, scene: Scene4D) -> None:
     full = still(page, camera, 0)
     page.evaluate("fourrealViewer.setSizeFactor(0.1); fourrealViewer.setBackground([1, 0, 1])")
     fine = still(page, camera, 0)
+    page.evaluate("fourrealViewer.setSizeFactor(1); fourrealViewer.setBackground(null)")
     assert float(fine[..., 1].mean()) < 0.75 * float(full[..., 1].mean())  # magenta shows between the splats
 
 

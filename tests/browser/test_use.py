@@ -47,7 +47,7 @@ def test_scrubbing_takes_fractions(page: Any) -> None:
     page.mouse.click(box["x"] + 0.63 * box["width"], box["y"] + box["height"] / 2)
     time = value(page, "clock.time")
     assert 2 < time < 3 and time % 1 != 0
-    assert f"{time:.2f} / 4" in page.locator(".transport .readout").inner_text()
+    page.locator(".transport .readout", has_text=f"{time:.2f} / 4").wait_for()
     assert np.abs(shown(page).astype(float) - before).mean() > 1
     slider.focus()
     page.keyboard.press("End")
@@ -135,7 +135,7 @@ def test_views_have_buttons_and_keys(page: Any, scene: Scene4D) -> None:
     assert pose(page) == pytest.approx(scene.cameras.world_to_cam[1, :3].numpy(), abs=1e-6)
     page.keyboard.press("4")
     assert value(page, "atView") == 3
-    assert page.get_by_role("button", name="Go to view 3 of the clip").get_attribute("aria-pressed") == "true"
+    page.get_by_role("button", name="Go to view 3 of the clip", pressed=True).wait_for()
 
 
 def test_bullet_time_is_that_of_the_core(page: Any, scene: Scene4D) -> None:
@@ -157,12 +157,12 @@ def test_the_nearest_given_frame_is_beside_the_scene(page: Any) -> None:
     page.get_by_role("button", name="Go to view 2 of the clip").click()
     page.keyboard.press("c")
     page.wait_for_function("fourrealViewer.compare.shown?.view === 2")
-    assert page.get_by_role("img", name="Given frame of view 2 at time 0").is_visible()
+    page.get_by_role("img", name="Given frame of view 2 at time 0").wait_for()
     value(page, "compare.wipe.value = 100, fourrealViewer.refresh()")
     over = shown(page)
     page.keyboard.press("c")
     page.keyboard.press("c")
-    assert page.locator(".compare").is_hidden()
+    page.locator(".compare").wait_for(state="hidden")
     assert np.abs(over.astype(float) - shown(page)).mean() < 12  # the given frame lies exactly over the scene
     page.get_by_role("button", name="Go to view 0 of the clip").click()
     value(page, "setTime(3.2)")
@@ -226,6 +226,7 @@ def test_a_drawn_path_is_rendered_by_the_core(page: Any, scene: Scene4D, tmp_pat
 def test_keyframes_are_chosen_moved_replaced_and_deleted(page: Any) -> None:
     record_path(page)
     keys = page.locator(".key")
+    page.get_by_role("option", name="Keyframe 3", selected=True).wait_for()
     assert keys.count() == 3 and keys.nth(2).get_attribute("aria-selected") == "true"
     assert all(
         source.startswith("data:image/jpeg") for source in keys.locator("img").evaluate_all("a => a.map(i => i.src)")
@@ -283,9 +284,9 @@ def test_every_control_has_a_name_and_the_list_of_keys_opens(page: Any) -> None:
     )
     assert nameless == []
     page.keyboard.press("?")
-    assert page.get_by_role("dialog", name="Keys and gestures").is_visible()
+    page.get_by_role("dialog", name="Keys and gestures").wait_for()
     page.keyboard.press("Escape")
-    assert page.get_by_role("dialog").is_hidden()
+    page.get_by_role("dialog").wait_for(state="hidden")
 
 
 def test_it_fits_320_pixels(chromium: Any, scene_html: Path) -> None:

@@ -5,7 +5,7 @@ import { DepthOrder, serveSorting } from "./sort.js";
 
 /**
  * @typedef {import("./sort.js").SortView} SortView
- * @typedef {{indices: Uint32Array, count: number, milliseconds: number}} Sorted
+ * @typedef {{indices: Uint32Array, count: number, milliseconds: number, ticket: number}} Sorted
  */
 
 export class Sorter {
@@ -20,12 +20,15 @@ export class Sorter {
     /** @type {SortView | null} */
     this.next = null;
     this.busy = false;
+    /** Requests so far; an order says which one it answers. */
+    this.tickets = 0;
+    this.serving = 0;
     /** @type {Uint32Array | undefined} */
     this.spare = undefined;
     this.worker.onmessage = (event) => {
       this.busy = false;
-      onOrder(event.data);
-      if (this.next) this.request(this.next);
+      onOrder({ ...event.data, ticket: this.serving });
+      if (this.next) this.#send(this.next);
     };
     this.room = padded(scene.count);
     const { positions, scales, units, keyTimes } = scene;
@@ -37,13 +40,18 @@ export class Sorter {
     this.worker.postMessage({ motion: { key, steps } });
   }
 
-  /** @param {SortView} view */
+  /** @param {SortView} view @returns {number} the ticket that its order, or a later one, will bear */
   request(view) {
-    if (this.busy) {
-      this.next = view;
-      return;
-    }
+    this.tickets += 1;
+    if (this.busy) this.next = view;
+    else this.#send(view);
+    return this.tickets;
+  }
+
+  /** @param {SortView} view */
+  #send(view) {
     this.next = null;
+    this.serving = this.tickets;
     this.busy = true;
     const buffer = this.spare;
     this.spare = undefined;

@@ -28,7 +28,11 @@ export class Stage {
     this.detail = 1;
     this.frameSeconds = 1 / 60;
     this.sortMilliseconds = 0;
-    /** @type {(() => void)[]} */
+    /**
+     * Who waits for an order, and for which one; 0 while it isn't asked for.
+     *
+     * @type {{done: () => void, ticket: number}[]}
+     */
     this.waiting = [];
   }
 
@@ -38,14 +42,16 @@ export class Stage {
     this.ordered = false;
     this.wanted = "";
     this.renderer.setScene(scene);
-    this.sorter = new Sorter(scene, ({ indices, count, milliseconds }) => {
+    this.sorter = new Sorter(scene, ({ indices, count, milliseconds, ticket }) => {
       const before = this.renderer.kept;
       this.renderer.setOrder(indices, count);
       if (before) this.sorter?.recycle(before);
       this.sortMilliseconds = milliseconds;
       this.ordered = true;
       this.onChange();
-      this.waiting.splice(0).forEach((done) => done());
+      const served = this.waiting.filter((one) => one.ticket && one.ticket <= ticket);
+      this.waiting = this.waiting.filter((one) => !served.includes(one));
+      served.forEach((one) => one.done());
     });
     scene.motion.forEach((steps, key) => steps && this.sorter?.addMotion(key, steps));
   }
@@ -85,7 +91,8 @@ export class Stage {
     const key = JSON.stringify([camera, time, view, viewWeight, sizeFactor, this.canvas.width, this.canvas.height]);
     if (key !== this.wanted) {
       this.wanted = key;
-      this.sorter?.request(sortViewOf(scene, this.shot));
+      const ticket = this.sorter?.request(sortViewOf(scene, this.shot)) ?? 0;
+      for (const one of this.waiting) one.ticket ||= ticket;
     }
     if (this.ordered) this.renderer.draw(this.shot);
   }
@@ -100,7 +107,7 @@ export class Stage {
   /** @returns {Promise<void>} when an order asked for from now on has come */
   settled() {
     return new Promise((resolve) => {
-      this.waiting.push(resolve);
+      this.waiting.push({ done: resolve, ticket: 0 });
       this.reorder();
     });
   }

@@ -169,7 +169,8 @@ def _replace(parent: ast.AST, node: ast.expr, by: ast.expr) -> None:
 def tests_of(path: str) -> list[str]:
     """Test files that name the module, the one of its own name first."""
     module = Path(path).with_suffix("")
-    folder = ROOT / "tests" / module.parent.name
+    floor = module.parts[1:-1][:1] if module.parts[0] == "fourreal_core" else module.parts[:1]
+    folder = ROOT.joinpath("tests", *floor)
     dotted = re.compile(rf"\b{module.parent.name}(\.|\s+import\s+.*\b){module.name}\b")
     own = folder / f"test_{module.name}.py"
     named = [file for file in sorted(folder.glob("test_*.py")) if dotted.search(file.read_text(encoding="utf-8"))]

@@ -52,8 +52,8 @@ def seen_from(points_cam: Tensor, depth: Tensor, intrinsics: Tensor) -> Tensor:
     """Whether camera-space points ``(N, 3)`` lie on the surface a frame's depth ``(H, W)`` shows: bool ``(N,)``."""
     pixels = project(points_cam, intrinsics)
     at = sample_map(depth, pixels)
-    z = points_cam[:, 2]
-    return (z > 0) & inside_image(pixels, tuple(depth.shape)) & ((z - at).abs() < SAME_SURFACE * at)
+    z = points_cam[:, 2]  # one behind the camera differs by more than the depth
+    return inside_image(pixels, tuple(depth.shape)) & ((z - at).abs() < SAME_SURFACE * at)
 
 
 def keyframe_order(frames: int) -> list[int]:
@@ -169,7 +169,7 @@ def _follow(
     near = (seen_at - predicted).norm(dim=-1) < CORRECT_PX
     depth = sample_map(geometry.depth[v], seen_at)
     same = (depth - rigid[:, 2]).abs() < 2 * SAME_SURFACE * rigid[:, 2]
-    follow = (error_px < RETURN_PX) & near & same & inside_image(seen_at, geometry.size)
+    follow = (error_px < RETURN_PX) & near & same  # the error is infinite off the picture
     lifted = lift(seen_at, depth, geometry.intrinsics[v])
     return torch.where(follow[:, None], lifted, rigid), visible | follow
 

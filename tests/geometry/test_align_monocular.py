@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
+from fourreal_core.cameras import intrinsics_from_focal, lift, pixel_grid
 from fourreal_core.errors import InputError
 from fourreal_core.flow.clip_flows import ClipFlows
-from fourreal_core.geometry.align_monocular import place_views
+from fourreal_core.geometry.align_monocular import place_views, turning_scales
+from fourreal_core.geometry.bundle_adjustment import Bundle, Observations, reproject
 from fourreal_core.geometry.geometry import Geometry
 
 from .worlds import SIZE, World, look, path
@@ -60,6 +63,36 @@ def test_a_camera_that_turns_sees_one_scene(caplog: pytest.LogCaptureFixture) ->
     assert float(placed.cameras.world_to_cam[:, :3, 3].abs().max()) < 1e-6
     turn = placed.cameras.world_to_cam[:, :3, :3] @ turning.cameras.world_to_cam[:, :3, :3].transpose(1, 2)
     assert float(turn.diagonal(dim1=1, dim2=2).sum(-1).min()) > 2.9998  # within 0.8 degrees of the truth
+
+
+def test_scales_of_a_turn_count_distance_and_not_depth() -> None:
+    """Everything is one away from a camera that turns by 40 degrees, one frame in another scale.
+
+    What both views share lies on the right of one and on the left of the other, so depth along one is not depth along
+    the other; the scale is the ratio of distances all the same.
+    """
+    size, focal = (40, 200), 100.0
+    yaw = np.radians(40.0)
+    turn = np.array([[np.cos(yaw), 0, -np.sin(yaw)], [0, 1, 0], [np.sin(yaw), 0, np.cos(yaw)]])
+    state = Bundle(np.stack([turn, np.eye(3)]), np.zeros((2, 3)), np.ones(60), focal)
+    pixels = np.stack(np.meshgrid(np.linspace(10, 40, 6), np.linspace(-15, 15, 5)), -1).reshape(-1, 2)
+    obs = Observations(np.tile(pixels, (2, 1)), np.repeat([0, 1], 30), {})
+    obs.pairs[1, 0] = (np.arange(30, 60), np.zeros((30, 2)), np.ones(30))
+    obs.pairs[1, 0] = (np.arange(30, 60), reproject(state, obs, (1, 0))[2], np.ones(30))
+    rays = lift(pixel_grid(size), torch.ones(size), intrinsics_from_focal(focal, size))
+    depth = 1 / rays.norm(dim=-1)
+    geometry = Geometry(torch.stack([1.3 * depth, depth]), torch.zeros(2, 3, 3), torch.ones(2, *size, dtype=torch.bool))
+    scales = turning_scales(state, obs, geometry)
+    assert float(scales[1] / scales[0]) == pytest.approx(1.3, rel=0.01)
+
+
+def test_unknown_depth_has_no_say_in_the_scale(walk: World) -> None:
+    geometry = monocular(walk)
+    mask = geometry.mask.clone()
+    mask[:, :, :70] = False
+    placed = place_views(walk.clip, replace(geometry, depth=torch.where(mask, geometry.depth, 50.0), mask=mask))
+    scale = (placed.depth / walk.depth)[:, :, 70:].flatten(1).median(1).values
+    assert float((scale / scale[2] - 1).abs().max()) < 0.04
 
 
 def test_geometry_with_cameras_is_left_alone(walk: World) -> None:

@@ -175,6 +175,29 @@ def test_a_strong_prior_holds_the_focal_length() -> None:
     assert abs(held.focal_px - 90.0) < 0.5 < abs(free.focal_px - 90.0)
 
 
+def test_a_prior_is_reached_from_another_start() -> None:
+    obs = observe(true_bundle())
+    found = adjust(flat_start(obs, VIEWS, 70.0), obs, AdjustOptions(1, 25, 4.0, focal_prior=(90.0, 1e6)))
+    assert found.focal_px == pytest.approx(90, abs=0.5)
+
+
+@pytest.mark.parametrize("focal_px", [40.0, 400.0])
+def test_a_step_that_fails_is_damped_more(focal_px: float) -> None:
+    """So far from the truth the undamped step overshoots."""
+    true = true_bundle()
+    found = adjust(flat_start(observe(true), VIEWS, focal_px), observe(true), AdjustOptions(1, 60, 6.0))
+    assert pose_errors(found, true)[0] < 0.01 and found.focal_px == pytest.approx(FOCAL, rel=1e-3)
+
+
+def test_steps_stay_within_bounds() -> None:
+    state = true_bundle()
+    step = np.zeros(6 * VIEWS + 1)
+    step[-1] = 3.0
+    far, near = (_moved(state, step, np.full(len(state.inv_depth), by)) for by in (-1e6, 1e6))
+    assert (far.inv_depth == 1e-3).all() and (near.inv_depth == 1e3).all()
+    assert far.focal_px == pytest.approx(FOCAL * np.exp(0.2))
+
+
 def test_a_step_is_never_worse_than_the_start() -> None:
     obs = observe(true_bundle(), outliers=0.5)
     start = flat_start(obs, VIEWS, FOCAL)

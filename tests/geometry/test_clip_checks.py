@@ -78,3 +78,15 @@ def test_a_camera_that_turns_or_stands_has_no_lines_but_points() -> None:
     rising = look(cameras, [(0.0, -0.08 * v) for v in range(3)])
     assert moving_share(rising.clip, turning.geometry) > 0.1
     assert moving_share(ClipFlows(torch.zeros(3, *SIZE, 3)), turning.geometry) == 0
+
+
+def test_what_moves_along_its_line_beyond_infinity_moved(walk: World) -> None:
+    """The camera walks to the right and a little down; a board that overtakes it goes the other way."""
+    overtaking = look(walk.cameras, [(1.4 * 0.11 * (v - 2), 1.4 * 0.02 * (v - 2)) for v in range(5)])
+    assert moving_share(overtaking.clip, walk.geometry) > 0.1
+
+
+def test_what_is_not_surely_matched_does_not_count(walk: World) -> None:
+    frames = walk.frames.clone()
+    frames[:, :, 70:] = torch.rand(5, SIZE[0], SIZE[1] - 70, 3, generator=torch.Generator().manual_seed(0))
+    assert moving_share(ClipFlows(frames), walk.geometry) < 0.1

@@ -12,7 +12,7 @@ import torch
 from fourreal_core.errors import InputError
 from fourreal_core.geometry.align_monocular import matched_points
 from fourreal_core.geometry.bundle_adjustment import Bundle, Observations
-from fourreal_core.geometry.depth_maps import DepthPictures, align
+from fourreal_core.geometry.depth_maps import DepthPictures, _Fit, _fit, align
 from fourreal_core.geometry.structure_from_motion import ParallaxOptions, find_cameras
 
 from .worlds import FOCAL_PX, SIZE, World, look, path
@@ -140,3 +140,21 @@ def test_a_flat_picture_is_refused(walk: World) -> None:
     flat[2] = 0.5
     with pytest.raises(InputError, match="number 2 is one flat value"):
         DepthPictures(flat)(walk.clip)
+
+
+def test_wrong_points_hardly_move_the_line() -> None:
+    """A fifth of the matched points at twice their inverse depth."""
+    rng = np.random.default_rng(0)
+    picture = rng.uniform(0, 1, 200)
+    inverse = 0.3 + 0.7 * picture
+    inverse[::5] *= 2
+    line = _fit(picture, inverse, False, False)
+    assert line.a == pytest.approx(0.7, rel=0.02) and line.b == pytest.approx(0.3, rel=0.02)
+
+
+def test_values_beyond_the_points_are_clipped() -> None:
+    picture = np.array([[-10.0, 0.5, 10.0]])
+    inverse = _Fit(1.0, 0.0, False, 0.0).inverse_depth(picture, 0.2, 2.0)
+    assert inverse.tolist() == [[0.2, 0.5, 2.0]]
+    depth = _Fit(1.0, 0.0, True, 0.0).inverse_depth(picture, 0.2, 2.0)
+    assert depth.tolist() == [[2.0, 2.0, 0.2]]  # depths of 0.5 to 5

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,11 +13,14 @@ import torch
 from fourreal_core.cameras import Cameras
 from fourreal_core.errors import InputError
 from fourreal_core.flow.clip_flows import ClipFlows
+from fourreal_core.geometry.bundle_adjustment import Bundle, Observations, median_error, reproject
 from fourreal_core.geometry.geometry import Geometry
+from fourreal_core.geometry.rotations import rotation_from_vector
 from fourreal_core.geometry.structure_from_motion import (
     ParallaxOptions,
     margin,
     match_views,
+    only_turning,
     parallax_geometry,
     solve_cameras,
 )
@@ -155,7 +159,7 @@ def test_a_caption_does_not_count_as_the_scene(walk: World) -> None:
     stripes = (torch.arange(SIZE[1]) // 4 % 2).float()
     captioned[:, 50:66, 10:110] = stripes[10:110, None]
     found = parallax_geometry(ClipFlows(captioned), valid)
-    assert not found.confidence[:, ~valid].any()
+    assert not found.confidence[:, 46:70, 6:114].any()  # nor are four pixels around it trusted
     turn, shift = camera_errors(found, walk)
     # a fifth less of the picture than without the caption, so a little more than the errors there
     assert turn < 1.2 and shift < 0.12
@@ -193,6 +197,92 @@ def test_matches_are_where_the_flow_says() -> None:
         np.testing.assert_allclose(seen - obs.pixels[index], np.tile([3.0 * sign, 1.0 * sign], (len(index), 1)))
         assert (weight == 1).all() and (obs.anchor[index] == i).all()
         assert (np.abs(seen) <= [31.5, 23.5]).all()  # what left the picture is no match
+
+
+def test_a_match_must_return_and_counts_by_how_well() -> None:
+    """Flows that miss their start by half a pixel on the left, and by more than one on the right."""
+    forth, back = (np.tile(np.float32([x, 0.0]), (48, 64, 1)) for x in (2.0, -2.0))
+    back[:, :30, 1], back[:, 30:, 1] = 0.5, 1.2
+    obs = match_views({(0, 1): forth, (1, 0): back}, np.ones((48, 64), bool), 2, ParallaxOptions())
+    index, seen, weight = obs.pairs[0, 1]
+    assert (seen[:, 0] + 31.5 < 31).all() and len(index) > 50
+    np.testing.assert_allclose(weight, 1 / (1 + 0.25), rtol=1e-3)
+
+
+@pytest.mark.parametrize(("width", "pairs"), [(6, 0), (30, 2)])
+def test_a_few_matches_join_no_views(width: int, pairs: int) -> None:
+    valid = np.zeros((24, 64), bool)
+    valid[:12, :width] = True  # one match in 3 x 3 pixels: 8 or 40 of them
+    still = np.zeros((24, 64, 2), np.float32)
+    obs = match_views({(0, 1): still, (1, 0): still}, valid, 2, ParallaxOptions())
+    assert len(obs.pairs) == pairs
+
+
+@pytest.mark.parametrize(("views", "stride"), [(2, 12), (16, 12), (64, 24)])
+def test_matched_points_are_twelve_pixels_apart_of_512_and_more_in_many_views(views: int, stride: int) -> None:
+    obs = match_views({}, np.ones((48, 512), bool), views, ParallaxOptions())
+    assert np.diff(np.unique(obs.pixels[:, 0])).tolist() == [stride] * (512 // stride - (512 % stride <= stride // 2))
+
+
+def true_matches(views: int, outliers: float, focal_px: float = 110.0) -> tuple[Bundle, Observations]:
+    """Cameras that walk and turn a little, forty random points in each, and where every other view sees them."""
+    rng = np.random.default_rng(0)
+    steps = np.arange(views) - views // 2
+    rotations = np.stack([rotation_from_vector(np.array([0.01 * k, -0.05 * k, 0.01 * k])) for k in steps])
+    centres = np.array([[0.12 * k, 0.01 * k, 0.02 * k] for k in steps])
+    translations = -np.einsum("vij,vj->vi", rotations, centres)
+    state = Bundle(rotations, translations, 1 / rng.uniform(0.6, 2.5, views * 40), focal_px)
+    obs = Observations(rng.uniform(-45, 45, (views * 40, 2)), np.repeat(np.arange(views), 40), {})
+    for i in range(views):
+        for j in set(range(views)) - {i}:
+            index = np.arange(i * 40, i * 40 + 40)
+            obs.pairs[i, j] = (index, np.zeros((40, 2)), np.ones(40))
+            seen = reproject(state, obs, (i, j))[2]
+            wrong = rng.random(40) < outliers
+            seen[wrong] += rng.uniform(-10, 10, (int(wrong.sum()), 2))
+            obs.pairs[i, j] = (index, seen, np.ones(40))
+    return state, obs
+
+
+def test_wrong_matches_hardly_move_the_cameras() -> None:
+    true, obs = true_matches(5, 0.15)
+    found = solve_cameras(obs, 5, 100, ParallaxOptions(focal_px=110.0))
+    cosine = (np.einsum("vij,vij->v", found.rotations, true.rotations) - 1) / 2
+    assert np.degrees(np.arccos(np.clip(cosine, -1, 1))).max() < 0.15
+
+
+@pytest.mark.parametrize("focal_px", [70.0, 200.0])
+def test_wide_and_long_lenses_are_found_from_one_start(focal_px: float) -> None:
+    true, obs = true_matches(6, 0.0, focal_px)
+    found = solve_cameras(obs, 6, 100, ParallaxOptions())
+    assert found.focal_px == pytest.approx(focal_px, rel=0.06) and found.cost < 0.05  # the prior draws a long one to 80
+
+
+def test_a_view_without_matches_takes_its_neighbours_pose() -> None:
+    _, obs = true_matches(7, 0.0)
+    alone = replace(obs, pairs={pair: match for pair, match in obs.pairs.items() if 6 not in pair})
+    found = solve_cameras(alone, 7, 100, ParallaxOptions(focal_px=110.0))
+    np.testing.assert_allclose(found.rotations[6], found.rotations[5], atol=0.06)
+    assert np.degrees(np.arccos((np.trace(found.rotations[6] @ found.rotations[3].T) - 1) / 2)) > 3
+
+
+@pytest.mark.parametrize(("step", "turns"), [(0.0, True), (0.02, False)])
+def test_turning_explains_a_clip_without_parallax_only(step: float, turns: bool) -> None:
+    true, obs = true_matches(4, 0.0)
+    still = replace(true, translations=step / 0.12 * true.translations)
+    pairs = {}
+    for pair, (index, _, weight) in obs.pairs.items():
+        obs.pairs[pair] = (index, np.zeros((40, 2)), weight)
+        pairs[pair] = (index, reproject(still, obs, pair)[2], weight)
+    obs = replace(obs, pairs=pairs)
+    turning = only_turning(still, obs, 100, True)
+    assert (turning is not None) is turns
+    if turning is not None:
+        assert not turning.translations.any() and median_error(turning, obs) < 1e-3
+        off = replace(still, focal_px=100.0)
+        kept, free = (only_turning(off, obs, 100, fix_focal) for fix_focal in (True, False))
+        assert kept is not None and kept.focal_px == 100.0
+        assert free is not None and free.focal_px == pytest.approx(110, rel=0.01)
 
 
 def test_matches_keep_off_what_is_invalid() -> None:

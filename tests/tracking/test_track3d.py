@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -75,6 +76,18 @@ def test_no_point_starts_where_nothing_is_shown(walk: World) -> None:
     _, pixels, _ = choose_points(walk.geometry, valid)
     assert bool(valid[pixels[:, 1].long(), pixels[:, 0].long()].all())
     assert len(pixels) > int(valid.sum())
+
+
+def test_what_a_mask_hides_in_a_keyframe_is_not_shown_there(walk: World) -> None:
+    """A caption over the middle of every frame: what it covers in the central view starts in others, beside it."""
+    valid = torch.ones(SIZE, dtype=torch.bool)
+    valid[:, 50:58] = False
+    keys, _, start = choose_points(walk.geometry, valid)
+    for k in (0, 4):
+        there = walk.cameras[2].to_camera(walk.cameras.to_world(start[keys == k], k))[0]
+        column = project(there, walk.cameras.intrinsics[2])[:, 0]
+        seen = seen_from(there, walk.depth[2], walk.cameras.intrinsics[2])
+        assert int((seen & (column > 51) & (column < 57)).sum()) > 20
 
 
 def test_tracks_follow_the_true_points(walk: World, followed: Tracks) -> None:
@@ -219,3 +232,60 @@ def test_views_seen_from_an_arc_share_most_points() -> None:
         world = look(path(views, step=0.22 / (views - 1)))
         counts.append(len(choose_points(world.geometry, torch.ones(SIZE, dtype=torch.bool))[0]))
     assert counts[1] < 1.1 * counts[0]
+
+
+def wall(views: int, flow: np.ndarray, back: np.ndarray) -> tuple[ClipFlows, Geometry]:
+    """A camera that stands before a wall at distance 2, and an engine that has one flow each way."""
+    h, w = flow.shape[:2]
+    frames = (torch.arange(views) / 255)[:, None, None, None].expand(views, h, w, 3)
+
+    def engine(a: np.ndarray, b: np.ndarray, init: np.ndarray | None = None) -> np.ndarray:
+        return flow if a[0, 0] > b[0, 0] else back
+
+    geometry = Geometry(
+        torch.full((views, h, w), 2.0),
+        intrinsics_from_focal(100.0, (h, w)).expand(views, 3, 3),
+        torch.ones(views, h, w, dtype=torch.bool),
+        torch.eye(4).expand(views, 4, 4),
+    )
+    return ClipFlows(frames, engine), geometry
+
+
+def moved_px(tracks: Tracks, view: int) -> torch.Tensor:
+    """By how many pixels the central keyframe's points are moved in a view, ``(H, W)`` along x."""
+    central = tracks.keyframe == tracks.frames // 2
+    pixels = [project(tracks.positions[v, central], tracks.intrinsics[v]) for v in (view, tracks.frames // 2)]
+    return (pixels[0] - pixels[1])[:, 0].reshape(tracks.size)
+
+
+def test_a_point_follows_flow_that_is_near_returns_and_stays_on_its_surface() -> None:
+    flow, back = np.zeros((40, 140, 2), np.float32), np.zeros((40, 140, 2), np.float32)
+    for first, by, returns in ((10, 2, 0.5), (30, 2, 1.5), (50, 20, 0), (90, 3, 0), (110, 3, 0)):
+        flow[:, first : first + 10, 0] = by
+        back[:, first + by : first + by + 10, 0] = returns - by
+    clip, geometry = wall(2, flow, back)
+    geometry.depth[0, :, 88:108] = 2.5  # where the fourth one leads, a quarter farther
+    geometry.depth[0, :, 112:124] = 2.15  # the fifth: another depth of the same surface
+    tracks = track_views(clip, geometry)
+    moved = moved_px(tracks, 0)
+    for column, expected in ((15, 2.0), (35, 0.0), (55, 0.0), (95, 0.0), (115, 3.0), (80, 0.0)):
+        torch.testing.assert_close(moved[:, column], torch.full((40,), expected), rtol=0, atol=1e-3)
+    central = tracks.positions[0, tracks.keyframe == 1].reshape(40, 140, 3)
+    torch.testing.assert_close(central[:, 115, 2], torch.full((40,), 2.15))
+    visible = tracks.visible[0, tracks.keyframe == 1].reshape(40, 140)
+    # followed, though off the surface that its own depth predicts; not followed, but on it; neither
+    assert visible[:, 115].all() and visible[:, 35].all() and not visible[:, 95].any()
+
+
+def test_views_far_from_a_points_own_are_not_asked() -> None:
+    flow = np.full((20, 40, 2), (1, 0), np.float32)
+    clip, geometry = wall(9, flow, -flow)
+    tracks = track_views(clip, geometry)
+    assert [float(moved_px(tracks, v)[10, 20]) for v in (0, 1, 2, 3)] == pytest.approx([0, 1, 1, 1], abs=1e-3)
+
+
+def test_a_point_that_leaves_the_picture_stays_rigid() -> None:
+    flow = np.zeros((20, 40, 2), np.float32)
+    flow[:, 36:, 0] = 6
+    clip, geometry = wall(2, flow, np.zeros_like(flow) - flow)
+    assert float(moved_px(track_views(clip, geometry), 0)[:, 36:].abs().max()) < 1e-3

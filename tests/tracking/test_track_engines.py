@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 import torch
 
-from fourreal_core.cameras import lift, project, sample_map
+from fourreal_core.cameras import intrinsics_from_focal, lift, project, sample_map
 from fourreal_core.errors import InputError
 from fourreal_core.flow.clip_flows import ClipFlows
+from fourreal_core.geometry.geometry import Geometry
 from fourreal_core.tracking import delta_tracks
-from fourreal_core.tracking.delta_tracks import DeltaTracks
-from fourreal_core.tracking.given_tracks import GivenTracks, PixelTracks
+from fourreal_core.tracking.delta_tracks import DeltaTracks, _depth_in_time
+from fourreal_core.tracking.given_tracks import GivenTracks, PixelTracks, _interpolated, spread_times
 from fourreal_core.tracking.track3d import TrackOptions
 from fourreal_core.tracking.track_engines import FlowTracks, track_engine
 
@@ -263,6 +264,65 @@ def test_a_track_that_is_hidden_says_little(moving: World, on_board: Callable[[i
     seen, lost = at[2, middle] - at[0, middle], at[3, middle] - at[0, middle]
     torch.testing.assert_close(seen, torch.tensor([4.0, 2.0]).expand_as(seen), rtol=0, atol=0.05)
     assert float((lost - torch.tensor([6.0, 3.0])).norm(dim=-1).median()) < 12  # half of them point 60 pixels away
+
+
+def test_pixels_move_by_the_tracks_around_them_by_hand() -> None:
+    """Influences below 0.3 in all move a pixel part of the way; a hidden track counts a tenth."""
+    influence = torch.tensor([[0.15, 0.0], [0.4, 0.4], [0.0, 0.0]])
+    moved = torch.tensor([[[4.0, 0.0], [0.0, 2.0]]])
+    shift, visible = _interpolated(influence, moved, torch.tensor([[1.0, 0.0]]))
+    torch.testing.assert_close(shift[0], torch.tensor([[2.0, 0.0], [4 / 1.1, 0.2 / 1.1], [0.0, 0.0]]))
+    assert visible[0].tolist() == pytest.approx([1.0, 0.5, 0.0])
+
+
+def flat_wall(size: tuple[int, int] = SIZE) -> tuple[torch.Tensor, Geometry]:
+    """Two frames of it, and its geometry."""
+    intrinsics = intrinsics_from_focal(FOCAL_PX, size).expand(2, 3, 3)
+    depth = torch.full((2, *size), 2.0)
+    return torch.zeros(2, *size, 3), Geometry(depth, intrinsics, torch.ones(2, *size, dtype=torch.bool))
+
+
+def shifts(tracks: Any) -> torch.Tensor:
+    """By how much every pixel moved until the last frame, ``(H, W, 2)``."""
+    pixels = project(tracks.positions, tracks.intrinsics[:, None])
+    return (pixels[-1] - pixels[0]).reshape(*tracks.size, 2)
+
+
+def test_one_track_moves_what_is_near() -> None:
+    """Its influence is a sixteenth of the width, 7.5 pixels: all the way to 1.5 of them, and nothing from 3.04 on."""
+    frames, geometry = flat_wall()
+    pixels = torch.tensor([[[60.5, 36.5]], [[64.5, 36.5]]])
+    tracks = spread_times(
+        PixelTracks(pixels, torch.tensor([[True], [False]]), SIZE), frames, geometry, torch.ones(SIZE, dtype=torch.bool)
+    )
+    moved = shifts(tracks)[36]
+    torch.testing.assert_close(moved[[60, 70, 49], 0], torch.full((3,), 4.0), rtol=0, atol=1e-3)
+    assert (tracks.positions[1] == tracks.positions[0]).all(-1).reshape(SIZE)[36, [30, 84, 100]].all()
+    assert 0 < float(moved[78, 0]) < 1.7  # 17.5 px: an influence of 0.06
+    visible = tracks.visible[1].reshape(SIZE)[36]
+    assert not visible[60] and visible[100]  # hidden with its track; what stands is seen
+
+
+def test_of_very_many_tracks_a_regular_share_counts_and_is_averaged(generator: torch.Generator) -> None:
+    size = (36, 60)
+    frames, geometry = flat_wall(size)
+    start = torch.rand(4097, 2, generator=generator) * torch.tensor([size[1] - 1.0, size[0] - 1.0])
+    noise = torch.randn(4097, 2, generator=generator)
+    every = PixelTracks(torch.stack([start, start + noise]), torch.ones(2, 4097, dtype=torch.bool), size)
+    half = PixelTracks(every.pixels[:, ::2], every.visible[:, ::2], size)
+    valid = torch.ones(size, dtype=torch.bool)
+    a, b = (spread_times(tracks, frames, geometry, valid) for tracks in (every, half))
+    assert torch.equal(a.positions, b.positions)
+    # 2049 tracks stand a pixel apart: not 1.5 px around a pixel are averaged but 3, which are 4 pi 3^2 / 1.05 of them
+    assert float(shifts(a)[6:-6, 6:-6].std()) == pytest.approx(107**-0.5, rel=0.2)
+
+
+def test_delta_is_given_depth_that_moves_along(moving: World) -> None:
+    depth = _depth_in_time(moving.clip, moving.geometry)
+    assert torch.equal(depth[0], moving.depth[0])
+    arrived = moving.depth[3] < moving.depth[0] - 0.1  # where the board is now; what it uncovers nothing knows
+    assert int(arrived.sum()) > 200
+    assert float(((depth[3] - moving.depth[3]).abs()[arrived] < 0.1).float().mean()) > 0.5
 
 
 def test_what_was_not_given_is_tracked_by_another(walk: World, generator: torch.Generator) -> None:

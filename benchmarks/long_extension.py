@@ -37,7 +37,7 @@ from fourreal_core.model.model4d import Model4D  # noqa: E402
 from fourreal_core.model.model_file import load_model  # noqa: E402
 from fourreal_core.proposals.blending import blend_by_error  # noqa: E402
 from fourreal_core.proposals.flow_candidates import INVERTED  # noqa: E402
-from fourreal_core.proposals.grid_proposals import DOUBT_GRAY, ERROR_GRAY, propose_planes  # noqa: E402
+from fourreal_core.proposals.grid_proposals import BLEND_DOUBT_GRAY, ERROR_GRAY, propose_planes  # noqa: E402
 from fourreal_core.proposals.plane_names import (  # noqa: E402
     BLEND,
     FLOW_BACK,
@@ -106,7 +106,7 @@ def with_seen(planes: Tensor, names: tuple[str, ...], seen: Tensor) -> Tensor:
     if BLEND in names and RELIABILITY in names:
         errors = [found[names.index(RELIABILITY), ..., k].numpy() * ERROR_GRAY for k in (0, 1)]
         parts = [found[names.index(name)].numpy() for name in (FROM_VIEW, FROM_TIME)]
-        found[names.index(BLEND)] = torch.from_numpy(blend_by_error(parts, errors, DOUBT_GRAY)[0])
+        found[names.index(BLEND)] = torch.from_numpy(blend_by_error(parts, errors, BLEND_DOUBT_GRAY)[0])
     return found
 
 

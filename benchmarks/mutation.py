@@ -3,7 +3,7 @@
 
     python benchmarks/mutation.py FOLDER_OR_FILE ... [-o OUT.json] [--sample N] [--seed N] [--jobs N] [--tests MAP ...]
 
-A mutant is one small change in one function of a file: a comparison turned around, an arithmetic operator exchanged, a
+A mutant is one small change in one function of a file: a comparison inverted, an arithmetic operator exchanged, a
 number doubled or set to zero, a condition negated, a ``min`` for a ``max``, a term of a sum or a factor dropped, a call
 of one argument replaced by its argument. Docstrings, messages of errors, logging and checks of input are left alone.
 Of every file the tests that its path names are run (``tests/FOLDER``, or only ``tests/FOLDER/test_NAME.py`` and those

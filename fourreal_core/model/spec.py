@@ -50,7 +50,7 @@ class DiTSpec:
         lead: Logit by which the first proposal leads in the copy gates, so that training starts from it.
         prediction: What comes out: the ``velocity``, or the ``clean`` latents, from which the velocity follows.
         text_width: Width of text tokens; 0 for a model without text.
-        axis_embedding: Whether blocks are told along which axis they run.
+        axis_embedding: Whether blocks receive an embedding of the axis that they run along.
     """
 
     channels: int = 3

@@ -1,5 +1,6 @@
 """A grid of tokens through the blocks of a video model: two streams in step, one after the other, or fused.
 
+The ways are those that supplement 1.2 compares; the fused one is of 4Real-Video-V2.
 Any network that shows its blocks can run this way; what the functions need of it is VideoBlocks.
 """
 
@@ -34,7 +35,7 @@ RunBlock = Callable[..., Tensor]
 
 
 def run_video(model: VideoBlocks, tokens: Tensor, condition: Any, axis: str, recompute: bool = False) -> Tensor:
-    """The base model as it is: each row (``time``) or each column (``view``) a video of its own.
+    """The base model of supplement 1.1 as it is: each row (``time``) or each column (``view``) a video of its own.
 
     Args:
         model: Its blocks.
@@ -63,6 +64,9 @@ def run_two_streams(
     recompute: bool = False,
 ) -> Tensor:
     """Two streams: after each block on the columns and on the rows, the sync layer mixes them; their mean at the end.
+
+    Supplement 1.2, "Parallel"; its eq. 1 and 2 are in sync. It leaves open how two streams become one prediction: here
+    by their mean.
 
     Args:
         model: Its blocks, with the same weights in both streams.
@@ -98,6 +102,9 @@ def run_sequential(
 ) -> Tensor:
     """One stream: ``x' = ViewBlock(TimeBlock(x))`` for each block.
 
+    Supplement 1.2, "Sequential" (the paper's equation 5): with the base's own parameters, or with self-attention of the
+    rows that was trained.
+
     Args:
         model: Its blocks.
         tokens: ``(B, V, T, S, D)``.
@@ -119,6 +126,8 @@ def run_sequential(
 
 def run_fused(model: VideoBlocks, tokens: Tensor, condition: Any, recompute: bool = False) -> Tensor:
     """One stream over all frames of a grid; the condition's attention says which of them a token sees.
+
+    4Real-Video-V2 (2025); see fused for the attention.
 
     Args:
         model: Its blocks.

@@ -30,7 +30,7 @@ from .scene_candidates import COVERED_ALPHA, SceneCandidates
 
 GAP_PX = 4
 """Gaps between the moved pixels of a view that are narrower than this are no holes."""
-DOUBT_GRAY = 10.0
+SOURCE_DOUBT_GRAY = 10.0
 """Grey levels of 255 by which a source may explain the rows worse until it counts 1/e as much."""
 FAR_WEIGHT = 0.1
 """Weight of the second nearest known time where no known time lies on the other side."""
@@ -162,7 +162,9 @@ def propose_cell(reader: SourceReader, cell: tuple[int, int], options: ProposalO
     times = nearest_times(known, time)
     found = [reader.read(cell, source) for source, _ in times]
     weights = [np.float32(weight) * seen for (_, weight), (_, seen, _) in zip(times, found, strict=True)]
-    blend = blend_by_error([color for color, _, _ in found], [error for _, _, error in found], DOUBT_GRAY, weights)
+    blend = blend_by_error(
+        [color for color, _, _ in found], [error for _, _, error in found], SOURCE_DOUBT_GRAY, weights
+    )
     blended, mass = (torch.from_numpy(x).to(own) for x in blend)
     seen = mass > 0
     lit = own + fill_holes(blended - own, seen)

@@ -51,7 +51,7 @@ FIRST = (0, 0)
 """The cell that both clips start with."""
 SELECTION = SelectionOptions(window_px=8.0, tone_px=16.0, disocclusion_gray=15.0, region_px=0, median_px=0)
 """For pictures about 64 pixels wide, in which regions and outlines of single pixels count."""
-DOUBT_GRAY = 5.0
+BLEND_DOUBT_GRAY = 5.0
 """Grey levels of photometric error for which one of two blended pictures counts 1/e as much."""
 ERROR_GRAY, RETURN_PX = 32.0, 8.0
 """What counts as 1 in the errors of verified pictures: grey levels of 255, pixels of forward-backward error."""
@@ -207,7 +207,7 @@ class _CellPlanes:
             return np.stack(channels, -1)
         if name == BLEND:
             made = [self._clips[clip].verified for clip in CLIPS]
-            return blend_by_error([each.color for each in made], [each.error for each in made], DOUBT_GRAY)[0]
+            return blend_by_error([each.color for each in made], [each.error for each in made], BLEND_DOUBT_GRAY)[0]
         clip, _, kind = name.partition("/")
         return self._clips[clip].candidate(kind) if kind else self._clips[clip].verified.color
 

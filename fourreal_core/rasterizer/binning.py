@@ -1,7 +1,7 @@
 """Numba kernels that project splats and sort them to tiles.
 
 A *pair* is a (splat, tile) that may have a pixel in common. Its 64-bit key holds the bits of the depth above the
-splat's index: depths are positive, so their bits sort like they do, and equal depths are told apart by the index.
+splat's index: depths are positive, so their bits sort like they do, and equal depths are ordered by the index.
 """
 
 from __future__ import annotations

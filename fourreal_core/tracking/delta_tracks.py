@@ -1,7 +1,7 @@
 """DELTA (Ngo et al., ICLR 2025) as a track engine, through an installed ``densetrack3d`` and its checkpoint.
 
 The package tracks every pixel of a clip's first frame forward. A keyframe inside the clip is therefore tracked twice,
-forward and, with the clip turned round, backward.
+forward and, with the clip reversed, backward.
 """
 
 from __future__ import annotations

@@ -153,12 +153,12 @@ def test_points_that_spread_apart_leave_no_hole(
 def test_what_explains_the_rows_badly_counts_little(
     monkeypatch: pytest.MonkeyPatch, made: tuple[Scene4D, torch.Tensor]
 ) -> None:
-    from fourreal_core.proposals.complete_grid import DOUBT_GRAY, propose_cell
+    from fourreal_core.proposals.complete_grid import SOURCE_DOUBT_GRAY, propose_cell
 
     scene, frames = made
     grid = known_cross(frames).with_known({(1, 2): torch.full((*SIZE, 3), 0.5)})
     reader = SourceReader(grid, pixel_points(scene, 1), None)
-    doubts = {0: DOUBT_GRAY, 2: 0.0}
+    doubts = {0: SOURCE_DOUBT_GRAY, 2: 0.0}
 
     def read(self, cell, source):
         color, error = np.full((*SIZE, 3), source / 4, np.float32), np.full(SIZE, doubts[source], np.float32)

@@ -9,8 +9,8 @@ import torch
 from fourreal_core.errors import InputError
 from fourreal_core.flow.flow_field import identity_map, invert_flow, warp
 from fourreal_core.proposals.grid_proposals import (
+    BLEND_DOUBT_GRAY,
     CANDIDATE_ERROR_GRAY,
-    DOUBT_GRAY,
     ERROR_GRAY,
     RETURN_PX,
     keep_known,
@@ -131,7 +131,7 @@ def test_what_the_other_clip_verifies_is_nearer_to_the_truth() -> None:
 def test_a_blend_is_by_the_errors_in_the_map() -> None:
     freeze, fixed, _ = _walk(3)
     blend, moved, seen, errors = propose_planes(RELIABILITY, freeze, fixed)[:, 1, 1]
-    shares = (-errors[..., :2] * ERROR_GRAY / DOUBT_GRAY).exp()
+    shares = (-errors[..., :2] * ERROR_GRAY / BLEND_DOUBT_GRAY).exp()
     inside = (errors[..., :2] < 1).all(-1)  # beyond that the map is cut off
     expected = (shares[..., :1] * moved + shares[..., 1:] * seen) / shares.sum(-1, keepdim=True)
     assert inside.float().mean() > 0.5

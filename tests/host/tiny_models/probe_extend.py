@@ -31,7 +31,7 @@ WINDOW = {"window_views": 3, "window_times": 4, "keep": 1}
 CHUNKS = 2 * 4
 """Views 0-2 and 3; times 0-3, 4-5, 6-7 and 8, each time block beside the first column and the last one."""
 ROUNDING = 1e-4
-"""As for a single grid, and carried on from chunk to chunk; another seed gives above 0.1."""
+"""As for a single grid, and accumulated from chunk to chunk; another seed gives above 0.1."""
 FLIPPED = 5e-3
 """Flow between finished cells is measured in 8-bit grey, where such a rounding can flip a level."""
 

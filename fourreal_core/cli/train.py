@@ -42,7 +42,7 @@ def execute(args: argparse.Namespace) -> None:
     Raises:
         InputError: A configuration, data or a start model that can't be used; a loss that is no number.
     """
-    from ..training.options import read_config
+    from ..training.config_file import read_config
     from ..training.trainer import train_stage
     from .bars import StageBars
 

@@ -28,6 +28,11 @@ def bench() -> ModuleType:
         sys.path.remove(str(BENCHMARKS))
 
 
+@pytest.fixture(scope="module")
+def figures(bench: ModuleType) -> ModuleType:
+    return sys.modules["reconstruction_figures"]
+
+
 @pytest.mark.parametrize(("kind", "off"), [("rigid", 0.0), ("articulated", 2.0), ("soft", 0.0)])
 def test_worlds_are_what_they_say(bench: ModuleType, kind: str, off: float) -> None:
     world = bench.make_world(kind, VIEWS, SIZE, off)
@@ -49,40 +54,40 @@ def test_worlds_are_what_they_say(bench: ModuleType, kind: str, off: float) -> N
     assert float(error.std()) == pytest.approx(off, rel=0.5)  # a few long waves are seldom of their expected strength
 
 
-def test_perfect_results_score_perfectly(bench: ModuleType) -> None:
+def test_perfect_results_score_perfectly(bench: ModuleType, figures: ModuleType) -> None:
     world = bench.make_world("articulated", VIEWS, SIZE)
     depth = torch.stack([torch.stack([world.cell(v, t / (TIMES - 1))[1] for t in range(TIMES)]) for v in range(VIEWS)])
     mask = torch.ones(VIEWS, *SIZE, dtype=torch.bool)
     other = world.cameras.world_to_cam.clone()
     other[:, :3, 3] *= 5  # in another scale
     geometry = Geometry(depth[:, 0] * 5, world.cameras.intrinsics, mask, other)
-    assert bench.depth_figures(geometry, depth[:, 0])["depth_error"] < 1e-6
-    figures = bench.camera_figures(geometry, world.cameras, depth[:, 0])
+    assert figures.depth_figures(geometry, depth[:, 0])["depth_error"] < 1e-6
+    found = figures.camera_figures(geometry, world.cameras, depth[:, 0])
     # an angle from the trace of a float32 rotation is good to some hundredths of a degree
-    assert figures["rotation_deg"] < 0.05 and figures["centre_error"] < 1e-5 and figures["focal_error"] == 0
+    assert found["rotation_deg"] < 0.05 and found["centre_error"] < 1e-5 and found["focal_error"] == 0
     grown = Geometry(
         depth[:, 0] * 1.1,
         world.cameras.intrinsics * torch.tensor([1.2, 1.2, 1.0])[:, None],
         mask,
         world.cameras.world_to_cam,
     )
-    worse = bench.camera_figures(grown, world.cameras, depth[:, 0])
+    worse = figures.camera_figures(grown, world.cameras, depth[:, 0])
     assert worse["focal_error"] == pytest.approx(0.2) and worse["centre_error"] > 0.02
 
 
-def test_tracks_of_the_true_points_score_well(bench: ModuleType) -> None:
+def test_tracks_of_the_true_points_score_well(bench: ModuleType, figures: ModuleType) -> None:
     world = bench.make_world("rigid", VIEWS, SIZE)
     depth = torch.stack([torch.stack([world.cell(v, t / (TIMES - 1))[1] for t in range(TIMES)]) for v in range(VIEWS)])
     points = torch.stack([world.in_view(v, 0.0) for v in range(VIEWS)])
     start = project(points[1], world.cameras.intrinsics[1])
-    front = bench._on_surface(points[1], start, depth[1, 0]).nonzero()[:, 0]
+    front = figures.on_surface(points[1], start, depth[1, 0]).nonzero()[:, 0]
     pixel = start[front].long() @ torch.tensor([1, SIZE[1]])
     kept = front[[int((pixel == k).nonzero()[0, 0]) for k in pixel.unique()]]  # a pixel has one track
     samples = type(world.samples)(world.samples.face[kept.numpy()], world.samples.weights[kept.numpy()])
     world, points = replace(world, samples=samples, moving=world.moving[kept]), points[:, kept]
     seen = torch.stack(
         [
-            bench._on_surface(points[v], project(points[v], world.cameras.intrinsics[v]), depth[v, 0])
+            figures.on_surface(points[v], project(points[v], world.cameras.intrinsics[v]), depth[v, 0])
             for v in range(VIEWS)
         ]
     )
@@ -96,7 +101,7 @@ def test_tracks_of_the_true_points_score_well(bench: ModuleType) -> None:
         world.cameras.intrinsics,
         SIZE,
     )
-    good = bench.track_figures(tracks, world, depth, "views")
+    good = figures.track_figures(tracks, world, depth, "views")
     assert good["apd"] > 0.99 and good["moving_apd"] > 0.99 and good["occlusion"] == 1
     still = lift(pixel_grid(SIZE), depth[1, 0], world.cameras.intrinsics[1]).reshape(-1, 3)
     n = len(still)
@@ -109,7 +114,7 @@ def test_tracks_of_the_true_points_score_well(bench: ModuleType) -> None:
         world.cameras.intrinsics,
         SIZE,
     )
-    assert bench.track_figures(stuck, world, depth, "views")["apd"] < good["apd"] - 0.2
+    assert figures.track_figures(stuck, world, depth, "views")["apd"] < good["apd"] - 0.2
 
 
 def test_the_cost_of_the_fit_is_split(bench: ModuleType) -> None:

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from fourreal_core.synthetic.grids import GridOptions
+from fourreal_core.training.config_file import parse_config
 from fourreal_core.training.data.cache import CacheOptions, render_cache
-from fourreal_core.training.options import TrainingConfig, parse_config
+from fourreal_core.training.options import TrainingConfig
 
 TINY = """
 [model]

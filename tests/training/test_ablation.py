@@ -15,9 +15,9 @@ from fourreal_core.model.model4d import Model4D
 from fourreal_core.model.model_file import load_model
 from fourreal_core.synthetic.scene import to_float
 from fourreal_core.training.completions import complete_frames, first_row_and_column
+from fourreal_core.training.config_file import parse_config
 from fourreal_core.training.data.cache import CachedGrids
 from fourreal_core.training.experiments.ablation import read_ablation, train_rows
-from fourreal_core.training.options import parse_config
 from fourreal_core.training.preparing import choose_trained
 from fourreal_core.training.validation import first_guess
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from fourreal_core.errors import InputError
-from fourreal_core.training.options import STAGES, parse_config, read_config
+from fourreal_core.training.config_file import parse_config, read_config
+from fourreal_core.training.options import STAGES
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 

@@ -14,7 +14,8 @@ from ...errors import InputError
 from ...model.model4d import Model4D
 from ...model.model_file import load_model
 from ...progress import StageFactory, no_stages
-from ..options import STAGES, TrainingConfig, parse_config, parse_toml
+from ..config_file import parse_config, parse_toml
+from ..options import STAGES, TrainingConfig
 from ..trainees import MODEL_FILE
 from ..trainer import train_stage
 

@@ -62,19 +62,21 @@ class Mutant:
     Attributes:
         path: The file, from the root of the tree.
         line: Where it was changed.
+        column: And where in it.
         what: The change in words.
         source: The file's whole text with the change.
     """
 
     path: str
     line: int
+    column: int
     what: str
     source: str
 
     @property
     def name(self) -> str:
         """What a result is kept under."""
-        return f"{self.path}:{self.line}: {self.what}"
+        return f"{self.path}:{self.line}:{self.column}: {self.what}"
 
 
 def mutants_of(path: Path) -> list[Mutant]:
@@ -87,7 +89,8 @@ def mutants_of(path: Path) -> list[Mutant]:
             twin = next(pair for k, pair in enumerate(_places(other)) if k == place)
             change(twin[0], twin[1])
             source = ast.unparse(ast.fix_missing_locations(other))
-            found.append(Mutant(path.relative_to(ROOT).as_posix(), node.lineno, what, source))
+            where = path.relative_to(ROOT).as_posix(), node.lineno, node.col_offset + 1
+            found.append(Mutant(*where, what, source))
     return found
 
 
@@ -106,8 +109,10 @@ def _inside(node: ast.AST, parent: ast.AST) -> Iterator[tuple[ast.expr, ast.AST]
         return  # a check of input
     if isinstance(node, ast.Call) and _called(node) in UNTOUCHED:
         return
-    if isinstance(node, (ast.AnnAssign, ast.arg)):
-        node = ast.Expr(node.value) if isinstance(node, ast.AnnAssign) and node.value is not None else ast.Pass()
+    if isinstance(node, (ast.AnnAssign, ast.arg)):  # not the annotation
+        if isinstance(node, ast.AnnAssign) and node.value is not None:
+            yield from _inside(node.value, node)
+        return
     if isinstance(node, ast.expr):
         yield node, parent
     for child in ast.iter_child_nodes(node):

@@ -12,7 +12,7 @@ import torch
 from fourreal_core.cameras import intrinsics_from_focal, lift, pixel_grid
 from fourreal_core.errors import InputError
 from fourreal_core.flow.clip_flows import ClipFlows
-from fourreal_core.geometry.align_monocular import place_views, turning_scales
+from fourreal_core.geometry.align_monocular import frame_scales, place_views, turning_scales
 from fourreal_core.geometry.bundle_adjustment import Bundle, Observations, reproject
 from fourreal_core.geometry.geometry import Geometry
 
@@ -84,6 +84,18 @@ def test_scales_of_a_turn_count_distance_and_not_depth() -> None:
     geometry = Geometry(torch.stack([1.3 * depth, depth]), torch.zeros(2, 3, 3), torch.ones(2, *size, dtype=torch.bool))
     scales = turning_scales(state, obs, geometry)
     assert float(scales[1] / scales[0]) == pytest.approx(1.3, rel=0.01)
+
+
+def test_only_matched_points_of_known_depth_say_a_frames_scale() -> None:
+    """Frame 0 has a matched point and two that no other frame sees; frame 1 knows no depth at its points."""
+    obs = Observations(np.zeros((6, 2)), np.array([0, 0, 0, 1, 1, 1]), {})
+    obs.pairs[0, 1] = (np.array([0]), np.zeros((1, 2)), np.ones(1))
+    obs.pairs[1, 0] = (np.array([3, 4]), np.zeros((2, 2)), np.ones(2))
+    state = Bundle(np.stack([np.eye(3)] * 2), np.zeros((2, 3)), np.array([0.25, 1, 1, 0.25, 0.25, 0.25]), 100.0)
+    mask = torch.ones(2, 5, 5, dtype=torch.bool)
+    mask[1] = False
+    geometry = Geometry(torch.full((2, 5, 5), 2.0), torch.eye(3).expand(2, 3, 3), mask)
+    assert frame_scales(state, obs, geometry).tolist() == [2.0, 1.0]
 
 
 def test_unknown_depth_has_no_say_in_the_scale(walk: World) -> None:

@@ -90,3 +90,10 @@ def test_what_is_not_surely_matched_does_not_count(walk: World) -> None:
     frames = walk.frames.clone()
     frames[:, :, 70:] = torch.rand(5, SIZE[0], SIZE[1] - 70, 3, generator=torch.Generator().manual_seed(0))
     assert moving_share(ClipFlows(frames), walk.geometry) < 0.1
+
+
+def test_what_is_far_away_stands_though_the_camera_walks() -> None:
+    """Frames that are all alike: what they show is infinitely far, a dozen pixels from where it were ten units away."""
+    cameras = path(3, 1.0, 0.0)
+    frames = look(path(1)).frames.expand(3, *SIZE, 3)
+    assert moving_share(ClipFlows(frames), look(cameras).geometry) < 0.02

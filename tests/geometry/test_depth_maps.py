@@ -12,7 +12,7 @@ import torch
 from fourreal_core.errors import InputError
 from fourreal_core.geometry.align_monocular import matched_points
 from fourreal_core.geometry.bundle_adjustment import Bundle, Observations
-from fourreal_core.geometry.depth_maps import DepthPictures, _Fit, _fit, align
+from fourreal_core.geometry.depth_maps import DepthPictures, _Fit, _fit, _guess, align
 from fourreal_core.geometry.structure_from_motion import ParallaxOptions, find_cameras
 
 from .worlds import FOCAL_PX, SIZE, World, look, path
@@ -150,6 +150,21 @@ def test_wrong_points_hardly_move_the_line() -> None:
     inverse[::5] *= 2
     line = _fit(picture, inverse, False, False)
     assert line.a == pytest.approx(0.7, rel=0.02) and line.b == pytest.approx(0.3, rel=0.02)
+
+
+def test_near_and_far_points_count_alike() -> None:
+    """Points from 0.5 to 20 away are off by a tenth, this way and that."""
+    inverse = np.geomspace(0.05, 2, 400)
+    line = _fit(inverse, inverse * np.tile([1.1, 0.9], 200), False, False)
+    assert line.error == pytest.approx(0.1, rel=0.1) and line.a == pytest.approx(1, rel=0.06) and abs(line.b) < 0.005
+
+
+def test_a_guess_puts_the_middle_one_away() -> None:
+    metric = _guess(np.array([1.0, 2.0, 3.0, 4.0, 100.0]), "metric")
+    np.testing.assert_allclose(metric, [3, 1.5, 1, 0.75, 0.1])
+    depth, inverse = (_guess(np.linspace(0, 10, 101), kind) for kind in ("depth", "inverse"))
+    assert depth[[0, 50, 100]].tolist() == pytest.approx([1.5, 1, 0.5])
+    assert inverse[[0, 50, 100]].tolist() == pytest.approx([0.5, 1, 1.5])
 
 
 def test_values_beyond_the_points_are_clipped() -> None:

@@ -12,7 +12,7 @@ import torch
 from fourreal_core.cameras import intrinsics_from_focal, lift, pixel_grid
 from fourreal_core.errors import InputError
 from fourreal_core.flow.clip_flows import ClipFlows
-from fourreal_core.geometry.align_monocular import frame_scales, place_views, turning_scales
+from fourreal_core.geometry.align_monocular import frame_scales, matched_points, place_views, turning_scales
 from fourreal_core.geometry.bundle_adjustment import Bundle, Observations, reproject
 from fourreal_core.geometry.geometry import Geometry
 
@@ -88,14 +88,16 @@ def test_scales_of_a_turn_count_distance_and_not_depth() -> None:
 
 def test_only_matched_points_of_known_depth_say_a_frames_scale() -> None:
     """Frame 0 has a matched point and two that no other frame sees; frame 1 knows no depth at its points."""
-    obs = Observations(np.zeros((6, 2)), np.array([0, 0, 0, 1, 1, 1]), {})
+    obs = Observations(np.tile([-3.0, -1.0], (6, 1)), np.array([0, 0, 0, 1, 1, 1]), {})
     obs.pairs[0, 1] = (np.array([0]), np.zeros((1, 2)), np.ones(1))
     obs.pairs[1, 0] = (np.array([3, 4]), np.zeros((2, 2)), np.ones(2))
     state = Bundle(np.stack([np.eye(3)] * 2), np.zeros((2, 3)), np.array([0.25, 1, 1, 0.25, 0.25, 0.25]), 100.0)
-    mask = torch.ones(2, 5, 5, dtype=torch.bool)
+    mask = torch.ones(2, 5, 9, dtype=torch.bool)
     mask[1] = False
-    geometry = Geometry(torch.full((2, 5, 5), 2.0), torch.eye(3).expand(2, 3, 3), mask)
+    geometry = Geometry(torch.full((2, 5, 9), 2.0), torch.eye(3).expand(2, 3, 3), mask)
     assert frame_scales(state, obs, geometry).tolist() == [2.0, 1.0]
+    points, at = matched_points(obs, 1, (5, 9))
+    assert points.tolist() == [3, 4] and at.tolist() == [[1, 1], [1, 1]]  # the middle is (4, 2)
 
 
 def test_unknown_depth_has_no_say_in_the_scale(walk: World) -> None:

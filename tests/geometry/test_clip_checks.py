@@ -37,6 +37,12 @@ def test_cuts_are_found(walk: World, other: World, caplog: pytest.LogCaptureFixt
     assert "freeze-time" not in caplog.text
 
 
+def test_a_camera_that_walks_fast_does_not_cut() -> None:
+    """Pixels of the wall move by nine, those of the board by fifteen."""
+    found = examine(look(path(3, 0.3, 0.0)).clip)
+    assert found.cuts == [] and min(found.common) > 0.6
+
+
 def test_blank_frames_are_no_cuts(walk: World, caplog: pytest.LogCaptureFixture) -> None:
     frames = walk.frames.clone()
     frames[2], frames[4] = 0.0, 0.7

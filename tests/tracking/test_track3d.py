@@ -152,6 +152,7 @@ def test_fewer_points_are_a_seeded_draw_and_stand_wider(walk: World, followed: T
 def test_a_board_that_slides_is_followed_in_time(moving: World) -> None:
     tracks = track_times(moving.clip, moving.geometry)
     assert tracks.frames == 4 and len(tracks) == SIZE[0] * SIZE[1] and tracks.depth is None
+    torch.testing.assert_close(tracks.spacing, moving.depth[0].reshape(-1) / FOCAL_PX)  # a pixel, where it is
     board = moving.depth[0].reshape(-1) < 3
     inner = torch.nn.functional.max_pool2d((~board).float().view(1, 1, *SIZE), 9, 1, 4).view(-1) == 0
     away = torch.nn.functional.max_pool2d(board.float().view(1, 1, *SIZE), 27, 1, 13).view(-1) == 0
@@ -275,6 +276,15 @@ def test_a_point_follows_flow_that_is_near_returns_and_stays_on_its_surface() ->
     visible = tracks.visible[0, tracks.keyframe == 1].reshape(40, 140)
     # followed, though off the surface that its own depth predicts; not followed, but on it; neither
     assert visible[:, 115].all() and visible[:, 35].all() and not visible[:, 95].any()
+
+
+def test_a_point_follows_the_flow_of_its_own_pixel() -> None:
+    flow, back = np.zeros((24, 40, 2), np.float32), np.zeros((24, 40, 2), np.float32)
+    flow[12, 20, 0], back[12, 22, 0] = 2, -2
+    clip, geometry = wall(2, flow, back)
+    expected = torch.zeros(24, 40)
+    expected[12, 20] = 2
+    torch.testing.assert_close(moved_px(track_views(clip, geometry), 0), expected, rtol=0, atol=1e-3)
 
 
 def test_views_far_from_a_points_own_are_not_asked() -> None:

@@ -85,7 +85,7 @@ def test_raft_finds_weights_that_torchvision_keeps(
         RaftFlow()
     (tmp_path / "checkpoints").mkdir()
     torch.save(Slide(32).state_dict(), tmp_path / "checkpoints" / "raft_small_C_T_V2-01064c6d.pth")
-    RaftFlow()
+    flow_engine("raft")
     torch.save(Slide(64).state_dict(), tmp_path / "checkpoints" / "raft_large_C_T_SKHT_V2-ff5fadd5.pth")
     RaftFlow()
     assert torchvision == ["small", "large"]  # the larger one where both are there
@@ -139,6 +139,14 @@ def test_dis_finds_a_translation(walk: World, step: tuple[int, int]) -> None:
     inner = flow[12:-12, 12:-12].reshape(-1, 2)
     # the same picture moved by whole pixels; dense inverse search is good to a tenth of a pixel on such texture
     assert np.abs(np.median(inner, 0) - step).max() < 0.1
+
+
+def test_dis_follows_a_start_farther_than_its_own_search(walk: World) -> None:
+    (gray,) = to_gray(walk.frames[:1])
+    far = np.tile(np.float32([42, 0]), (*gray.shape, 1))
+    shifted = warp(gray, -far)
+    free, started = (DisFlow()(gray, shifted, start)[12:-12, 12:60, 0] for start in (None, far))
+    assert abs(np.median(started) - 42) < 0.1 and abs(np.median(free) - 42) > 5
 
 
 def test_the_start_is_not_written_to(walk: World) -> None:

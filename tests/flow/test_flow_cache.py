@@ -91,6 +91,9 @@ def test_the_chain_goes_over_known_cells_alone(known: list[int], ends: tuple[int
     start, end = (0, ends[0]), (0, ends[1])
     assert flows._between(start, end) == (None if between is None else (0, between))
     assert flows._between(end, start) == flows._between(start, end)
+    frames, mask = sliding_grid([(0, t) for t in known])
+    column = FlowCache(frames.transpose(0, 1), mask.T, Moving())
+    assert column._between(start[::-1], end[::-1]) == (None if between is None else (between, 0))
 
 
 def test_the_order_of_asking_does_not_matter() -> None:
@@ -143,3 +146,5 @@ def test_the_same_known_cells_keep_the_cache_and_others_its_engine() -> None:
     more[1] = True
     assert flows.for_grid(frames, more) is not flows
     assert flows.for_grid(frames[:, :, :, :-1], known).frames.shape[3] == SIZE[1] - 1
+    with pytest.raises(InputError):
+        flows.for_grid(frames[:, :2], known)

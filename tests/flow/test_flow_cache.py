@@ -146,5 +146,5 @@ def test_the_same_known_cells_keep_the_cache_and_others_its_engine() -> None:
     more[1] = True
     assert flows.for_grid(frames, more) is not flows
     assert flows.for_grid(frames[:, :, :, :-1], known).frames.shape[3] == SIZE[1] - 1
-    with pytest.raises(InputError):
+    with pytest.raises(InputError, match="known cells of"):
         flows.for_grid(frames[:, :2], known)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from fourreal_core.reconstruction import fit_to_tracks as module
-from fourreal_core.reconstruction.fit_to_tracks import fit_to_tracks
+from fourreal_core.reconstruction.fit_to_tracks import ROBUST_PX, fit_to_tracks
 from fourreal_core.reconstruction.scene_flow import SceneFlow
 from fourreal_core.scene.deformation_field import DeformationField, DeformationSpec, random_field
 from fourreal_core.scene.points_in_time import TimeOffsets
@@ -63,6 +63,31 @@ def test_one_round_is_a_dense_ridge() -> None:
     right = torch.cat([knots, torch.zeros(phi.shape[1], knots.shape[1], dtype=torch.float64)])
     expected = torch.linalg.lstsq(damped, right).solution
     torch.testing.assert_close(found.weights.double(), expected, rtol=0, atol=1e-4)  # float32 sums of 200 terms
+
+
+def test_a_second_round_weighs_by_the_errors_of_the_first() -> None:
+    ridge, flow, field = 1e-2, measured(some_field(5), 200), random_field(SPEC, rng(5))
+    flow = replace(flow, offsets=torch.cat([torch.zeros(1, 200, 3), torch.randn(3, 200, 3, generator=rng(8)) * 0.005]))
+    first, _ = fit_to_tracks(field, flow, rng(), ridge, rounds=1)
+    second, _ = fit_to_tracks(field, flow, rng(), ridge, rounds=2)
+    error = (displacements(first, flow.points, 4) - flow.offsets)[1:].norm(dim=-1).mean(0) * PX
+    weight = (1 / (error + ROBUST_PX)).double()
+    phi = field.encode(flow.points).double()
+    knots = (flow.offsets[1:] / field.reach(flow.points)).permute(1, 0, 2).reshape(200, -1).double()
+    gram = (phi.T * weight) @ phi + ridge * weight.sum() * torch.eye(phi.shape[1], dtype=torch.float64)
+    expected = torch.linalg.solve(gram, (phi.T * weight) @ knots)
+    torch.testing.assert_close(second.weights.double(), expected, rtol=0, atol=1e-4)  # float32 sums of 200 terms
+    assert float((second.weights - first.weights).abs().max()) > 2e-4
+
+
+def test_the_error_is_the_mean_distance_to_seen_displacements() -> None:
+    flow = measured(some_field(5), 200)
+    offsets = torch.cat([torch.zeros(1, 200, 3), torch.randn(3, 200, 3, generator=rng(8)) * 0.1])
+    flow = replace(flow, offsets=offsets, visible=torch.rand(4, 200, generator=rng(9)) < 0.7)
+    found, error = fit_to_tracks(random_field(SPEC, rng(5)), flow, rng(), rounds=1)
+    distance, seen = (displacements(found, flow.points, 4) - offsets)[1:].norm(dim=-1) * PX, flow.visible[1:]
+    each = [float(distance[seen[:, n], n].mean()) if bool(seen[:, n].any()) else 0.0 for n in range(200)]
+    assert error == pytest.approx(sum(each) / 200, rel=1e-3)
 
 
 def test_wrong_tracks_are_outvoted() -> None:

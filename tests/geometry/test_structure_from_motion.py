@@ -192,7 +192,11 @@ def test_matches_are_where_the_flow_says() -> None:
     shift = np.tile(np.float32([3.0, 1.0]), (48, 64, 1))
     flows = {(0, 1): shift, (1, 0): -shift, (1, 2): shift, (2, 1): -shift}
     obs = match_views(flows, np.ones((48, 64), bool), 3, ParallaxOptions())
-    assert len(obs.pairs) == 4 and obs.anchor.tolist() == sorted(obs.anchor.tolist()) and len(obs.pixels) == len(obs.anchor)
+    assert (
+        len(obs.pairs) == 4
+        and obs.anchor.tolist() == sorted(obs.anchor.tolist())
+        and len(obs.pixels) == len(obs.anchor)
+    )
     for (i, j), (index, seen, weight) in obs.pairs.items():
         sign = 1 if i < j else -1
         np.testing.assert_allclose(seen - obs.pixels[index], np.tile([3.0 * sign, 1.0 * sign], (len(index), 1)))

@@ -43,7 +43,7 @@ class TrainedMotion:
         """Projects the gradients gathered at the knots onto the weights, in place of those the weights have."""
         gradient = torch.zeros_like(self.weights)
         touched = [(k, knot.grad) for k, knot in enumerate(self.knots) if knot.grad is not None]
-        if touched and len(self.offsets.index):
+        if touched:
             gathered = torch.cat([g * self._reach for _, g in touched], 1)
             projected = (self._features @ gathered).view(-1, len(touched), 3)
             gradient.view(-1, len(self.knots), 3)[:, [k for k, _ in touched]] = projected

@@ -60,7 +60,7 @@ def displaced_points(rest: Tensor, offsets: TimeOffsets, time: float, rotation: 
         time: Time step, fractions allowed; held beyond the ends of the clip.
         rotation: ``(3, 3)`` of the view's camera, from the world; None in the world.
     """
-    if time <= 0 or not len(offsets.index):
+    if time <= 0:
         return rest
     moved = offsets.at(time)
     return rest.index_add(0, offsets.index, moved if rotation is None else moved @ rotation.T)

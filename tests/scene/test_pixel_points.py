@@ -93,6 +93,16 @@ def test_a_view_sees_points_near_its_depth_on_its_picture(distance: float) -> No
     assert (column[0], row[0]) == (16, 12) and int(column.max()) < SIZE[1]
 
 
+def test_points_beyond_the_picture_are_looked_up_at_its_rim() -> None:
+    """Points of the wall ten pixels beyond the middle of each side: to the left, the right, above and below."""
+    middle = torch.tensor([SIZE[1] / 2, SIZE[0] / 2])
+    far = torch.tensor([[-10.0, 12.5], [SIZE[1] + 10.0, 12.5], [16.5, -10.0], [16.5, SIZE[0] + 10.0]])
+    points = torch.cat([(far - middle) * PIXEL, torch.full((4, 1), DISTANCE)], 1)
+    column, row, seen = look_up(wall_scene(), 1, points, 0.05)
+    assert column.tolist() == [0, SIZE[1] - 1, 16, 16] and row.tolist() == [12, 12, 0, SIZE[0] - 1]
+    assert not seen.any()
+
+
 def test_what_travels_less_than_tracks_are_sure_of_stands() -> None:
     scene = wall_scene()
     positions = torch.tensor([[0.0, 0.0, DISTANCE]]).repeat(3, 4, 1)

@@ -108,6 +108,18 @@ def test_a_cell_is_its_splats_rasterized(scene: Scene4D) -> None:
         assert torch.equal(render_cell(scene, 1, 2).image, expected.image)
 
 
+def test_a_view_shows_its_own_colours_and_a_new_camera_the_splats(scene: Scene4D, generator: torch.Generator) -> None:
+    own = torch.rand(3, len(scene.splats), 3, generator=generator) * 0.2 - 0.1
+    colored = replace(scene, view_colors=own)
+    assert torch.equal(colored.colors_in(1), scene.splats.colors + own[1])
+    assert torch.equal(scene.colors_in(1), scene.splats.colors)
+    shown = replace(scene, splats=replace(scene.splats, colors=scene.splats.colors + own[1]))
+    assert torch.equal(render_cell(colored, 1, 2).image, render_cell(shown, 1, 2).image)
+    assert torch.equal(
+        render_camera(colored, scene.cameras[1], 2).image, render_camera(scene, scene.cameras[1], 2).image
+    )
+
+
 def test_a_camera_of_the_clip_sees_the_cell_but_for_offsets(scene: Scene4D) -> None:
     with torch.no_grad():
         cell, camera = render_cell(scene, 2, 1).image, render_camera(scene, scene.cameras[2], 1).image

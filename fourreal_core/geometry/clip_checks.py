@@ -125,7 +125,7 @@ def report_motion(freeze_time: ClipFlows, geometry: Geometry, valid: Tensor | No
 def _beside_line(poses: Tensor, intrinsics: Tensor, size: tuple[int, int], there: Tensor) -> Tensor:
     """Distance ``(H, W)`` in pixels of where pixels are seen ``(H, W, 2)`` in camera 1 from their line there.
 
-    The line is that of camera 0's pixels at all depths: from far away to as near as half the camera's step.
+    The line is that of camera 0's pixels at all depths: from far away to as near as four of the camera's steps.
     """
     to_next = poses[1] @ torch.linalg.inv(poses[0])
     step = float(to_next[:3, 3].norm())

@@ -7,8 +7,9 @@ import logging
 import pytest
 import torch
 
+from fourreal_core.cameras import intrinsics_from_focal, pixel_grid
 from fourreal_core.flow.clip_flows import ClipFlows
-from fourreal_core.geometry.clip_checks import examine, moving_share, report_clips, report_motion
+from fourreal_core.geometry.clip_checks import _beside_line, examine, moving_share, report_clips, report_motion
 
 from .worlds import SIZE, World, look, path
 
@@ -74,6 +75,20 @@ def test_motion_is_what_lies_beside_the_lines(walk: World, caplog: pytest.LogCap
     with caplog.at_level(logging.WARNING, "fourreal_core"):
         report_motion(rising.clip, walk.geometry)
     assert "something moves in the freeze-time clip" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("shift", "beside"),
+    [((0, 0), 0), ((-10, 0), 0), ((-25, 0), 0), ((-40, 0), 15), ((5, 0), 5), ((-10, 3), 3), ((8, -6), 10)],
+)
+def test_distance_from_a_line_by_hand(shift: tuple[float, float], beside: float) -> None:
+    """The camera steps 0.1 to the right: lines end 25 pixels left of where they start, at four steps' distance."""
+    size = (10, 60)
+    poses = torch.eye(4).repeat(2, 1, 1)
+    poses[1, 0, 3] = -0.1
+    there = pixel_grid(size) + torch.tensor(shift)
+    found = _beside_line(poses, intrinsics_from_focal(100.0, size).expand(2, 3, 3), size, there)
+    torch.testing.assert_close(found, torch.full(size, float(beside)), rtol=0, atol=0.02)  # far away is 0.01 px off
 
 
 def test_a_camera_that_turns_or_stands_has_no_lines_but_points() -> None:

@@ -133,6 +133,25 @@ def test_the_viewer_comes_back_from_a_saved_workflow_and_out_of_sight(
         page.wait_for_function("!document.querySelector('.fourreal-preview > div')")
 
 
+def test_a_workflow_saved_before_the_node_took_a_grid_opens_as_it_was(chromium: Any, host: Any) -> None:
+    keyframes = json.dumps({"count": 9, "frames": [{"view": 0, "time": 0}, {"view": 2, "time": 3}]})
+    with front_end(chromium, host, False) as page:
+        kinds = [["FourRealLoadScene", 10, 60, {}], ["FourRealPreviewScene", 360, 60, {"keyframes": keyframes}]]
+        page.evaluate(ADD, [kinds, [[0, 1]]])
+        opened = page.evaluate(
+            """async () => {
+              const saved = window.app.graph.serialize();
+              const node = saved.nodes.find((n) => n.type === "FourRealPreviewScene");
+              node.inputs = node.inputs.filter((input) => input.name !== "grid");
+              await window.app.loadGraphData(JSON.parse(JSON.stringify(saved)));
+              const { output } = await window.app.graphToPrompt();
+              return Object.values(output).find((n) => n.class_type === "FourRealPreviewScene").inputs;
+            }"""
+        )
+        assert opened.pop("scene")[1] == 0 and opened == {"keyframes": keyframes}
+        assert page.evaluate(f"{PREVIEW}.inputs.map((input) => input.name)")[-1] == "grid"
+
+
 def test_it_plays_inside_a_subgraph(chromium: Any, host: Any, scene_file: str) -> None:
     with front_end(chromium, host, False) as page:
         kinds = [["FourRealLoadScene", 10, 60, {"file": scene_file}], ["FourRealPreviewScene", 360, 60, {}]]

@@ -78,6 +78,21 @@ def test_the_clock_by_hand(page: Any, there_and_back: bool, times: list[float]) 
     assert found == pytest.approx(times)
 
 
+def test_fewer_pixels_are_drawn_where_pictures_take_long(page: Any) -> None:
+    """However long: also where not even two come in a second."""
+    page.evaluate(
+        """() => {
+          const { renderer } = fourrealViewer.stage, draw = renderer.draw.bind(renderer);
+          renderer.draw = (shot) => {
+            for (const end = performance.now() + 700; performance.now() < end;);
+            draw(shot);
+          };
+          fourrealViewer.togglePlaying();
+        }"""
+    )
+    page.wait_for_function("fourrealViewer.stage.detail < 0.9 && fourrealViewer.clock.time > 0")
+
+
 def test_dragging_turns_about_the_target_and_keeps_upright(page: Any) -> None:
     before, target = pose(page), np.array(value(page, "rig.target"))
     box = page.locator("canvas").first.bounding_box()

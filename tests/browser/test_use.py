@@ -36,6 +36,7 @@ def test_it_opens_at_the_central_view_and_says_what_it_shows(page: Any, scene: S
     assert page.get_by_role("heading", name="A lively <scene>").is_visible()
     faint = int((scene.splats.opacities < 1 / 255).sum())
     assert f"{len(scene.splats) - faint:,} splats" in page.locator(".info").inner_text()
+    assert page.locator(".info").inner_text().endswith(f"{-(-value(page, 'scene.bytes') // 1000)} kB")
     assert value(page, "atView") == scene.views // 2
     assert shown(page).std() > 20
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -44,6 +45,7 @@ ADD = """([kinds, links]) => {
   app.canvas.ds.scale = 1;
   app.canvas.setDirty(true, true);
 }"""
+VUE_NODES_SINCE = (1, 28)
 PREVIEW = "window.app.graph._nodes.find((n) => n.comfyClass === 'FourRealPreviewScene')"
 
 
@@ -57,6 +59,10 @@ def front_end(chromium: Any, host: Any, vue: bool) -> Iterator[Any]:
     page.goto(host.address)
     page.wait_for_function(READY)
     page.wait_for_timeout(2000)
+    version = page.evaluate("window.__COMFYUI_FRONTEND_VERSION__ ?? ''")
+    if vue and tuple(int(n) for n in re.findall(r"\d+", version)[:2]) < VUE_NODES_SINCE:
+        page.close()
+        pytest.skip(f"front end {version} shows an empty canvas with Vue nodes, without the host's own nodes, too")
     page.evaluate("(on) => window.app.extensionManager?.setting?.set?.('Comfy.VueNodes.Enabled', on)", vue)
     page.keyboard.press("Escape")
     try:
@@ -168,7 +174,7 @@ def test_given_frames_come_with_the_grid(chromium: Any, host: Any, scene_file: s
         )
         page.wait_for_function(SHOWN)
         page.locator(".fourreal-preview canvas").first.focus()
-        page.keyboard.press("0")
+        page.keyboard.press("1")
         page.keyboard.press("c")
         page.get_by_alt_text("Given frame of view 0 at time 0").wait_for()
 

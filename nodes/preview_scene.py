@@ -7,6 +7,7 @@ from typing import Any
 
 from comfy_api.latest import io
 
+from ..fourreal_core.grid import FrameGrid
 from ..fourreal_core.scene.camera_paths import CameraPath, path_from_json
 from ..fourreal_core.scene.scene4d import Scene4D
 from .compat import camera_lists, hidden, schema
@@ -14,7 +15,7 @@ from .devices import place, plain_tensors
 from .export.host_splat import camera_info
 from .progress import HostProgress
 from .viewer_files import temp_payload
-from .wires import SceneWire
+from .wires import GridWire, SceneWire
 
 _FRAMES = 48
 
@@ -30,7 +31,8 @@ class PreviewScene(io.ComfyNode):
             display_name="Preview 4D Scene",
             search_aliases=["4real", "viewer", "play splats", "camera path", "gaussian splatting", "keyframes"],
             description="Plays a 4D scene in the node: time and camera are yours, nothing before it runs again. Draw a "
-            "camera path with keyframes; it is saved with the workflow and goes to 'Render 4D Scene'.",
+            "camera path with keyframes; it is saved with the workflow and goes to 'Render 4D Scene'. With the grid, "
+            "its given frames are laid over the picture or beside it.",
             inputs=[
                 SceneWire.Input("scene", tooltip="The scene."),
                 hidden(
@@ -41,6 +43,11 @@ class PreviewScene(io.ComfyNode):
                         tooltip="The camera path drawn in the viewer, as JSON; the viewer writes it. Empty: the clip's "
                         "own views.",
                     )
+                ),
+                GridWire.Input(
+                    "grid",
+                    optional=True,
+                    tooltip="The grid that the scene was fitted to: its given frames are there to compare with.",
                 ),
             ],
             outputs=[
@@ -57,17 +64,23 @@ class PreviewScene(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, scene: Scene4D, keyframes: str) -> io.NodeOutput:
+    def execute(cls, scene: Scene4D, keyframes: str, grid: FrameGrid | None = None) -> io.NodeOutput:
         """See ComfyNode."""
         from ..fourreal_core.viewer import PayloadOptions, viewer_payload
+        from ..fourreal_core.viewer.given_frames import frames_of_grid
 
         with plain_tensors():
-            plain = place(scene)
+            plain, given = place(scene), place(grid)
             path = keyframes.strip() or clip_path(plain)
             cameras = camera_infos(plain, path_from_json(_keys_alone(path), plain))
             on_step = HostProgress().part()
             options = PayloadOptions(compression=6)
-            shown = temp_payload(plain, lambda: viewer_payload(plain, (), options, on_step))
+
+            def pack() -> bytes:
+                frames = [] if given is None else frames_of_grid(given, plain)
+                return viewer_payload(plain, frames, options, on_step)
+
+            shown = temp_payload((plain, given), pack)
         return io.NodeOutput(scene, path, cameras if camera_lists() else cameras[0], ui={"fourreal_scene": [shown]})
 
 

@@ -36,7 +36,7 @@ def temp_payload(value: Any, make: Callable[[], bytes]) -> dict[str, str]:
     """A payload in the host's temp folder, made only where the same value has none there yet.
 
     Args:
-        value: What it shows: tensors, modules, and dataclasses of such; its contents name the file.
+        value: What it shows: tensors, modules, and dataclasses and tuples of such; its contents name the file.
         make: Makes the payload.
 
     Returns:
@@ -65,8 +65,12 @@ def _digest(value: Any) -> str:
             for key in part.__dataclass_fields__:
                 digest.update(key.encode())
                 add(getattr(part, key))
+        elif isinstance(part, tuple):
+            digest.update(f"{len(part)} parts".encode())
+            for one in part:
+                add(one)
         else:
-            digest.update(repr(part).encode())
+            digest.update(f"{part!r};".encode())
 
     add(value)
     return digest.hexdigest()[:24]

@@ -66,7 +66,7 @@ def write_results(out: Path, result: PipelineResult, bars: StageBars) -> None:
         media.save_image(grid.frames[v, t], folder / f"v{v}_t{t}.png")
         on_step(i + 1, grid.views * grid.times)
     options = PayloadOptions(title=out.resolve().name, steps_per_second=CLIP_FPS)
-    payload = viewer_payload(result.scene, frames_of_grid(grid), options, bars("viewer"))
+    payload = viewer_payload(result.scene, frames_of_grid(grid, result.scene), options, bars("viewer"))
     write_viewer(payload, options.title, out / VIEWER)
 
 

@@ -13,8 +13,22 @@ from ..scene.scene4d import Scene4D
 from .payload import GivenFrame
 
 
-def frames_of_grid(grid: FrameGrid) -> list[GivenFrame]:
-    """All known cells of a grid."""
+def frames_of_grid(grid: FrameGrid, scene: Scene4D) -> list[GivenFrame]:
+    """All known cells of a grid.
+
+    Args:
+        grid: That the scene was fitted to.
+        scene: What they are compared with.
+
+    Raises:
+        InputError: A grid of other views, times or size than the scene's.
+    """
+    if (grid.views, grid.times, *grid.size) != (scene.views, scene.times, *scene.cameras.size):
+        raise InputError(
+            f"a grid of {grid.views} x {grid.times} cells of {grid.size[1]} x {grid.size[0]} pixels",
+            f"{scene.views} x {scene.times} of {scene.cameras.size[1]} x {scene.cameras.size[0]} as the scene",
+            "compare with the grid the scene was fitted to",
+        )
     return [GivenFrame(v, t, webp_bytes(to_uint8(grid.frames[v, t]))) for v, t in grid.known.nonzero().tolist()]
 
 

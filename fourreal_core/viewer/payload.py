@@ -22,11 +22,20 @@ from ..errors import InputError
 from ..progress import OnStep, no_progress
 from ..rasterizer import RasterOptions
 from ..scene.scene4d import Scene4D
-from .quantize import quantized_differences, quantized_motion, rounded_floats, shuffled, stepwise
+from .quantize import (
+    compact_order,
+    delta_coded,
+    float_bits,
+    quantized_differences,
+    quantized_motion,
+    rounded_floats,
+    shuffled,
+    stepwise,
+)
 
 MAGIC = b"FOURREAL"
 FORMAT = "fourreal-viewer"
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -131,7 +140,7 @@ def key_times(scene: Scene4D) -> list[float]:
 
 @dataclass(frozen=True)
 class _Packed:
-    """A scene in numpy arrays, splats that move first, quantised."""
+    """A scene in numpy arrays, splats that move first, neighbours next to each other, quantised."""
 
     scene: Scene4D
     options: PayloadOptions
@@ -165,8 +174,10 @@ class _Packed:
         steps, units = quantized_motion(stacked, means[candidates], scene.cameras, options.step_px)
         moved = (steps[1:] != 0).any(axis=(0, 2)) if len(steps) > 1 else np.zeros(len(candidates), bool)
         still = np.setdiff1d(np.nonzero(drawn)[0], candidates[moved])
-        index = np.concatenate([candidates[moved], still])
-        return cls(scene, options, means[index], steps[:, moved], units[moved], index, times)
+        kept = np.nonzero(moved)[0]
+        kept = kept[compact_order(means[candidates[kept]])]
+        index = np.concatenate([candidates[kept], still[compact_order(means[still])]])
+        return cls(scene, options, means[index], steps[:, kept], units[kept], index, times)
 
     def head(self) -> dict[str, Any]:
         """Everything about the scene but its arrays."""
@@ -206,7 +217,7 @@ class _Packed:
         yield {"kind": "splats"}, self._pack(*self._splats())
         for key in range(1, len(self.steps)):
             changes = self.steps[key] - self.steps[key - 1]  # wraps around, as does the reader's sum
-            yield {"kind": "motion", "key": key}, self._pack(shuffled(changes.T))
+            yield {"kind": "motion", "key": key}, self._pack(delta_coded(changes.T))
         for frame in frames:
             yield {"kind": "frame", "view": frame.view, "time": frame.time, "type": frame.media_type}, frame.data
         if self.options.differences:
@@ -214,20 +225,25 @@ class _Packed:
                 offsets, colors = quantized_differences(
                     self.scene, view, self.index, self.means, self.options.view_step_px
                 )
-                yield {"kind": "difference", "view": view}, self._pack(shuffled(offsets.T), stepwise(colors.T))
+                yield (
+                    {"kind": "difference", "view": view},
+                    self._pack(delta_coded(offsets.T), np.ascontiguousarray(colors.T).tobytes()),
+                )
 
     def _splats(self) -> Iterator[bytes]:
         splats = self.scene.splats
         log_scales = splats.log_scales.detach().cpu().numpy()[self.index]
         low, high = self._log_scale_range()
-        yield shuffled(self.means.T)
+        yield delta_coded(float_bits(self.means.T))
         yield shuffled(np.rint((log_scales - low) / max(high - low, 1e-12) * 65535).astype(np.uint16))
         dark, bright = self._color_range()
         colors = (splats.colors.detach().cpu().numpy()[self.index] - dark) / max(bright - dark, 1e-12)
         bytes_ = np.rint(np.concatenate([colors, splats.opacities.detach().cpu().numpy()[self.index, None]], 1) * 255)
-        for channel in bytes_.clip(0, 255).astype(np.uint8).T:
+        *channels, opacity = bytes_.clip(0, 255).astype(np.uint8).T
+        for channel in channels:
             yield stepwise(channel)
-        yield shuffled(self.units)
+        yield opacity.tobytes()
+        yield delta_coded(float_bits(self.units))
 
     def _color_range(self) -> tuple[float, float]:
         colors = self.scene.splats.colors.detach().cpu().numpy()[self.index]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zlib
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,6 +12,7 @@ from ..scene.scene4d import Scene4D
 
 _MANTISSA_BITS_DROPPED = 7
 _LARGEST_STEP = 32767
+_CURVE_BITS = 21
 
 
 def rounded_floats(values: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -25,6 +28,53 @@ def shuffled(values: NDArray[np.generic]) -> bytes:
     flat = np.ascontiguousarray(values).reshape(-1)
     little = flat.astype(flat.dtype.newbyteorder("<"), copy=False)
     return little.view(np.uint8).reshape(len(flat), flat.itemsize).T.tobytes()
+
+
+def float_bits(values: NDArray[np.float32]) -> NDArray[np.int32]:
+    """The bits that ``rounded_floats`` leaves of a float32, as a whole number."""
+    return (np.ascontiguousarray(values, np.float32).view(np.uint32) >> _MANTISSA_BITS_DROPPED).astype(np.int32)
+
+
+def delta_coded(values: NDArray[np.int16] | NDArray[np.int32]) -> bytes:
+    """Whole numbers, each as the difference to the one before, its sign in the lowest bit; shuffled.
+
+    Differences wrap around, so the sum that undoes them may, too. With the sign at the bottom small differences of
+    either sign leave the high bytes zero.
+    """
+    flat = np.ascontiguousarray(values).reshape(-1)
+    changes = np.diff(flat, prepend=flat.dtype.type(0))
+    return shuffled((changes << 1) ^ (changes >> (8 * flat.itemsize - 1)))
+
+
+def morton_order(points: NDArray[np.float32]) -> NDArray[np.int64]:
+    """An order in which points that follow one another are mostly near each other: along a Z-shaped curve.
+
+    Args:
+        points: ``(N, 3)``.
+
+    Returns:
+        Which point is first, second, and so on, ``(N,)``.
+    """
+    if not len(points):
+        return np.zeros(0, np.int64)
+    low = points.min(0).astype(np.float64)
+    cell = max(float((points.max(0) - low).max()), 1e-30) / (2**_CURVE_BITS - 1)
+    cells = ((points - low) / cell).astype(np.uint64)
+    codes = np.zeros(len(points), np.uint64)
+    for bit in range(_CURVE_BITS):
+        for axis in range(3):
+            codes |= ((cells[:, axis] >> np.uint64(bit)) & np.uint64(1)) << np.uint64(3 * bit + axis)
+    return np.argsort(codes, kind="stable")
+
+
+def compact_order(points: NDArray[np.float32]) -> NDArray[np.int64]:
+    """The order in which positions take fewer bytes: their own, such as that of a picture's rows, or Morton's.
+
+    Args:
+        points: ``(N, 3)``.
+    """
+    orders = (np.arange(len(points)), morton_order(points))
+    return min(orders, key=lambda order: len(zlib.compress(delta_coded(float_bits(points[order].T)), 1)))
 
 
 def stepwise(values: NDArray[np.uint8]) -> bytes:

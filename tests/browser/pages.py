@@ -27,8 +27,8 @@ FLAGS = [
 LOADED = "window.fourrealViewer?.frame.root.getAttribute('aria-busy') === 'false'"
 TIMEOUT = 60_000
 
-_STILL = """([camera, time, view]) => {
-  const image = fourrealViewer.still(camera, time, view);
+_STILL = """(shot) => {
+  const image = fourrealViewer.still(...shot);
   let text = "";
   for (let k = 0; k < image.data.length; k += 8192) text += String.fromCharCode(...image.data.subarray(k, k + 8192));
   return btoa(text);
@@ -62,7 +62,7 @@ def open_viewer(
     assert errors or not said, said
 
 
-def still(page: Any, cameras: Cameras, time: float, view: int = -1) -> Tensor:
+def still(page: Any, cameras: Cameras, time: float, view: int = -1, enlarged: float = 1) -> Tensor:
     """The viewer's own exact picture ``(H, W, 3)`` in ``[0, 1]`` of one camera."""
     (height, width), k = cameras.size, cameras.intrinsics[0]
     camera = {
@@ -75,7 +75,7 @@ def still(page: Any, cameras: Cameras, time: float, view: int = -1) -> Tensor:
         "width": width,
         "height": height,
     }
-    raw = base64.b64decode(page.evaluate(_STILL, [camera, time, view]))
+    raw = base64.b64decode(page.evaluate(_STILL, [camera, time, view, enlarged]))
     return torch.from_numpy(np.frombuffer(raw, np.uint8).reshape(height, width, 4)[..., :3] / 255.0).float()
 
 

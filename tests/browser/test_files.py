@@ -8,12 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from fourreal_core.scene.scene4d import Scene4D
 from fourreal_core.viewer import viewer_payload
 from fourreal_core.viewer.html import write_viewer
 
+from ..viewer.scenes import as_version_1, unpack
 from .pages import open_viewer
 
 pytestmark = pytest.mark.browser
@@ -59,6 +61,41 @@ def test_broken_files_get_a_sentence(chromium: Any, payload: bytes, tmp_path: Pa
         message.wait_for()
         assert says in message.inner_text()
         assert len(message.locator(".remedy").inner_text()) > 10
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_the_page_reads_the_same_numbers(chromium: Any, payload: bytes, tmp_path: Path, version: int) -> None:
+    """Those of a reader written apart from the viewer's, from this and from the format's first version."""
+    written = as_version_1(payload) if version == 1 else payload
+    address = write_viewer(written, "Numbers", tmp_path / "numbers.html").as_uri()
+    with open_viewer(chromium, address, 500, 400) as page:
+        read = page.evaluate(
+            """() => {
+              const { head, count, moving, positions, scales, rgba, units, motion, differences } = fourrealViewer.scene;
+              const plain = (array, size) => [...array.subarray(0, size)];
+              return {
+                version: head.version, positions: [...positions], scales: [...scales], rgba: plain(rgba, 4 * count),
+                units: [...units], motion: motion.slice(1).map((steps) => plain(steps, 3 * moving)),
+                differences: differences.map((d) => [plain(d.offsets, 3 * count), plain(d.colors, 3 * count)]) };
+            }"""
+        )
+    found = unpack(payload)
+    assert read["version"] == version
+    assert np.array_equal(np.array(read["positions"]).reshape(-1, 3), found.means)
+    np.testing.assert_allclose(read["scales"], found.scales, rtol=1e-6)
+    assert np.array_equal(np.array(read["rgba"]).reshape(-1, 4)[:, 3] / 255, found.opacities)
+    dark, bright = found.head["color_range"]
+    np.testing.assert_allclose(
+        np.array(read["rgba"]).reshape(-1, 4)[:, :3] / 255 * (bright - dark) + dark, found.colors, atol=1e-12
+    )
+    steps = np.array(read["motion"]).reshape(len(found.motion) - 1, -1, 3)
+    assert np.array_equal(steps * np.array(read["units"])[:, None], found.motion[1:]) and np.abs(steps).max() > 20
+    for view, (offsets, colors) in enumerate(read["differences"]):
+        pose = np.array(found.head["cameras"][view]["world_to_camera"])
+        depth = found.means @ pose[2, :3] + pose[2, 3]
+        unit = found.head["view_step_px"] * depth / found.head["cameras"][view]["intrinsics"][0]
+        np.testing.assert_allclose(np.reshape(offsets, (-1, 3)) * unit[:, None], found.offsets[view], atol=1e-12)
+        assert np.array_equal(np.reshape(colors, (-1, 3)) / 255, found.view_colors[view])
 
 
 def test_without_webgl2_it_says_so(chromium: Any, payload: bytes, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from fourreal_core.cameras import Cameras, interpolate, orbit
+from fourreal_core.rasterizer import RasterOptions
 from fourreal_core.scene.render import render_camera, render_cell
 from fourreal_core.scene.scene4d import Scene4D
 
@@ -67,6 +68,23 @@ def test_size_and_background_are_taken_along(page: Any, scene: Scene4D) -> None:
     fine = still(page, camera, 0)
     page.evaluate("fourrealViewer.setSizeFactor(1); fourrealViewer.setBackground(null)")
     assert float(fine[..., 1].mean()) < 0.75 * float(full[..., 1].mean())  # magenta shows between the splats
+
+
+def test_a_larger_picture_shows_no_gaps_between_splats(page: Any, scene: Scene4D) -> None:
+    """What is added to every splat grows with the picture: exactly the rasterizer's with as much more of it."""
+    page.evaluate("fourrealViewer.stage.settled()")
+    seen = page.evaluate(
+        """() => {
+          const { shot } = fourrealViewer.stage;
+          return [shot.enlarged, shot.camera.fx / fourrealViewer.camera.fx, fourrealViewer.frame.canvas.width];
+        }"""
+    )
+    assert seen[0] == pytest.approx(seen[1]) and seen[0] > 5
+    camera = scene.cameras[1].scaled((192, 256))  # four times as large, a side
+    options = RasterOptions(low_pass=RasterOptions().low_pass * 16)
+    true = render_camera(scene, camera, 1.4, options).image.detach().clamp(0, 1)
+    assert psnr(still(page, camera, 1.4, enlarged=4), true) > LIKE_THE_RASTERIZER_DB
+    assert psnr(still(page, camera, 1.4), true) < LIKE_THE_RASTERIZER_DB - 6  # and differs without it
 
 
 def test_it_sorts_in_the_page_as_in_the_worker(page: Any) -> None:

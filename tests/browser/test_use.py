@@ -36,6 +36,7 @@ def test_it_opens_at_the_central_view_and_says_what_it_shows(page: Any, scene: S
     assert page.get_by_role("heading", name="A lively <scene>").is_visible()
     faint = int((scene.splats.opacities < 1 / 255).sum())
     assert f"{len(scene.splats) - faint:,} splats" in page.locator(".info").inner_text()
+    assert page.locator(".info").inner_text().endswith(f"{-(-value(page, 'scene.bytes') // 1000)} kB")
     assert value(page, "atView") == scene.views // 2
     assert shown(page).std() > 20
 
@@ -76,6 +77,21 @@ def test_the_clock_by_hand(page: Any, there_and_back: bool, times: list[float]) 
         there_and_back,
     )
     assert found == pytest.approx(times)
+
+
+def test_fewer_pixels_are_drawn_where_pictures_take_long(page: Any) -> None:
+    """However long: also where not even two come in a second."""
+    page.evaluate(
+        """() => {
+          const { renderer } = fourrealViewer.stage, draw = renderer.draw.bind(renderer);
+          renderer.draw = (shot) => {
+            for (const end = performance.now() + 700; performance.now() < end;);
+            draw(shot);
+          };
+          fourrealViewer.togglePlaying();
+        }"""
+    )
+    page.wait_for_function("fourrealViewer.stage.detail < 0.9 && fourrealViewer.clock.time > 0")
 
 
 def test_dragging_turns_about_the_target_and_keeps_upright(page: Any) -> None:

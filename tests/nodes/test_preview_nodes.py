@@ -57,6 +57,29 @@ def test_a_scene_is_packed_once_into_the_temp_folder(scene: Any, part: Part, tem
     assert other != file and head_of(temp / other["filename"])["splats"] == 7
 
 
+def test_given_frames_of_a_grid_are_there_to_compare_with(scene: Any, part: Part, temp: Path, fails: Node) -> None:
+    frames = torch.rand(VIEWS, TIMES, *SIZE, 3, generator=torch.Generator().manual_seed(0))
+    make = part("fourreal_core.grid").FrameGrid.from_clips
+    grid = make(frames[:, 0], frames[0])
+    (given, *_), file = shown(part, "nodes.preview_scene", "PreviewScene", scene=scene, keyframes="", grid=grid)
+    head = head_of(temp / file["filename"])
+    cells = [(s["view"], s["time"]) for s in head["sections"] if s["kind"] == "frame"]
+    assert given is scene and cells == [(0, 0), (0, 1), (0, 2), (0, 3), (1, 0), (2, 0)]
+    _, alone = shown(part, "nodes.preview_scene", "PreviewScene", scene=scene, keyframes="")
+    assert not [s for s in head_of(temp / alone["filename"])["sections"] if s["kind"] == "frame"]
+    other = make(frames[:, 0].flip(1), frames[0].flip(1))
+    _, changed = shown(part, "nodes.preview_scene", "PreviewScene", scene=scene, keyframes="", grid=other)
+    assert len({file["filename"], alone["filename"], changed["filename"]}) == 3
+    short = make(frames[:, 0], frames[0, :2])
+    says = fails("FourRealPreviewScene", scene=scene, keyframes="", grid=short)
+    assert "a grid of 3 x 2 cells" in says and "3 x 4" in says and "the grid the scene was fitted to" in says
+
+
+def test_the_grid_comes_last_so_that_saved_workflows_stay_as_they_are(part: Part) -> None:
+    names = [(i.id, i.optional) for i in part("nodes.preview_scene").PreviewScene.GET_SCHEMA().inputs]
+    assert names == [("scene", False), ("keyframes", False), ("grid", True)]
+
+
 def test_without_keyframes_the_path_is_the_clips(scene: Any, part: Part, temp: Path, run: Node) -> None:
     (_, path, info), _ = shown(part, "nodes.preview_scene", "PreviewScene", scene=scene, keyframes=" ")
     assert [frame["view"] for frame in json.loads(path)["frames"]] == [0, 1, 2]

@@ -92,17 +92,18 @@ def unpack(payload: bytes) -> Unpacked:
         at += section["bytes"]
     assert at == len(payload)
     raw = zlib.decompress(bodies[0][1])
-    means = _numbers(raw[: 12 * n], "<f4").reshape(3, n).T.astype(np.float64)
+    means = _rounded_floats(raw[: 12 * n]).reshape(3, n).T
     low, high = head["log_scale_range"]
     scales = np.exp(low + (high - low) * _numbers(raw[12 * n : 14 * n], "<u2") / 65535)
-    rgba = [np.cumsum(np.frombuffer(raw[k * n : (k + 1) * n], np.uint8), dtype=np.uint64) % 256 for k in range(14, 18)]
+    rgb = [np.cumsum(np.frombuffer(raw[k * n : (k + 1) * n], np.uint8), dtype=np.uint64) % 256 for k in range(14, 17)]
+    opacities = np.frombuffer(raw[17 * n : 18 * n], np.uint8) / 255
     dark, bright = head["color_range"]
-    units = _numbers(raw[18 * n :], "<f4").astype(np.float64)
+    units = _rounded_floats(raw[18 * n :])
     steps = np.zeros((len(head["key_times"]), m, 3), np.int16)
     offsets, view_colors, frames = {}, {}, {}
     for section, body in bodies[1:]:
         if section["kind"] == "motion":
-            change = _numbers(zlib.decompress(body), "<i2").reshape(3, m).T
+            change = _sums(zlib.decompress(body), "<u2").astype(np.int16).reshape(3, m).T
             steps[section["key"]] = steps[section["key"] - 1] + change
         elif section["kind"] == "frame":
             frames[section["view"], section["time"]] = body
@@ -111,15 +112,14 @@ def unpack(payload: bytes) -> Unpacked:
             pose = np.array(camera["world_to_camera"])
             depth = np.maximum(means @ pose[2, :3] + pose[2, 3], head["raster"]["near"])
             unit = head["view_step_px"] * depth / camera["intrinsics"][0]
-            offsets[section["view"]] = _numbers(raw[: 6 * n], "<i2").reshape(3, n).T * unit[:, None]
-            bytes_ = np.cumsum(np.frombuffer(raw[6 * n :], np.uint8), dtype=np.uint64) % 256
-            view_colors[section["view"]] = bytes_.astype(np.uint8).view(np.int8).reshape(3, n).T / 255
+            offsets[section["view"]] = _sums(raw[: 6 * n], "<u2").astype(np.int16).reshape(3, n).T * unit[:, None]
+            view_colors[section["view"]] = np.frombuffer(raw[6 * n :], np.int8).reshape(3, n).T / 255
     return Unpacked(
         head,
         means,
         scales,
-        rgba[3] / 255,
-        dark + (bright - dark) * np.stack(rgba[:3], 1) / 255,
+        opacities,
+        dark + (bright - dark) * np.stack(rgb, 1) / 255,
         steps * units[:, None],
         offsets,
         view_colors,
@@ -130,3 +130,45 @@ def unpack(payload: bytes) -> Unpacked:
 def _numbers(raw: bytes, kind: str) -> np.ndarray:
     size = np.dtype(kind).itemsize
     return np.ascontiguousarray(np.frombuffer(raw, np.uint8).reshape(size, -1).T).reshape(-1).view(kind)
+
+
+def _sums(raw: bytes, kind: str) -> np.ndarray:
+    """Whole numbers that are stored as changes: even ones up by half, odd ones down by half and one."""
+    changes = _numbers(raw, kind).astype(np.int64)
+    return np.cumsum(np.where(changes % 2 == 0, changes // 2, -(changes // 2) - 1))
+
+
+def _rounded_floats(raw: bytes) -> np.ndarray:
+    bits = (_sums(raw, "<u4") % 2**32) * 2**7 % 2**32
+    return bits.astype(np.uint32).view(np.float32).astype(np.float64)
+
+
+def as_version_1(payload: bytes) -> bytes:
+    """The same scene as the first version of the format had it: numbers themselves in the place of their changes."""
+    size = struct.unpack("<I", payload[8:12])[0]
+    head = json.loads(payload[12 : 12 + size])
+    n, at, bodies = head["splats"], 12 + size, []
+    for section in head["sections"]:
+        body, at = payload[at : at + section["bytes"]], at + section["bytes"]
+        raw = b"" if section["kind"] == "frame" else zlib.decompress(body)
+        if section["kind"] == "splats":
+            floats = [_rounded_floats(part).astype("<f4") for part in (raw[: 12 * n], raw[18 * n :])]
+            opacities = _changes(raw[17 * n : 18 * n])
+            body = zlib.compress(_planes(floats[0]) + raw[12 * n : 17 * n] + opacities + _planes(floats[1]))
+        elif section["kind"] == "motion":
+            body = zlib.compress(_planes(_sums(raw, "<u2").astype("<i2")))
+        elif section["kind"] == "difference":
+            offsets = _sums(raw[: 6 * n], "<u2").astype("<i2")
+            body = zlib.compress(_planes(offsets) + _changes(raw[6 * n :]))
+        section["bytes"] = len(body)
+        bodies.append(body)
+    text = json.dumps({**head, "version": 1}).encode()
+    return b"".join([payload[:8], struct.pack("<I", len(text)), text, *bodies])
+
+
+def _changes(raw: bytes) -> bytes:
+    return np.diff(np.frombuffer(raw, np.uint8), prepend=np.uint8(0)).tobytes()
+
+
+def _planes(values: np.ndarray) -> bytes:
+    return values.view(np.uint8).reshape(len(values), -1).T.tobytes()

@@ -67,11 +67,17 @@ export async function inflate(packed, size) {
   return bytes;
 }
 
-/** Reads arrays one after the other from bytes in which all first bytes come first, then all second bytes. */
+const ROUNDED_BITS = 7;
+
+/**
+ * Reads arrays one after the other. Numbers of several bytes are stored with all first bytes first, then all second
+ * bytes; since version 2 of the format those that change little from one to the next are stored as that change.
+ */
 export class ArrayReader {
-  /** @param {Uint8Array<ArrayBuffer>} bytes */
-  constructor(bytes) {
+  /** @param {Uint8Array<ArrayBuffer>} bytes @param {number} version of the format */
+  constructor(bytes, version) {
     this.bytes = bytes;
+    this.changes = version >= 2;
     this.at = 0;
   }
 
@@ -85,19 +91,30 @@ export class ArrayReader {
     return out.buffer;
   }
 
-  /** @param {number} count */
+  /** @param {number} count floats whose last bits are zero */
   floats(count) {
-    return new Float32Array(this.#unshuffled(count, 4));
+    const buffer = this.#unshuffled(count, 4);
+    if (this.changes) sumChanges(new Uint32Array(buffer), ROUNDED_BITS);
+    return new Float32Array(buffer);
   }
 
   /** @param {number} count */
   shorts(count) {
-    return new Int16Array(this.#unshuffled(count, 2));
+    const buffer = this.#unshuffled(count, 2);
+    if (this.changes) sumChanges(new Uint16Array(buffer), 0);
+    return new Int16Array(buffer);
   }
 
-  /** @param {number} count */
+  /** @param {number} count @returns {Uint16Array} stored as they are */
   unsignedShorts(count) {
     return new Uint16Array(this.#unshuffled(count, 2));
+  }
+
+  /** @param {number} count @returns {Uint8Array} stored as they are; in version 1 as differences */
+  plainBytes(count) {
+    if (!this.changes) return this.differences(count);
+    this.at += count;
+    return this.bytes.slice(this.at - count, this.at);
   }
 
   /** @param {number} count @returns {Uint8Array} each stored as the difference to the one before */
@@ -106,6 +123,21 @@ export class ArrayReader {
     this.at += count;
     for (let k = 1; k < count; k++) out[k] += out[k - 1];
     return out;
+  }
+}
+
+/**
+ * Puts sums in the place of changes whose sign is their lowest bit; they wrap around, as the writer's do.
+ *
+ * @param {Uint16Array | Uint32Array} values
+ * @param {number} shift bits to move each sum up by
+ */
+function sumChanges(values, shift) {
+  let sum = 0;
+  for (let k = 0; k < values.length; k++) {
+    const change = values[k];
+    sum = (sum + ((change >>> 1) ^ -(change & 1))) | 0;
+    values[k] = sum << shift;
   }
 }
 

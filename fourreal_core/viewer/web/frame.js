@@ -50,8 +50,10 @@ export class Frame {
 
   /** @param {import("./scene.js").ViewerScene} scene @param {number} fps 0 while nothing moves */
   inform(scene, fps) {
-    const parts = [`${scene.count.toLocaleString("en")} splats`, `${(scene.bytes / 1e6).toFixed(1)} MB`];
-    if (fps > 0) parts.push(`${Math.round(fps)} fps`);
+    const { bytes } = scene;
+    const size = bytes < 1e5 ? `${Math.ceil(bytes / 1e3)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
+    const parts = [`${scene.count.toLocaleString("en")} splats`, size];
+    if (fps > 0) parts.push(`${fps.toFixed(fps < 10 ? 1 : 0)} fps`);
     const text = parts.join(" · ");
     if (this.info.textContent !== text) this.info.textContent = text;
   }

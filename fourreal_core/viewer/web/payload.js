@@ -8,7 +8,7 @@ import { readContainerHead } from "./container.js";
 import { ViewerScene, padded } from "./scene.js";
 
 const FORMAT = "fourreal-viewer";
-export const VERSION = 1;
+export const VERSION = 2;
 
 /**
  * @typedef {{kind: string, bytes: number, key?: number, view?: number, time?: number, type?: string}} Section
@@ -82,19 +82,21 @@ function cameraFrom(stored) {
  */
 async function readSection(scene, section, packed, events) {
   const { count, moving } = scene;
+  const arraysOf = async (/** @type {number} */ size) =>
+    new ArrayReader(await inflate(packed, size), scene.head.version);
   if (section.kind === "splats") {
-    readSplats(scene, new ArrayReader(await inflate(packed, 18 * count + 4 * moving)));
+    readSplats(scene, await arraysOf(18 * count + 4 * moving));
     events.onScene(scene);
   } else if (section.kind === "motion") {
     const key = section.key ?? 0;
-    const steps = new ArrayReader(await inflate(packed, 6 * moving)).shorts(3 * moving);
+    const steps = (await arraysOf(6 * moving)).shorts(3 * moving);
     scene.motion[key] = interleaved(steps, moving, key > 1 ? scene.motion[key - 1] : null);
     events.onMotion(key);
   } else if (section.kind === "difference") {
     const view = section.view ?? 0;
-    const arrays = new ArrayReader(await inflate(packed, 9 * count));
+    const arrays = await arraysOf(9 * count);
     const offsets = interleaved(arrays.shorts(3 * count), count, null);
-    const planes = arrays.differences(3 * count);
+    const planes = arrays.plainBytes(3 * count);
     const colors = new Int8Array(3 * padded(count));
     for (let n = 0; n < count; n++) for (let c = 0; c < 3; c++) colors[3 * n + c] = planes[c * count + n];
     scene.differences[view] = { offsets, colors };
@@ -118,7 +120,7 @@ function readSplats(scene, arrays) {
   const steps = arrays.unsignedShorts(count);
   for (let n = 0; n < count; n++) scene.scales[n] = Math.exp(low + (high - low) * steps[n] / 65535);
   for (let channel = 0; channel < 4; channel++) {
-    const plane = arrays.differences(count);
+    const plane = channel < 3 ? arrays.differences(count) : arrays.plainBytes(count);
     for (let n = 0; n < count; n++) scene.rgba[4 * n + channel] = plane[n];
   }
   scene.units.set(arrays.floats(moving));

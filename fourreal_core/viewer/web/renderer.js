@@ -16,6 +16,7 @@ import { DepthOrder } from "./sort.js";
  * @property {number} view the clip's view whose differences are added, or -1
  * @property {number} viewWeight how much of them
  * @property {number} sizeFactor
+ * @property {number} [enlarged] how many pixels of the picture one of the clip covers, a side; 1 unless said otherwise
  * @property {number[]} background red, green, blue; with a fourth number 0 where nothing is, the picture is clear
  */
 
@@ -197,7 +198,7 @@ export class Renderer {
     const { gl, splats } = this;
     if (!splats) return;
     const { camera } = shot;
-    const { near, low_pass, min_alpha, max_alpha } = scene.raster;
+    const { near, min_alpha, max_alpha } = scene.raster;
     gl.uniform1i(splats.at("moving"), weights[0] || weights[1] ? scene.moving : 0);
     gl.uniform2f(splats.at("motionWeights"), weights[0], weights[1]);
     gl.uniform1f(splats.at("viewWeight"), viewWeight);
@@ -213,7 +214,7 @@ export class Renderer {
     gl.uniform2fv(splats.at("colorRange"), scene.head.color_range);
     gl.uniform1f(splats.at("sizeFactor"), shot.sizeFactor);
     gl.uniform1f(splats.at("near"), near);
-    gl.uniform1f(splats.at("lowPass"), low_pass);
+    gl.uniform1f(splats.at("lowPass"), lowPassOf(scene, shot));
     gl.uniform1f(splats.at("minAlpha"), min_alpha);
     gl.uniform1f(splats.at("maxAlpha"), max_alpha);
   }
@@ -284,6 +285,17 @@ export class Renderer {
 }
 
 /**
+ * Variance that is added to every splat, in squared pixels: that of the clip's own size, enlarged with the picture.
+ * Left as it is, gaps would open between splats that cover one pixel of the clip each.
+ *
+ * @param {ViewerScene} scene
+ * @param {Shot} shot
+ */
+function lowPassOf(scene, shot) {
+  return scene.raster.low_pass * Math.max(shot.enlarged ?? 1, 1) ** 2;
+}
+
+/**
  * What a sort needs of a shot.
  *
  * @param {ViewerScene} scene
@@ -297,7 +309,7 @@ export function sortViewOf(scene, shot) {
   return {
     rotation, translation, time: shot.time, near: scene.raster.near, sizeFactor: shot.sizeFactor,
     slopes: [-cx / fx, (width - cx) / fx, -cy / fy, (height - cy) / fy],
-    blur: (Math.sqrt(scene.raster.low_pass) + 0.5) / Math.min(fx, fy),
+    blur: (Math.sqrt(lowPassOf(scene, shot)) + 0.5) / Math.min(fx, fy),
     shift: difference && {
       offsets: difference.offsets, row: [...own.rotation.slice(6), own.translation[2]],
       unit: scene.head.view_step_px / own.fx, weight: shot.viewWeight },

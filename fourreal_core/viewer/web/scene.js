@@ -7,6 +7,7 @@
  * @typedef {{offsets: Int16Array, colors: Int8Array}} ViewDifference
  *
  * @typedef {object} Head
+ * @property {number} version of the format
  * @property {string} title
  * @property {number} splats
  * @property {number} moving

@@ -86,7 +86,8 @@ export class Stage {
     const detail = moving ? this.detail : 1;
     const [width, height] = [this.canvas.width, this.canvas.height].map(
       (side) => Math.max(1, Math.round(side * detail)));
-    this.shot = { ...shot, camera: fitted(shot.camera, width, height) };
+    const shown = fitted(shot.camera, width, height);
+    this.shot = { ...shot, camera: shown, enlarged: shown.fx / shot.camera.fx };
     const { camera, time, view, viewWeight, sizeFactor } = shot;
     const key = JSON.stringify([camera, time, view, viewWeight, sizeFactor, this.canvas.width, this.canvas.height]);
     if (key !== this.wanted) {
@@ -97,11 +98,17 @@ export class Stage {
     if (this.ordered) this.renderer.draw(this.shot);
   }
 
-  /** Learns from the time between two pictures of a movement. @param {number} seconds */
+  /**
+   * Learns from the time between two pictures of a movement.
+   *
+   * @param {number} seconds
+   * @returns {number} pictures a second
+   */
   measure(seconds) {
     this.frameSeconds += 0.15 * (Math.min(seconds, 1) - this.frameSeconds);
     if (this.frameSeconds > SLOW) this.detail = Math.max(COARSEST, this.detail * 0.94);
     else if (this.frameSeconds < FAST) this.detail = Math.min(1, this.detail * 1.02);
+    return 1 / Math.max(seconds, 1e-3);
   }
 
   /** @returns {Promise<void>} when an order asked for from now on has come */

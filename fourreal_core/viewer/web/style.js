@@ -112,6 +112,7 @@ progress::-moz-progress-bar { background: var(--accent); }
 .ticks i { position: absolute; width: 1px; height: 5px; background: var(--dim); opacity: .55; }
 .readout { font-variant-numeric: tabular-nums; color: var(--dim); font-size: 12px; min-width: 62px; text-align: right; }
 .moves { overflow-x: auto; scrollbar-width: none; }
+.moves :focus-visible { outline-offset: -2px; }
 .chips { display: flex; align-items: center; gap: 4px; overflow-x: auto; scrollbar-width: none; flex: 1; padding: 2px; }
 .chips .label { margin-right: 4px; }
 
@@ -161,6 +162,8 @@ kbd { font: inherit; font-size: 11.500px; background: var(--key); border: 1px so
   .transport select, .transport button:last-child { order: 1; }
   .info { font-size: 11px; }
   .bar button { min-width: 30px; padding: 0 4px; }
+  .path-editor .row { column-gap: 2px; }
+  .path-editor input[type="number"] { width: 52px; padding: 0 6px; }
   .setting { grid-template-columns: 1fr; gap: 4px; }
 }
 `;

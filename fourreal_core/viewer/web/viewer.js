@@ -29,6 +29,8 @@ import { Transport } from "./transport.js";
  * @property {(camera: Camera, time: number) => void} [onRest] the camera and the time came to rest
  */
 
+const LONGEST_STEP = 0.5; // seconds that a movement goes on by in one picture, however long it took
+
 export class Viewer {
   /** @param {HTMLElement} host @param {ViewerOptions} [options] */
   constructor(host, options = {}) {
@@ -47,6 +49,7 @@ export class Viewer {
     this.loading = new AbortController();
     this.tick = 0;
     this.before = 0;
+    this.busy = false;
     this.fps = 0;
 
     this.transport = new Transport(this);
@@ -304,19 +307,21 @@ export class Viewer {
    * @param {Camera} camera says how large
    * @param {number} time
    * @param {number} [view] whose differences are added
+   * @param {number} [enlarged] pixels a pixel of the clip; 1 as a rasterizer draws it
    * @returns {ImageData}
    */
-  still(camera, time, view = -1) {
+  still(camera, time, view = -1, enlarged = 1) {
     if (!this.stage || !this.scene) throw new Error("no scene yet");
     return this.stage.still({ camera, time, view, viewWeight: view < 0 ? 0 : 1, sizeFactor: this.sizeFactor,
-      background: this.background ?? this.scene.background });
+      enlarged, background: this.background ?? this.scene.background });
   }
 
   /** What is seen, as a PNG file. */
   async saveStill() {
     if (!this.scene) return;
     const { width, height } = this.frame.canvas;
-    const image = this.still(fitted(this.camera, width, height), this.clock.time, this.atView);
+    const camera = fitted(this.camera, width, height);
+    const image = this.still(camera, this.clock.time, this.atView, camera.fx / this.camera.fx);
     const blob = await new Promise((resolve) => canvasOf(image).toBlob(resolve));
     if (blob) download(blob, `scene_t${this.clock.time.toFixed(2)}.png`);
   }
@@ -350,19 +355,16 @@ export class Viewer {
   #draw(now) {
     this.tick = 0;
     const passed = (now - this.before) / 1000;
-    const following = this.before > 0 && passed < 0.5; // else it stood still before
     this.before = now;
     const { scene, stage, rig } = this;
     if (!scene || !stage || !this.host.isConnected) return;
-    const seconds = following ? passed : 0;
+    const following = this.busy; // else it stood still before
+    const seconds = following ? Math.min(passed, LONGEST_STEP) : 0;
     if (this.clock.playing) this.clock.advance(seconds);
     const { busy: moving, time } = rig.advance(seconds, this.clock.speed);
     if (time !== null) this.clock.set(time);
-    const busy = moving || this.clock.playing;
-    if (busy && following) {
-      stage.measure(passed);
-      this.fps += 0.1 * (1 / Math.max(passed, 1e-3) - this.fps);
-    }
+    const busy = this.busy = moving || this.clock.playing;
+    if (busy && following) this.fps += 0.1 * (stage.measure(passed) - this.fps);
     stage.draw({ camera: rig.camera, time: this.clock.time, view: rig.shownView, viewWeight: rig.viewWeight,
       sizeFactor: this.sizeFactor, background: this.background ?? scene.background }, busy);
     for (const part of this.parts) part.update();

@@ -19,14 +19,16 @@ from ..flow.flow_cache import FlowCache
 from ..grid import FrameGrid
 from ..media.hole_filling import fill_holes
 from ..progress import OnStep, no_progress
-from ..rasterizer import RasterOptions
+from ..rasterizer import RasterOptions, Rendered
 from ..scene.pixel_points import PixelPoints, pixel_points, render_source_map
 from ..scene.render import render_cell
 from ..scene.scene4d import Scene4D
 from .blending import blend_by_error
 from .candidate_selection import SelectionOptions, propose_from_source
+from .coherent_choice import ChoiceOptions
 from .image_filters import Image, Mask
 from .scene_candidates import COVERED_ALPHA, SceneCandidates
+from .scored_proposal import ScoredCells
 
 GAP_PX = 4
 """Gaps between the moved pixels of a view that are narrower than this are no holes."""
@@ -44,15 +46,22 @@ class ProposalOptions:
 
     Attributes:
         colors: ``"source"`` reads known frames of the same view; ``"splats"`` shows the splats' own colours.
-        selection: How known rows verify where colours come from.
+        choice: ``"scored"`` makes one picture of all candidates by learned scores; ``"verified"`` takes the candidate
+            that known rows verify best, by hand-set rules. Where no row is known throughout, the scene is believed.
+        selection: How known rows verify where colours come from, for ``"verified"``.
+        scored: How a picture is made of scored candidates, for ``"scored"``.
     """
 
     colors: Literal["source", "splats"] = "source"
+    choice: Literal["scored", "verified"] = "scored"
     selection: SelectionOptions = field(default_factory=SelectionOptions)
+    scored: ChoiceOptions = field(default_factory=ChoiceOptions)
 
     def __post_init__(self) -> None:
         if self.colors not in ("source", "splats"):
             raise InputError(f"colours {self.colors!r}", "'source' or 'splats'", "choose one of the two")
+        if self.choice not in ("scored", "verified"):
+            raise InputError(f"choice {self.choice!r}", "'scored' or 'verified'", "choose one of the two")
 
 
 def complete_grid(
@@ -87,12 +96,13 @@ def complete_grid(
     frames = grid.frames.clone()
     done, total = 0, int((~grid.known).sum())
     with torch.no_grad():
-        candidates = None
+        candidates = scored = None
         if flows is not None and options.colors == "source":
             candidates = SceneCandidates(scene, grid, flows, options.selection, raster)
+            scored = ScoredCells(candidates, options.scored) if options.choice == "scored" else None
         for view in range(grid.views):
             missing = (~grid.known[view]).nonzero()[:, 0].tolist()
-            reader = SourceReader(grid, pixel_points(scene, view), candidates, raster) if missing else None
+            reader = SourceReader(grid, pixel_points(scene, view), candidates, raster, scored) if missing else None
             for time in missing:
                 assert reader is not None
                 frames[view, time] = propose_cell(reader, (view, time), options).cpu()
@@ -110,24 +120,40 @@ class SourceReader:
         points: The view's own pixels as points of the scene.
         candidates: What corrects the scene, and verifies it; None to believe the scene.
         raster: Rasterizer options.
+        scored: What makes a picture of scored candidates; None to take the one that is verified best.
     """
 
     grid: FrameGrid
     points: PixelPoints
     candidates: SceneCandidates | None
     raster: RasterOptions | None = None
+    scored: ScoredCells | None = None
 
-    def read(self, cell: tuple[int, int], source: int) -> tuple[Image, Mask, Image]:
+    def scene_flow(self, time: int, source: int) -> tuple[Tensor, Tensor]:
+        """Where what the view shows at one time stood at another, as the scene says.
+
+        Returns:
+            ``(H, W, 2)`` pixels from the time to the source's, extended over holes, and where the scene has an answer
+            ``(H, W)`` bool.
+        """
+        flow, alpha = render_source_map(self.points, time, source, self.raster)
+        covered = close_gaps(alpha > COVERED_ALPHA, GAP_PX)  # between points that spread apart there is no hole
+        return fill_holes(flow, covered), covered
+
+    def read(self, cell: tuple[int, int], source: int, rendered: Rendered) -> tuple[Image, Mask, Image]:
         """Colours of cell ``[view, time]`` read from known cell ``[view, source]``.
+
+        Args:
+            cell: View and time.
+            source: Time of the known cell.
+            rendered: The cell as the scene renders it.
 
         Returns:
             Colours ``(H, W, 3)``, where they were seen ``(H, W)`` bool, and their photometric error in the known rows,
             ``(H, W)`` in grey levels of 255, zero without rows.
         """
         view, time = cell
-        flow, alpha = render_source_map(self.points, time, source, self.raster)
-        covered = close_gaps(alpha > COVERED_ALPHA, GAP_PX)  # between points that spread apart there is no hole
-        flow = fill_holes(flow, covered)
+        flow, covered = self.scene_flow(time, source)
         at = pixel_grid(self.grid.size, flow.device) + flow
         shows = sample_map(self.grid.valid.to(flow), at) > 0.99  # a caption in the source is not the scene's colour
         inside = inside_image(at, self.grid.size)
@@ -135,6 +161,10 @@ class SourceReader:
         if self.candidates is None:
             color = sample_map(self.grid.frames[view, source].to(flow), at)
             return color.cpu().numpy(), seen.cpu().numpy(), np.zeros(seen.shape, np.float32)
+        if self.scored is not None:
+            proposal = self.scored.propose(cell, source, flow.cpu().numpy(), covered.cpu().numpy(), rendered)
+            if proposal is not None:
+                return proposal
         found, checks = self.candidates.candidates(cell, source, flow.cpu().numpy(), seen.cpu().numpy())
         picture = self.grid.frames[view, source].float().cpu().numpy()
         made = propose_from_source(picture, found, checks, self.candidates.options)
@@ -160,7 +190,7 @@ def propose_cell(reader: SourceReader, cell: tuple[int, int], options: ProposalO
     if options.colors == "splats" or not known:
         return own
     times = nearest_times(known, time)
-    found = [reader.read(cell, source) for source, _ in times]
+    found = [reader.read(cell, source, rendered) for source, _ in times]
     weights = [np.float32(weight) * seen for (_, weight), (_, seen, _) in zip(times, found, strict=True)]
     blend = blend_by_error(
         [color for color, _, _ in found], [error for _, _, error in found], SOURCE_DOUBT_GRAY, weights

@@ -18,8 +18,10 @@ from ..grid import FrameGrid
 from ..media.hole_filling import fill_holes
 from ..rasterizer import RasterOptions
 from ..scene.pixel_points import PixelPoints, pixel_points, render_source_map
+from ..scene.render import render_cell
 from ..scene.scene4d import Scene4D
 from .candidate_selection import Candidates, SelectionOptions, smoothed_error
+from .cell_evidence import CellEvidence
 from .image_filters import Image, Mask
 from .photometric_check import PhotometricCheck
 
@@ -51,6 +53,7 @@ class SceneCandidates:
     _points: dict[int, PixelPoints] = field(default_factory=dict)
     _scene_flows: dict[tuple[int, int, int], Flow] = field(default_factory=dict)
     _self_errors: dict[tuple[int, int, int], Image] = field(default_factory=dict)
+    _depths: dict[tuple[int, int], Image] = field(default_factory=dict)
 
     def reference_rows(self, view: int, time: int, source: int) -> list[int]:
         """The nearest other rows that can verify a cell; the scene is followed in rows that are wholly known."""
@@ -72,12 +75,26 @@ class SceneCandidates:
         rows = self.reference_rows(view, time, source)
         flows, handicaps = [scene_flow, np.zeros_like(scene_flow)], [0.0, 0.0]
         for row in rows:
-            corrected = self._corrected(scene_flow, (view, source), row, time)
+            corrected = self.corrected(scene_flow, (view, source), row, time)
             flows += corrected
             handicaps += [CORRECTION_HANDICAP_GRAY] * len(corrected)
         self_error = self._self_error(rows[0], time, source) if rows and self._known_once(view) else None
         checks = [self._check(row, cell, source, len(rows) > 1) for row in rows]
         return Candidates(flows, handicaps, self._readable, scene_seen, self_error), checks
+
+    def evidence(self, cell: tuple[int, int], source: int, row: int) -> CellEvidence:
+        """What is known around a cell that is made from a known cell of its view, by a row known at both times."""
+        depths = self._depth(row, source), self._depth(cell[0], source)
+        return CellEvidence.of_cell(self.flows, cell, source, row, depths, self.grid.valid.cpu().numpy())
+
+    def _depth(self, view: int, time: int) -> Image:
+        """Depth ``(H, W)`` of what a view sees at a time; 0 where there is nothing."""
+        key = (view, time)
+        if key not in self._depths:
+            at_rest = self.scene.view_depth[view]
+            depth = at_rest if time == 0 else render_cell(self.scene, view, time, self.raster).depth
+            self._depths[key] = depth.detach().float().cpu().numpy()
+        return self._depths[key]
 
     def _known_once(self, view: int) -> bool:
         """A view that is known at several times takes from rows what they show in front.
@@ -92,7 +109,7 @@ class SceneCandidates:
         now, then = self.flows.picture((row, cell[1])), self.flows.picture((row, source))
         return PhotometricCheck(match.best, now, then, match.error if voting else None)
 
-    def _corrected(self, flow: Flow, source: tuple[int, int], row: int, time: int) -> list[Flow]:
+    def corrected(self, flow: Flow, source: tuple[int, int], row: int, time: int) -> list[Flow]:
         """The scene's flow plus what a row measured beyond the scene's own motion in it, each way of measuring."""
         at = warp(self.flows(source, (row, source[1])).best, flow)
         scene = self._scene_flow(row, time, source[1])

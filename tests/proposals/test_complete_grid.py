@@ -38,6 +38,9 @@ def completed(scene: Scene4D, grid: FrameGrid, *options: ProposalOptions, **more
     return complete_grid(scene, grid, *options, **more, flows=FlowCache(grid.frames, grid.known))
 
 
+VERIFIED = ProposalOptions(choice="verified")
+
+
 @pytest.fixture(scope="module")
 def made() -> tuple[Scene4D, torch.Tensor]:
     """A wall that slides by whole pixels a step, and its grid, each view in a light of its own."""
@@ -86,24 +89,25 @@ def test_a_view_that_nobody_gave_takes_splat_colours(made: tuple[Scene4D, torch.
         assert torch.equal(done.frames[1, 1], render_cell(scene, 1, 1).image.clamp(0, 1))
 
 
-def test_captions_are_not_copied(made: tuple[Scene4D, torch.Tensor]) -> None:
+@pytest.mark.parametrize(("choice", "least"), [("verified", 25), ("scored", 24)])
+def test_captions_are_not_copied(made: tuple[Scene4D, torch.Tensor], choice, least: float) -> None:
     scene, frames = made
     valid = torch.ones(SIZE, dtype=torch.bool)
     valid[8:14, 6:26] = False
     captioned = torch.where(valid[..., None], frames, torch.tensor([1.0, 0.0, 1.0]))
-    done = completed(scene, known_cross(captioned, valid))
+    done = completed(scene, known_cross(captioned, valid), ProposalOptions(choice=choice))
     reader = SourceReader(known_cross(captioned, valid), pixel_points(scene, 1), None)
-    _, shown, _ = reader.read((1, 2), 0)
+    _, shown, _ = reader.read((1, 2), 0, render_cell(scene, 1, 2))
     assert not shown[11:15, 11:29].any()  # the caption slid by (4, 2)
     # splat colours in the light of what is around: the fifth of difference is carried in, the painting is the same
-    assert psnr(done.frames[1, 2][INNER], frames[1, 2][INNER]) > 25
+    assert psnr(done.frames[1, 2][INNER], frames[1, 2][INNER]) > least
 
 
 def test_two_sources_are_blended_by_nearness(made: tuple[Scene4D, torch.Tensor]) -> None:
     scene, frames = made
     grid = known_cross(frames).with_known({(1, 2): torch.full((*SIZE, 3), 0.5)})
-    both = completed(scene, grid).frames[1, 1][INNER]
-    first = completed(scene, known_cross(frames)).frames[1, 1][INNER]
+    both = completed(scene, grid, VERIFIED).frames[1, 1][INNER]
+    first = completed(scene, known_cross(frames), VERIFIED).frames[1, 1][INNER]
     torch.testing.assert_close(both, (first + 0.5) / 2, rtol=0, atol=1e-4)  # half way between: one half each
 
 
@@ -144,10 +148,10 @@ def test_points_that_spread_apart_leave_no_hole(
 
     monkeypatch.setattr(module, "render_source_map", torn)
     scene, frames = made
-    reader = SourceReader(known_cross(frames), pixel_points(scene, 1), None)
-    assert reader.read((1, 1), 0)[1].all()
+    reader, rendered = SourceReader(known_cross(frames), pixel_points(scene, 1), None), render_cell(scene, 1, 1)
+    assert reader.read((1, 1), 0, rendered)[1].all()
     monkeypatch.setattr(module, "GAP_PX", 0)
-    assert not reader.read((1, 1), 0)[1].all()
+    assert not reader.read((1, 1), 0, rendered)[1].all()
 
 
 def test_what_explains_the_rows_badly_counts_little(
@@ -160,7 +164,7 @@ def test_what_explains_the_rows_badly_counts_little(
     reader = SourceReader(grid, pixel_points(scene, 1), None)
     doubts = {0: SOURCE_DOUBT_GRAY, 2: 0.0}
 
-    def read(self, cell, source):
+    def read(self, cell, source, rendered):
         color, error = np.full((*SIZE, 3), source / 4, np.float32), np.full(SIZE, doubts[source], np.float32)
         return color, np.ones(SIZE, bool), error
 
@@ -230,3 +234,8 @@ def test_another_grid_is_refused(made: tuple[Scene4D, torch.Tensor]) -> None:
 def test_options_are_checked() -> None:
     with pytest.raises(InputError, match="'source' or 'splats'"):
         ProposalOptions(colors="guess")
+
+
+def test_a_choice_of_another_name_is_refused() -> None:
+    with pytest.raises(InputError, match="'scored' or 'verified'"):
+        ProposalOptions(choice="guess")  # type: ignore[arg-type]

@@ -18,6 +18,7 @@ from ..scene.scenes import SIZE, known_cross, psnr, rendered_grid, sliding, wall
 VIEWS, TIMES = 2, 3
 INNER = (slice(6, -6), slice(6, -6))
 OPTIONS = SelectionOptions()
+VERIFIED = ProposalOptions(choice="verified")
 
 
 class TrueFlows(FlowCache):
@@ -50,8 +51,8 @@ def flows_of(frames: torch.Tensor, known: torch.Tensor) -> TrueFlows:
 def test_a_scene_that_moves_wrongly_is_corrected(truth: torch.Tensor, wrong) -> None:
     scene, grid = wall_scene(VIEWS, TIMES, wrong), known_cross(truth)
     flows = flows_of(grid.frames, grid.known)
-    believed = complete_grid(scene, grid, flows=None)
-    verified = complete_grid(scene, grid, flows=flows)
+    believed = complete_grid(scene, grid, VERIFIED, flows=None)
+    verified = complete_grid(scene, grid, VERIFIED, flows=flows)
     for time in (1, 2):
         assert psnr(believed.frames[1, time][INNER], truth[1, time][INNER]) < 25
         # the scene's own wrong map takes part in the correction, and its render is good to a tenth of a pixel
@@ -60,8 +61,8 @@ def test_a_scene_that_moves_wrongly_is_corrected(truth: torch.Tensor, wrong) -> 
 
 def test_a_scene_that_moves_rightly_is_believed(truth: torch.Tensor) -> None:
     scene, grid = wall_scene(VIEWS, TIMES, sliding(TIMES, (4.0, 2.0))), known_cross(truth)
-    verified = complete_grid(scene, grid, flows=flows_of(grid.frames, grid.known))
-    believed = complete_grid(scene, grid, flows=None)
+    verified = complete_grid(scene, grid, VERIFIED, flows=flows_of(grid.frames, grid.known))
+    believed = complete_grid(scene, grid, VERIFIED, flows=None)
     for time in (1, 2):
         assert psnr(verified.frames[1, time][INNER], believed.frames[1, time][INNER]) > 45
 
@@ -72,7 +73,7 @@ def test_what_nothing_explains_is_taken_over_in_the_views_tone(truth: torch.Tens
     patch = (slice(8, 16), slice(12, 22))
     frames[0, 2][patch] = torch.tensor([1.0, 0.0, 1.0])
     grid = known_cross(frames)
-    options = ProposalOptions(selection=SelectionOptions(disocclusion_gray=size, window_px=8.0))
+    options = ProposalOptions(choice="verified", selection=SelectionOptions(disocclusion_gray=size, window_px=8.0))
     made = complete_grid(
         wall_scene(VIEWS, TIMES, sliding(TIMES, (4.0, 2.0))), grid, options, flows=flows_of(grid.frames, grid.known)
     )
@@ -89,7 +90,10 @@ def test_without_a_reference_row_the_scene_is_believed(truth: torch.Tensor) -> N
     grid = replace(grid, known=known)
     flows = flows_of(grid.frames, grid.known)
     assert SceneCandidates(scene, grid, flows, OPTIONS).reference_rows(1, 2, 0) == []
-    verified, believed = complete_grid(scene, grid, flows=flows), complete_grid(scene, grid, flows=None)
+    verified, believed = (
+        complete_grid(scene, grid, VERIFIED, flows=flows),
+        complete_grid(scene, grid, VERIFIED, flows=None),
+    )
     torch.testing.assert_close(verified.frames, believed.frames, rtol=0, atol=1e-3)  # two bilinear readers
 
 

@@ -6,6 +6,7 @@ in b. Here pixel centres are whole numbers, as in OpenCV; elsewhere the first on
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -28,9 +29,16 @@ def to_gray(frames: Tensor) -> list[Gray]:
 
 
 def identity_map(shape: tuple[int, ...]) -> Flow:
-    """Pixel indices ``(H, W, 2)`` (x, y), the map that ``warp`` adds a flow to."""
-    ys, xs = np.mgrid[: shape[0], : shape[1]].astype(np.float32)
-    return np.stack([xs, ys], -1)
+    """Pixel indices ``(H, W, 2)`` (x, y), read-only, the map that ``warp`` adds a flow to."""
+    return _identity(shape[0], shape[1])
+
+
+@lru_cache(maxsize=4)
+def _identity(height: int, width: int) -> Flow:
+    ys, xs = np.mgrid[:height, :width].astype(np.float32)
+    grid: Flow = np.stack([xs, ys], -1)
+    grid.flags.writeable = False
+    return grid
 
 
 def warp(image: NDArray[Any], flow: Flow) -> NDArray[Any]:

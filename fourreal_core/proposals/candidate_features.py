@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..flow.flow_field import warp
-from .cell_candidates import REFERENCE_PX, CellCandidates
+from .cell_candidates import KINDS, REFERENCE_PX, CellCandidates
 from .cell_evidence import CellEvidence, read
 from .image_filters import Image, gaussian_blur
 
@@ -42,41 +42,31 @@ def candidate_features(groups: Sequence[tuple[CellEvidence, CellCandidates]]) ->
     Args:
         groups: The candidates of one cell, by the evidence that they come from; at least one.
     """
-    of_each = [np.concatenate(parts) for parts in zip(*(_of_group(*group) for group in groups), strict=True)]
-    colors = np.concatenate([candidates.colors for _, candidates in groups])
-    flows = np.concatenate([candidates.flows for _, candidates in groups])
-    seen = np.concatenate([candidates.seen for _, candidates in groups])
+    from .candidate_features_kernel import compare  # numba is loaded when the first cell is scored, not before
+
     evidence, first = groups[0]
     scale = evidence.width / REFERENCE_PX
-    every = np.ones(colors.shape[:3], np.float32)
-    least, lead = _lead(np.expm1(of_each[1]))
-    ready = {
-        **dict(zip(OF_EACH[:7], of_each[:7], strict=True)),
-        "from_median": _log(_gray(colors - np.median(colors, 0))),
-        "from_render": of_each[7],
-        "from_row": of_each[8],
-        "agreement": _agreement(colors),
-        "flow_from_median": _log(np.linalg.norm(flows - np.median(flows, 0), axis=-1) / scale),
-        "flow_gradient": _log(_blurred(np.minimum(_gradient(flows), _MOST_GRADIENT), SMOOTH_PX * scale)),
-        "color_gradient": _log(_blurred(255 / 3 * _gradient(colors), SMOOTH_PX * scale)),
-        "flow_length": _log(np.linalg.norm(flows, axis=-1) / scale),
-        "across_length": of_each[9],
-        "least_error": _log(least) * every,
-        "lead": lead,
-        "spread": _log(255 * colors.std(0).mean(-1)) * every,
-        "view_phase": evidence.phases[0] * every,
-        "time_phase": evidence.phases[1] * every,
-        "alpha": first.alpha * every,
-        "seen": seen,
-    }
-    return np.stack([ready[name] for name in OF_EACH], -1).astype(np.float32)
+    measured = [np.concatenate(parts) for parts in zip(*(_of_group(*group) for group in groups), strict=True)]
+    colors, flows, across, seen = (
+        np.concatenate([getattr(candidates, name) for _, candidates in groups])
+        for name in ("colors", "flows", "across", "seen")
+    )
+    measured.append(_blurred(np.minimum(_gradient(flows), _MOST_GRADIENT), SMOOTH_PX * scale))
+    measured.append(_blurred(255 / 3 * _gradient(colors), SMOOTH_PX * scale))
+    measured.append(seen.astype(np.float32))
+    out = np.empty((*colors.shape[:3], len(OF_EACH)), np.float32)
+    compare(np.stack(measured), colors, flows, across, scale, AGREE_GRAY, _MOST_GRAY, out)
+    out[..., OF_EACH.index("agreement")] *= (len(KINDS) - 1) / max(len(colors) - 1, 1)
+    out[..., OF_EACH.index("view_phase")], out[..., OF_EACH.index("time_phase")] = evidence.phases
+    out[..., OF_EACH.index("alpha")] = first.alpha
+    return out
 
 
 def _of_group(evidence: CellEvidence, candidates: CellCandidates) -> list[Image]:
-    """What only the candidates' own evidence says of them, ``(K, H, W)`` each: OF_EACH's first, then three more."""
+    """What only the candidates' own evidence says of them, ``(K, H, W)`` each: OF_EACH's first, then from_row."""
     scale = evidence.width / REFERENCE_PX
     px = max(scale, _LEAST_SCALE)
-    flows, across, colors = candidates.flows, candidates.across, candidates.colors
+    flows, across = candidates.flows, candidates.across
     now = np.stack([warp(evidence.row_now, way) for way in across])
     then = np.stack([warp(evidence.row_then, flow + way) for flow, way in zip(flows, across, strict=True)])
     unexplained = _gray(now - then)
@@ -85,44 +75,18 @@ def _of_group(evidence: CellEvidence, candidates: CellCandidates) -> list[Image]
     mismatch = gaussian_blur(_gray(detail), SMOOTH_PX * scale)
     itself = gaussian_blur(_gray(evidence.row_now - warp(evidence.row_then, evidence.back)), SMOOTH_PX * scale)
     return [
-        *(_log(_blurred(unexplained, window * scale)) for window in WINDOWS_PX),
-        _log(np.stack([read(evidence.match_error, flow, _MOST_PX) / px for flow in flows])),
-        _log(np.stack([warp(mismatch, flow) for flow in flows])),
-        _log(np.stack([read(evidence.back_error, way, _MOST_PX) / px for way in across])),
-        _log(np.stack([warp(itself, way) for way in across])),
-        _log(_gray(colors - colors[-1])),  # the render is the last of its kinds
-        _log(_gray(colors - now)),
-        _log(np.linalg.norm(across, axis=-1) / scale),
+        *(_blurred(unexplained, window * scale) for window in WINDOWS_PX),
+        np.stack([read(evidence.match_error, flow, _MOST_PX) / px for flow in flows]),
+        np.stack([warp(mismatch, flow) for flow in flows]),
+        np.stack([read(evidence.back_error, way, _MOST_PX) / px for way in across]),
+        np.stack([warp(itself, way) for way in across]),
+        _gray(candidates.colors - now),
     ]
-
-
-def _lead(errors: Image) -> tuple[Image, Image]:
-    """The least error ``(H, W)`` of all, and by how much each leads the best of the others, signed logarithm."""
-    ordered = np.partition(errors, 1, axis=0)
-    others = np.where(errors <= ordered[:1], ordered[1:2], ordered[:1])
-    return ordered[0], np.sign(others - errors) * _log(np.abs(others - errors))
-
-
-def _agreement(colors: Image) -> Image:
-    """How many others ``(K, H, W)`` each agrees with, of as many as there are kinds in one group."""
-    from .cell_candidates import KINDS
-
-    total = np.zeros(colors.shape[:3], np.float32)
-    for k in range(len(colors)):
-        for j in range(k):
-            alike = np.exp(-_gray(colors[k] - colors[j]) / AGREE_GRAY)
-            total[k] += alike
-            total[j] += alike
-    return total * ((len(KINDS) - 1) / max(len(colors) - 1, 1))
 
 
 def _gray(difference: Image) -> Image:
     """Mean absolute difference of the channels in grey levels of 255."""
-    return np.asarray(255 * np.abs(difference).mean(-1), np.float32)
-
-
-def _log(values: Image) -> Image:
-    return np.log1p(np.minimum(values, _MOST_GRAY))
+    return _channel_sum(difference) * np.float32(255 / difference.shape[-1])
 
 
 def _blurred(maps: Image, sigma_px: float) -> Image:
@@ -131,5 +95,12 @@ def _blurred(maps: Image, sigma_px: float) -> Image:
 
 def _gradient(maps: Image) -> Image:
     """Sum of absolute forward differences ``(K, H, W)`` over both axes and all channels."""
-    down = np.abs(np.diff(maps, axis=1, append=maps[:, -1:])).sum(-1)
-    return np.asarray(down + np.abs(np.diff(maps, axis=2, append=maps[:, :, -1:])).sum(-1))
+    total = np.zeros(maps.shape[:-1], np.float32)
+    total[:, :-1] += _channel_sum(maps[:, 1:] - maps[:, :-1])
+    total[:, :, :-1] += _channel_sum(maps[:, :, 1:] - maps[:, :, :-1])
+    return total
+
+
+def _channel_sum(values: Image) -> Image:
+    """Sum of the absolute values over the last, short axis: a product is many times faster than a sum there."""
+    return np.asarray(np.abs(values) @ np.ones(values.shape[-1], np.float32), np.float32)

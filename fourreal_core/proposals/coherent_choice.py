@@ -99,11 +99,11 @@ def _labels(costs: Scores, colors: Image, factor: int, options: ChoiceOptions) -
     """Which candidate ``(h, w)`` is taken, at the costs' resolution."""
     if options.rounds == 0:
         return costs.argmin(-1)
-    from .coherent_choice_kernel import pass_messages  # numba is loaded when the first cell is chosen, not before
+    from .coherent_choice_kernel import pass_messages, seams_between  # numba is loaded for the first cell, not before
 
-    small = np.stack([shrunk(each, factor) for each in colors], 2)
-    plain = (np.ascontiguousarray(each, np.float32) for each in (costs, small))
-    labels: NDArray[np.int64] = pass_messages(*plain, options.seam_weight, options.rounds)
+    small = np.ascontiguousarray(np.stack([shrunk(each, factor) for each in colors], 2), np.float32)
+    seams = np.float32(options.seam_weight) * seams_between(small)
+    labels: NDArray[np.int64] = pass_messages(np.ascontiguousarray(costs, np.float32), seams, options.rounds)
     return labels
 
 

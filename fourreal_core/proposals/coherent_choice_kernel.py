@@ -11,16 +11,31 @@ from numpy.typing import NDArray
 Map = NDArray[np.float32]
 
 
-def _pass_messages(costs: Map, colors: Map, weight: float, rounds: int) -> NDArray[np.int64]:
+def _seams(colors: Map) -> Map:
+    """What a seam between two labels costs in each pixel ``(H, W, K, K)``: the sum of differences over channels."""
+    h, w, count, channels = colors.shape
+    out = np.zeros((h, w, count, count), np.float32)
+    for y in range(h):
+        for x in range(w):
+            for j in range(count):
+                for k in range(j):
+                    apart = np.float32(0)
+                    for c in range(channels):
+                        apart += abs(colors[y, x, j, c] - colors[y, x, k, c])
+                    out[y, x, j, k] = apart
+                    out[y, x, k, j] = apart
+    return out
+
+
+def _pass_messages(costs: Map, seams: Map, rounds: int) -> NDArray[np.int64]:
     """Labels ``(H, W)`` of low cost by sequential tree-reweighted message passing (see coherent_choice).
 
-    ``messages[d, y, x]`` come to a pixel from its left, right, upper and lower neighbour.
+    ``messages[d, y, x]`` come to a pixel from its left, right, upper and lower neighbour. ``seams`` are weighted; a
+    seam between two pixels costs what it does in both.
     """
     h, w, count = costs.shape
-    channels = colors.shape[3]
     messages = np.zeros((4, h, w, count), np.float32)
-    here, seam = np.empty(count, np.float32), np.empty((count, count), np.float32)
-    sent = np.empty(count, np.float32)
+    here, sent = np.empty(count, np.float32), np.empty(count, np.float32)
     for sweep in range(2 * rounds):
         forth = sweep % 2 == 0
         step = 1 if forth else -1
@@ -28,34 +43,23 @@ def _pass_messages(costs: Map, colors: Map, weight: float, rounds: int) -> NDArr
             y = row if forth else h - 1 - row
             for column in range(w):
                 x = column if forth else w - 1 - column
-                for j in range(count):
-                    total = costs[y, x, j] + messages[0, y, x, j] + messages[1, y, x, j]
-                    here[j] = np.float32(0.5) * (total + messages[2, y, x, j] + messages[3, y, x, j])
-                    for k in range(j):
-                        apart = np.float32(0)
-                        for c in range(channels):
-                            apart += abs(colors[y, x, j, c] - colors[y, x, k, c])
-                        seam[j, k] = seam[k, j] = apart
-                    seam[j, j] = 0
                 for axis in range(2):
                     to_y, to_x = (y, x + step) if axis == 0 else (y + step, x)
                     if to_y < 0 or to_y >= h or to_x < 0 or to_x >= w:
                         continue
-                    comes = 2 * axis + (0 if forth else 1)  # as what it comes to the neighbour
-                    replied = 2 * axis + (1 if forth else 0)  # as what the neighbour's own came here
+                    replied = 2 * axis + (1 if forth else 0)  # what the neighbour's own came here as
+                    for j in range(count):
+                        total = costs[y, x, j] + messages[0, y, x, j] + messages[1, y, x, j]
+                        total += messages[2, y, x, j] + messages[3, y, x, j]
+                        here[j] = np.float32(0.5) * total - messages[replied, y, x, j]
                     least = np.float32(np.inf)
                     for k in range(count):
                         best = np.float32(np.inf)
                         for j in range(count):
-                            apart = seam[j, k]
-                            for c in range(channels):
-                                apart += abs(colors[to_y, to_x, j, c] - colors[to_y, to_x, k, c])
-                            value = here[j] - messages[replied, y, x, j] + weight * apart
-                            if value < best:
-                                best = value
+                            best = min(best, here[j] + seams[y, x, k, j] + seams[to_y, to_x, k, j])
                         sent[k] = best
-                        if best < least:
-                            least = best
+                        least = min(least, best)
+                    comes = 2 * axis + (0 if forth else 1)  # as what it comes to the neighbour
                     for k in range(count):
                         messages[comes, to_y, to_x, k] = sent[k] - least
     labels = np.zeros((h, w), np.int64)
@@ -64,14 +68,10 @@ def _pass_messages(costs: Map, colors: Map, weight: float, rounds: int) -> NDArr
             least = np.float32(np.inf)
             for j in range(count):
                 value = costs[y, x, j] + messages[1, y, x, j] + messages[3, y, x, j]
-                for axis in range(2):
-                    at_y, at_x = (y, x - 1) if axis == 0 else (y - 1, x)
-                    if at_y < 0 or at_x < 0:
-                        continue
-                    k = labels[at_y, at_x]
-                    for c in range(channels):
-                        value += weight * abs(colors[y, x, j, c] - colors[y, x, k, c])
-                        value += weight * abs(colors[at_y, at_x, j, c] - colors[at_y, at_x, k, c])
+                if x > 0:
+                    value += seams[y, x, j, labels[y, x - 1]] + seams[y, x - 1, j, labels[y, x - 1]]
+                if y > 0:
+                    value += seams[y, x, j, labels[y - 1, x]] + seams[y - 1, x, j, labels[y - 1, x]]
                 if value < least:
                     least = value
                     labels[y, x] = j
@@ -79,8 +79,9 @@ def _pass_messages(costs: Map, colors: Map, weight: float, rounds: int) -> NDArr
 
 
 # numba names its cached files after the function but remembers the package inside them; the host imports this package
-# under another name than the command line does, so the name takes part in the function's
-_pass_messages.__qualname__ += "_" + hashlib.sha256(__name__.encode()).hexdigest()[:12]
-pass_messages = njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})(
-    _pass_messages
-)
+# under another name than the command line does, so the name takes part in the functions'
+for _kernel in (_seams, _pass_messages):
+    _kernel.__qualname__ += "_" + hashlib.sha256(__name__.encode()).hexdigest()[:12]
+_FAST = {"reassoc", "contract", "nsz", "nnan"}  # infinities stay what they are
+seams_between = njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)(_seams)
+pass_messages = njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)(_pass_messages)

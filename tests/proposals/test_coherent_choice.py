@@ -9,9 +9,14 @@ import pytest
 
 from fourreal_core.errors import InputError
 from fourreal_core.proposals.coherent_choice import ChoiceOptions, choose
-from fourreal_core.proposals.coherent_choice_kernel import pass_messages
+from fourreal_core.proposals.coherent_choice_kernel import pass_messages, seams_between
 
 PLAIN = ChoiceOptions(detail_px=0)
+
+
+def passed(costs, colors, weight):
+    """Labels by message passing."""
+    return pass_messages(costs, np.float32(weight) * seams_between(colors), 4)
 
 
 def energy(labels, costs, colors, weight):
@@ -32,7 +37,7 @@ def energy(labels, costs, colors, weight):
 def test_on_a_chain_the_choice_is_the_best_of_all(seed: int) -> None:
     rng = np.random.default_rng(seed)
     costs, colors = rng.random((1, 5, 3)).astype(np.float32), rng.random((1, 5, 3, 3)).astype(np.float32)
-    found = energy(pass_messages(costs, colors, 0.2, 4), costs, colors, 0.2)
+    found = energy(passed(costs, colors, 0.2), costs, colors, 0.2)
     best = min(energy(np.reshape(each, (1, 5)), costs, colors, 0.2) for each in product(range(3), repeat=5))
     assert found == pytest.approx(best, abs=1e-5)
 
@@ -40,7 +45,7 @@ def test_on_a_chain_the_choice_is_the_best_of_all(seed: int) -> None:
 def test_on_a_grid_it_is_near_the_best_and_better_than_single_pixels() -> None:
     rng = np.random.default_rng(3)
     costs, colors = rng.random((3, 3, 2)).astype(np.float32), 0.5 * rng.random((3, 3, 2, 3)).astype(np.float32)
-    found = energy(pass_messages(costs, colors, 0.3, 4), costs, colors, 0.3)
+    found = energy(passed(costs, colors, 0.3), costs, colors, 0.3)
     best = min(energy(np.reshape(each, (3, 3)), costs, colors, 0.3) for each in product(range(2), repeat=9))
     alone = energy(costs.argmin(-1), costs, colors, 0.3)
     assert best <= found + 1e-5 < alone and found < best + 0.1 * (alone - best)

@@ -1,0 +1,111 @@
+"""The compiled loop over pixels that compares the candidates of a cell with each other."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+Map = NDArray[np.float32]
+
+
+def _compare(
+    measured: Map, colors: Map, flows: Map, across: Map, scale: float, agree_gray: float, most: float, out: Map
+) -> None:
+    """Fills the features that need no window (see candidate_features.OF_EACH for their order).
+
+    ``measured (11, K, H, W)``: photometric errors in three windows, errors of match, view, return and row itself,
+    distance to the row's colour, gradients of flow and colour, and whether the candidate is seen.
+    """
+    count, h, w, channels = colors.shape
+    scale, agree_gray, most = np.float32(scale), np.float32(agree_gray), np.float32(most)
+    middle, agreement = np.empty(count, np.float32), np.empty(count, np.float32)
+    here = np.empty((count, channels), np.float32)
+    color, flow = np.empty(channels, np.float32), np.empty(2, np.float32)
+    gray = np.float32(255.0) / np.float32(channels)
+    for y in range(h):
+        for x in range(w):
+            for k in range(count):
+                agreement[k] = np.float32(0)
+                for c in range(channels):
+                    here[k, c] = gray * colors[k, y, x, c]
+                for j in range(k):
+                    apart = np.float32(0)
+                    for c in range(channels):
+                        apart += abs(here[k, c] - here[j, c])
+                    alike = np.exp(-apart / agree_gray)
+                    agreement[k] += alike
+                    agreement[j] += alike
+            spread = np.float32(0)
+            for c in range(channels):
+                mean = np.float32(0)
+                for k in range(count):
+                    middle[k] = here[k, c]
+                    mean += middle[k]
+                mean /= np.float32(count)
+                off = np.float32(0)
+                for k in range(count):
+                    off += (middle[k] - mean) ** 2
+                spread += np.sqrt(off / np.float32(count))
+                color[c] = _median(middle)
+            for c in range(2):
+                for k in range(count):
+                    middle[k] = flows[k, y, x, c]
+                flow[c] = _median(middle)
+            least, second = np.float32(np.inf), np.float32(np.inf)
+            for k in range(count):
+                error = min(measured[1, k, y, x], most)
+                if error < least:
+                    least, second = error, least
+                elif error < second:
+                    second = error
+            for k in range(count):
+                from_median, from_render = np.float32(0), np.float32(0)
+                for c in range(channels):
+                    from_median += abs(here[k, c] - color[c])
+                    from_render += abs(here[k, c] - here[count - 1, c])
+                away = np.hypot(flows[k, y, x, 0] - flow[0], flows[k, y, x, 1] - flow[1]) / scale
+                error = min(measured[1, k, y, x], most)
+                lead = (second if error <= least else least) - error
+                for n in range(7):
+                    out[k, y, x, n] = _log(measured[n, k, y, x], most)
+                out[k, y, x, 7] = _log(from_median, most)
+                out[k, y, x, 8] = _log(from_render, most)
+                out[k, y, x, 9] = _log(measured[7, k, y, x], most)
+                out[k, y, x, 10] = agreement[k]
+                out[k, y, x, 11] = _log(away, most)
+                out[k, y, x, 12] = _log(measured[8, k, y, x], most)
+                out[k, y, x, 13] = _log(measured[9, k, y, x], most)
+                out[k, y, x, 14] = _log(np.hypot(flows[k, y, x, 0], flows[k, y, x, 1]) / scale, most)
+                out[k, y, x, 15] = _log(np.hypot(across[k, y, x, 0], across[k, y, x, 1]) / scale, most)
+                out[k, y, x, 16] = _log(least, most)
+                out[k, y, x, 17] = np.sign(lead) * _log(abs(lead), most)
+                out[k, y, x, 18] = _log(spread, most)
+                out[k, y, x, 22] = measured[10, k, y, x]
+
+
+@njit(nogil=True, error_model="numpy")
+def _log(value: float, most: float) -> float:
+    return np.log(np.float32(1) + min(np.float32(value), most))
+
+
+@njit(nogil=True, error_model="numpy")
+def _median(values: Map) -> float:
+    """Sorts a few values in place."""
+    count = len(values)
+    for k in range(1, count):
+        value, j = values[k], k
+        while j > 0 and values[j - 1] > value:
+            values[j] = values[j - 1]
+            j -= 1
+        values[j] = value
+    half = count // 2
+    return values[half] if count % 2 else np.float32(0.5) * (values[half - 1] + values[half])
+
+
+# numba names its cached files after the function but remembers the package inside them; the host imports this package
+# under another name than the command line does, so the name takes part in the function's
+_compare.__qualname__ += "_" + hashlib.sha256(__name__.encode()).hexdigest()[:12]
+compare = njit(cache=True, nogil=True, error_model="numpy")(_compare)

@@ -19,7 +19,7 @@ FOLDERS = (FOLDER, "diffusion_models")
 
 def list_models() -> list[str]:
     """Names of all 4D models that are there, and always that of the small one, so that workflows can name it."""
-    found = {path.name: None for path in sorted(PACKAGED.glob("*" + SUFFIX))}
+    found = {path.name: None for path in sorted(PACKAGED.glob("fourreal_*" + SUFFIX))}
     register_folder()
     for folder in FOLDERS:
         for name in folder_paths.get_filename_list(folder):

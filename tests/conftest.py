@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 import torch
 from torch import Tensor
@@ -11,6 +13,10 @@ from fourreal_core.geometry.structure_from_motion import parallax_geometry
 from fourreal_core.grid import FrameGrid
 
 from .geometry.worlds import World, look, path, standing
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    torch.set_num_threads(1)  # every core has a process of its own
+    os.environ.setdefault("NUMBA_NUM_THREADS", "1")
 
 
 @pytest.fixture

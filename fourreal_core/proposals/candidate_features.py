@@ -55,7 +55,8 @@ def candidate_features(groups: Sequence[tuple[CellEvidence, CellCandidates]]) ->
     measured.append(_blurred(255 / 3 * _gradient(colors), SMOOTH_PX * scale))
     measured.append(seen.astype(np.float32))
     out = np.empty((*colors.shape[:3], len(OF_EACH)), np.float32)
-    compare(np.stack(measured), colors, flows, across, scale, AGREE_GRAY, _MOST_GRAY, out)
+    limits = (np.float32(scale), np.float32(AGREE_GRAY), np.float32(_MOST_GRAY))
+    compare(np.stack(measured), colors, flows, across, limits, out)
     out[..., OF_EACH.index("agreement")] *= (len(KINDS) - 1) / max(len(colors) - 1, 1)
     out[..., OF_EACH.index("view_phase")], out[..., OF_EACH.index("time_phase")] = evidence.phases
     out[..., OF_EACH.index("alpha")] = first.alpha

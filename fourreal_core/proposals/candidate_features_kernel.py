@@ -9,18 +9,18 @@ from numba import njit
 from numpy.typing import NDArray
 
 Map = NDArray[np.float32]
+Real = np.float32
 
 
-def _compare(
-    measured: Map, colors: Map, flows: Map, across: Map, scale: float, agree_gray: float, most: float, out: Map
-) -> None:
+def _compare(measured: Map, colors: Map, flows: Map, across: Map, limits: tuple[Real, Real, Real], out: Map) -> None:
     """Fills the features that need no window (see candidate_features.OF_EACH for their order).
 
     ``measured (11, K, H, W)``: photometric errors in three windows, errors of match, view, return and row itself,
-    distance to the row's colour, gradients of flow and colour, and whether the candidate is seen.
+    distance to the row's colour, gradients of flow and colour, and whether the candidate is seen. ``limits``: pixels of
+    a picture a pixel of the reference, grey levels at which candidates agree to 1/e, and the most an error counts.
     """
     count, h, w, channels = colors.shape
-    scale, agree_gray, most = np.float32(scale), np.float32(agree_gray), np.float32(most)
+    scale, agree_gray, most = limits
     middle, agreement = np.empty(count, np.float32), np.empty(count, np.float32)
     here = np.empty((count, channels), np.float32)
     color, flow = np.empty(channels, np.float32), np.empty(2, np.float32)
@@ -87,12 +87,14 @@ def _compare(
 
 
 @njit(nogil=True, error_model="numpy")
-def _log(value: float, most: float) -> float:
-    return np.log(np.float32(1) + min(np.float32(value), most))
+def _log(value: Real, most: Real) -> Real:
+    capped: Real = min(np.float32(value), most)
+    logarithm: Real = np.log(np.float32(1) + capped)
+    return logarithm
 
 
 @njit(nogil=True, error_model="numpy")
-def _median(values: Map) -> float:
+def _median(values: Map) -> Real:
     """Sorts a few values in place."""
     count = len(values)
     for k in range(1, count):
@@ -102,7 +104,8 @@ def _median(values: Map) -> float:
             j -= 1
         values[j] = value
     half = count // 2
-    return values[half] if count % 2 else np.float32(0.5) * (values[half - 1] + values[half])
+    middle: Real = values[half] if count % 2 else np.float32(0.5) * (values[half - 1] + values[half])
+    return middle
 
 
 # numba names its cached files after the function but remembers the package inside them; the host imports this package

@@ -76,9 +76,8 @@ class CellCandidates:
             np.stack([shrunk(each.astype(np.float32), factor) for each in part])
             for part in (self.flows, self.across, self.colors, self.seen)
         )
-        return CellCandidates(
-            self.kinds, flows / factor, across / factor, colors, seen > 0.5, shrunk(self.alpha, factor)
-        )
+        less = np.float32(1 / factor)
+        return CellCandidates(self.kinds, flows * less, across * less, colors, seen > 0.5, shrunk(self.alpha, factor))
 
 
 def cell_candidates(

@@ -60,7 +60,8 @@ class CellEvidence:
     @cached_property
     def width(self) -> int:
         """Of the pictures, in pixels."""
-        return self.source.shape[1]
+        width: int = self.source.shape[1]
+        return width
 
     @classmethod
     def of_cell(
@@ -116,7 +117,7 @@ class CellEvidence:
         )
         small = {name: shrunk(getattr(self, name), factor) for name in pictures}
         # a point that leaves the picture misses by an infinity, which must stay one pixel's
-        small |= {name: shrunk(np.minimum(getattr(self, name), 1e3), factor) / factor for name in lengths}
+        small |= {name: shrunk(np.minimum(getattr(self, name), 1e3), factor) / np.float32(factor) for name in lengths}
         valid = shrunk(self.valid.astype(np.float32), factor) > 0.99
         return CellEvidence(self.cell, self.phases, **small, valid=valid)
 

@@ -98,7 +98,7 @@ def choose(colors: Image, scores: Scores, options: ChoiceOptions) -> Choice:
 def _labels(costs: Scores, colors: Image, factor: int, options: ChoiceOptions) -> NDArray[np.int64]:
     """Which candidate ``(h, w)`` is taken, at the costs' resolution."""
     if options.rounds == 0:
-        return costs.argmin(-1)
+        return np.asarray(costs.argmin(-1), np.int64)
     from .coherent_choice_kernel import pass_messages, seams_between  # numba is loaded for the first cell, not before
 
     small = np.ascontiguousarray(np.stack([shrunk(each, factor) for each in colors], 2), np.float32)

@@ -42,8 +42,8 @@ def splat_forward(
     from .forward_splatting_kernel import splat  # numba is loaded when the first map is carried, not before
 
     out, nearest = np.zeros(values.shape, np.float32), np.zeros(nearness.shape, np.float32)
-    plain = (np.ascontiguousarray(each, np.float32) for each in (moves, nearness, values))
-    splat(*plain, np.ascontiguousarray(usable), TEAR_PX, out, nearest)
+    moves, nearness, values = (np.ascontiguousarray(each, np.float32) for each in (moves, nearness, values))
+    splat(moves, nearness, values, np.ascontiguousarray(usable), TEAR_PX, out, nearest)
     landed = nearest > 0
     side = max(gap_px, 1) + 1 - max(gap_px, 1) % 2
     closed = cv2.morphologyEx(landed.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((side, side), np.uint8)) > 0

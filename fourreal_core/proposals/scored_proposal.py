@@ -62,8 +62,9 @@ class ScoredCells:
         scores = np.where(free | ~free.any(0), scores, -np.inf)
         colors = np.concatenate([candidates.colors for _, candidates in groups])
         choice = choose(colors, scores, self.options)
-        seen = np.concatenate([free_of_captions(*group) for group in groups]).any(0)
-        return choice.color.clip(0, 1), seen, choice.error
+        seen = np.asarray(np.concatenate([free_of_captions(*group) for group in groups]).any(0))
+        color: Image = choice.color.clip(0, 1)
+        return color, seen, choice.error
 
     def groups(
         self, cell: tuple[int, int], source: int, scene_flow: Flow, scene_seen: Mask, rendered: Rendered

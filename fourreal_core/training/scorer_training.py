@@ -103,7 +103,7 @@ def train_scorer(samples: Sequence[ScoredPixels], options: ScorerOptions | None 
         scores = net(torch.cat([x, kinds.expand(-1, options.pixels, -1)], -1))[..., 0]
         loss = scorer_loss(scores, errors[:, chosen], options.calibration)
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimizer.step()
         schedule.step()
     layers = [layer for layer in net if isinstance(layer, nn.Linear)]

@@ -62,10 +62,11 @@ def main() -> int:
     """Runs one of the four commands."""
     args = _parser().parse_args()
     try:
-        return int(args.run(args) or 0)
+        args.run(args)
     except InputError as err:
         print(f"candidate_scorer: {err}", file=sys.stderr)
         return 2
+    return 0
 
 
 def worlds(args: argparse.Namespace) -> None:
@@ -202,7 +203,7 @@ def real_grid(folder: Path) -> tuple[FrameGrid, Tensor, Tensor]:
     grid = real_grids.load_grid(folder, "complete", clips=False)
     truth, targets = torch.zeros_like(grid.frames), torch.zeros_like(grid.known)
     for v, t in json.loads((folder / "grid.json").read_text(encoding="utf-8"))["targets"]:
-        truth[v, t], targets[v, t] = real_grids._cell(folder, v, t), True
+        truth[v, t], targets[v, t] = real_grids.read_cell(folder, v, t), True
     height, width = grid.size
     size = (height * WIDTH // width, WIDTH)
 

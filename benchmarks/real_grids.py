@@ -9,7 +9,8 @@ clips ``freeze_time.mp4`` and ``fixed_view.mp4``, and ``grid.json`` with the cel
 
 Tracks: ``complete`` is given row 0 and column 0 and scored on ``targets``; ``reconstruct`` is given every known cell
 but ``held_out`` and scored on those. Predictions go to OUT/NAME/v{view}_t{time}.png, figures to OUT/report.json. With
-``--method splats`` plain renders of the fitted scene are scored, on the track's cells and (``known``) on those given.
+``--method splats`` plain renders of the fitted scene are scored, on the track's cells and (``known``) on those given;
+``--method verified`` completes by hand-set rules in place of learned scores.
 """
 
 from __future__ import annotations
@@ -81,13 +82,13 @@ def load_grid(folder: Path, track: str, clips: bool) -> FrameGrid:
     if clips:
         freeze, fixed = media.read_clip_pair(folder / "freeze_time.mp4", folder / "fixed_view.mp4")
     else:
-        freeze = torch.stack([_cell(folder, v, 0) for v in range(views)])
-        fixed = torch.stack([_cell(folder, 0, t) for t in range(times)])
+        freeze = torch.stack([read_cell(folder, v, 0) for v in range(views)])
+        fixed = torch.stack([read_cell(folder, 0, t) for t in range(times)])
     grid = FrameGrid.from_clips(freeze, fixed, valid)
     if track == "reconstruct":
         held = {tuple(cell) for cell in meta["held_out"]}
         more = [tuple(cell) for cell in meta["known"] if tuple(cell) not in held and 0 not in cell]
-        grid = grid.with_known({cell: _cell(folder, *cell) for cell in more})
+        grid = grid.with_known({cell: read_cell(folder, *cell) for cell in more})
     return grid
 
 
@@ -95,7 +96,7 @@ def score(folder: Path, frames: Tensor, valid: Tensor, track: str) -> dict[str, 
     """Mean PSNR and SSIM of ``frames (V, T, H, W, 3)`` over the track's cells, and the figures of every cell."""
     cells = {}
     for v, t in _meta(folder)["targets" if track == "complete" else "held_out"]:
-        truth = _cell(folder, v, t)
+        truth = read_cell(folder, v, t)
         cells[f"v{v}_t{t}"] = (psnr(frames[v, t], truth, valid), ssim(frames[v, t], truth, valid))
     means = [sum(figures) / len(cells) for figures in zip(*cells.values(), strict=True)]
     return {"psnr": means[0], "ssim": means[1], "cells": cells}
@@ -104,7 +105,7 @@ def score(folder: Path, frames: Tensor, valid: Tensor, track: str) -> dict[str, 
 def _run_one(folder: Path, out: Path, args: argparse.Namespace) -> dict[str, Any]:
     grid = load_grid(folder, args.track, args.clips)
     start = perf_counter()
-    frames, stages = {"freeze": _freeze, "pipeline": _pipeline, "splats": _splats}[args.method](grid, args)
+    frames, stages = {"freeze": _freeze, "splats": _splats}.get(args.method, _pipeline)(grid, args)
     seconds = perf_counter() - start
     for v in range(grid.views):
         for t in range(grid.times):
@@ -127,8 +128,10 @@ def _freeze(grid: FrameGrid, args: argparse.Namespace) -> tuple[Tensor, dict[str
 
 def _pipeline(grid: FrameGrid, args: argparse.Namespace) -> tuple[Tensor, dict[str, float]]:
     from fourreal_core.pipeline import PipelineOptions, run_pipeline
+    from fourreal_core.proposals.complete_grid import ProposalOptions
 
-    result = run_pipeline(grid, PipelineOptions(seed=args.seed, device=args.device))
+    proposal = ProposalOptions(choice="verified" if args.method == "verified" else "scored")
+    result = run_pipeline(grid, PipelineOptions(seed=args.seed, device=args.device, proposal=proposal))
     return result.grid.frames, dict(result.seconds)
 
 
@@ -164,7 +167,8 @@ def _meta(folder: Path) -> dict[str, Any]:
     return json.loads((folder / "grid.json").read_text(encoding="utf-8"))
 
 
-def _cell(folder: Path, view: int, time: int) -> Tensor:
+def read_cell(folder: Path, view: int, time: int) -> Tensor:
+    """A cell's own picture ``(H, W, 3)``."""
     for ext in ("png", "jpg"):
         if (folder / f"v{view}_t{time}.{ext}").exists():
             return media.read_image(folder / f"v{view}_t{time}.{ext}")
@@ -188,10 +192,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--clips", action="store_true", help="take the inputs from the two MP4 clips")
     parser.add_argument(
         "--method",
-        choices=["pipeline", "splats", "freeze"],
+        choices=["pipeline", "verified", "splats", "freeze"],
         default="pipeline",
-        help="splats scores plain renders of the fitted scene, known cells too; freeze repeats column "
-        "0 for all times: the floor that needs no computing",
+        help="verified chooses by hand-set rules in place of learned scores; splats scores plain renders of the fitted "
+        "scene, known cells too; freeze repeats column 0 for all times: the floor that needs no computing",
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cpu")

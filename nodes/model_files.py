@@ -8,6 +8,7 @@ from pathlib import Path
 import folder_paths
 
 from ..fourreal_core.errors import InputError
+from ..fourreal_core.model.packaged import packaged_files
 from .sync_files import FOLDER, SUFFIX, register_folder
 
 SMALL = "fourreal_small.safetensors"
@@ -19,7 +20,7 @@ FOLDERS = (FOLDER, "diffusion_models")
 
 def list_models() -> list[str]:
     """Names of all 4D models that are there, and always that of the small one, so that workflows can name it."""
-    found = {path.name: None for path in sorted(PACKAGED.glob("fourreal_*" + SUFFIX))}
+    found = {path.name: None for path in packaged_files(PACKAGED)}
     register_folder()
     for folder in FOLDERS:
         for name in folder_paths.get_filename_list(folder):

@@ -23,7 +23,7 @@ HOST = {
     "server",
 }
 FLOORS = [
-    {"errors", "progress"},
+    {"errors", "progress", "compiled"},
     {"cameras", "grid"},
     {"media", "metrics"},
     {"rasterizer", "flow"},

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
-
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from ..compiled import compiled
 
 Map = NDArray[np.float32]
 
 
-def _solve_rows(values: Map, weights: Map, strength: np.float32) -> Map:
+@compiled(fastmath=True)
+def solve_rows(values: Map, weights: Map, strength: np.float32) -> Map:
     """Solves ``(I + strength L_w) x = values`` along every row of values ``(H, W, C)``.
 
     ``weights[y, x]`` joins pixels x and x + 1; the system is tridiagonal, so one sweep forth and one back solve it.
@@ -34,9 +34,3 @@ def _solve_rows(values: Map, weights: Map, strength: np.float32) -> Map:
             for c in range(channels):
                 out[y, x, c] -= upper[x] * out[y, x + 1, c]
     return out
-
-
-# numba names its cached files after the function but remembers the package inside them; the host imports this package
-# under another name than the command line does, so the name takes part in the function's
-_solve_rows.__qualname__ += "_" + hashlib.sha256(__name__.encode()).hexdigest()[:12]
-solve_rows = njit(cache=True, nogil=True, fastmath=True)(_solve_rows)

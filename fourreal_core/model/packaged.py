@@ -10,9 +10,14 @@ FOLDER = Path(__file__).resolve().parents[1] / "weights"
 _PREFIX, _SUFFIX = "fourreal_", ".safetensors"
 
 
+def packaged_files(folder: Path = FOLDER) -> list[Path]:
+    """The files of the models that are here, in order; other networks' weights may lie beside them."""
+    return sorted(folder.glob(f"{_PREFIX}*{_SUFFIX}"))
+
+
 def packaged_models(folder: Path = FOLDER) -> list[str]:
     """Names of the models that are here, such as ``small``."""
-    return sorted(path.name[len(_PREFIX) : -len(_SUFFIX)] for path in folder.glob(f"{_PREFIX}*{_SUFFIX}"))
+    return [path.name[len(_PREFIX) : -len(_SUFFIX)] for path in packaged_files(folder)]
 
 
 def packaged_model(name: str, folder: Path = FOLDER) -> Path:

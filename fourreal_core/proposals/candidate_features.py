@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..flow.flow_field import warp
-from .cell_candidates import KINDS, REFERENCE_PX, CellCandidates
+from .cell_candidates import KINDS, CellCandidates
 from .cell_evidence import CellEvidence, read
 from .image_filters import Image, gaussian_blur
 
@@ -33,7 +33,6 @@ OF_EACH = (
 )
 """Names of the features, in the order of the last axis."""
 _MOST_PX, _MOST_GRAY, _MOST_GRADIENT = 20.0, 200.0, 10.0
-_LEAST_SCALE = 0.5
 
 
 def candidate_features(groups: Sequence[tuple[CellEvidence, CellCandidates]]) -> Features:
@@ -45,7 +44,7 @@ def candidate_features(groups: Sequence[tuple[CellEvidence, CellCandidates]]) ->
     from .candidate_features_kernel import compare  # numba is loaded when the first cell is scored, not before
 
     evidence, first = groups[0]
-    scale = evidence.width / REFERENCE_PX
+    scale = evidence.scale
     measured = [np.concatenate(parts) for parts in zip(*(_of_group(*group) for group in groups), strict=True)]
     colors, flows, across, seen = (
         np.concatenate([getattr(candidates, name) for _, candidates in groups])
@@ -65,8 +64,7 @@ def candidate_features(groups: Sequence[tuple[CellEvidence, CellCandidates]]) ->
 
 def _of_group(evidence: CellEvidence, candidates: CellCandidates) -> list[Image]:
     """What only the candidates' own evidence says of them, ``(K, H, W)`` each: OF_EACH's first, then from_row."""
-    scale = evidence.width / REFERENCE_PX
-    px = max(scale, _LEAST_SCALE)
+    scale, px = evidence.scale, evidence.error_scale
     flows, across = candidates.flows, candidates.across
     now = np.stack([warp(evidence.row_now, way) for way in across])
     then = np.stack([warp(evidence.row_then, flow + way) for flow, way in zip(flows, across, strict=True)])

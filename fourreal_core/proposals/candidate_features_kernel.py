@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
-
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
+
+from ..compiled import compiled
 
 Map = NDArray[np.float32]
 Real = np.float32
 
 
-def _compare(measured: Map, colors: Map, flows: Map, across: Map, limits: tuple[Real, Real, Real], out: Map) -> None:
+@compiled()
+def compare(measured: Map, colors: Map, flows: Map, across: Map, limits: tuple[Real, Real, Real], out: Map) -> None:
     """Fills the features that need no window (see candidate_features.OF_EACH for their order).
 
     ``measured (11, K, H, W)``: photometric errors in three windows, errors of match, view, return and row itself,
@@ -106,9 +107,3 @@ def _median(values: Map) -> Real:
     half = count // 2
     middle: Real = values[half] if count % 2 else np.float32(0.5) * (values[half - 1] + values[half])
     return middle
-
-
-# numba names its cached files after the function but remembers the package inside them; the host imports this package
-# under another name than the command line does, so the name takes part in the function's
-_compare.__qualname__ += "_" + hashlib.sha256(__name__.encode()).hexdigest()[:12]
-compare = njit(cache=True, nogil=True, error_model="numpy")(_compare)

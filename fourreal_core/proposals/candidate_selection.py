@@ -15,11 +15,8 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..flow.flow_field import Flow, warp
-from .image_filters import Image, Mask, gaussian_blur, logistic_step, median_flow, open_regions
+from .image_filters import WIDTH_PX, Image, Mask, gaussian_blur, logistic_step, median_flow, open_regions
 from .photometric_check import PhotometricCheck, mean_photometric_error
-
-WIDTH_PX = 512
-"""Width of the frames for which windows are given; they scale with the width."""
 
 
 @dataclass(frozen=True)

@@ -28,13 +28,9 @@ the source's time; and its own pixels carried along the row's motion."""
 ROW_COLOR, SCENE_ROW_COLOR, DENSE_ROW_COLOR = "row_color", "scene_row_color", "dense_row_color"
 """The row's frame in the view's light: where ROW_CARRIED leads, where the scene leads, and where all of the row's
 pixels are carried, those without a sure match by that of their surroundings."""
-KINDS = (
-    *(SCENE, STATIC, *CORRECTED, ROW_CARRIED, OWN_CARRIED),
-    *(ROW_COLOR, SCENE_ROW_COLOR, DENSE_ROW_COLOR, RENDER),
-)
+ROW_COLORS = (ROW_COLOR, SCENE_ROW_COLOR, DENSE_ROW_COLOR)
+KINDS = (SCENE, STATIC, *CORRECTED, ROW_CARRIED, OWN_CARRIED, *ROW_COLORS, RENDER)
 
-REFERENCE_PX = 512
-"""Width of the frames for which distances are given; they scale with the width."""
 MATCH_PX, GAP_PX = 3.0, 5.0
 """Errors of a match up to which pixels are carried, and gaps between them that are closed."""
 LIGHT_PX, LIGHT_STEP = 8.0, 0.15
@@ -44,7 +40,6 @@ TRUST_GRAY, TRUST_RETURN_PX = 6.0, 2.0
 SURROUNDINGS_PX, SURROUNDINGS_COLOR = 24.0, 0.15
 """Reach of what takes the match of its surroundings, and the colour difference over which they end."""
 _LEAST_TRUST = 1e-4
-_LEAST_SCALE = 0.5
 
 
 @dataclass(frozen=True)
@@ -103,10 +98,10 @@ def cell_candidates(
     ends += [row, (own, warp(evidence.match, own))]
     colors = [warp(evidence.source, flow) for flow, _ in ends]
     colors += [row_in_view_light(evidence, *each) for each in (row, ends[0], dense)]
-    from_view = [_readable(evidence.valid, flow) for flow, _ in ends]
+    from_view = [evidence.readable(flow) for flow, _ in ends]
     for k, mask in ((0, scene_seen), (len(back), row_seen), (len(back) + 1, own_seen)):
         from_view[k] = from_view[k] & mask
-    from_row = [_readable(evidence.valid, across) for _, across in (row, ends[0], dense)]
+    from_row = [evidence.readable(across) for _, across in (row, ends[0], dense)]
     from_row = [from_row[0] & row_seen, from_row[1], from_row[2] & dense_seen]
     ends += [row, ends[0], dense, ends[0]]
     return CellCandidates(
@@ -131,19 +126,14 @@ def row_in_view_light(evidence: CellEvidence, flow: Flow, across: Flow) -> Image
         across: ``(H, W, 2)`` from the cell to the row now, and from the source to the row then.
     """
     difference = warp(evidence.source, flow) - warp(evidence.row_then, flow + across)
-    scale = evidence.width / REFERENCE_PX
-    light = gaussian_blur(np.clip(difference, -LIGHT_STEP, LIGHT_STEP), LIGHT_PX * scale)
+    light = gaussian_blur(np.clip(difference, -LIGHT_STEP, LIGHT_STEP), LIGHT_PX * evidence.scale)
     return np.asarray(warp(evidence.row_now, across) + light)
-
-
-def _scale(evidence: CellEvidence) -> float:
-    return max(evidence.width / REFERENCE_PX, _LEAST_SCALE)
 
 
 def _matched(evidence: CellEvidence) -> tuple[Flow, Image, Mask]:
     """Parallax, nearness and use of the row's pixels now: those with a sure match at the source's time."""
     error = read(evidence.match_back_error, evidence.back, 3 * MATCH_PX)
-    usable = on_picture(evidence.back) & (error < MATCH_PX * _scale(evidence))
+    usable = on_picture(evidence.back) & (error < MATCH_PX * evidence.error_scale)
     return read(evidence.match_back, evidence.back), read(evidence.row_nearness, evidence.back), usable
 
 
@@ -151,15 +141,15 @@ def _dense_parallax(evidence: CellEvidence) -> tuple[Flow, Image, Mask]:
     """The same of all pixels: those without a sure match take that of their surroundings of one colour."""
     from ..flow.edge_aware_filter import smooth
 
-    scale, back = _scale(evidence), evidence.back
+    scale, back = evidence.error_scale, evidence.back
     unexplained = 255 * np.abs(evidence.row_now - warp(evidence.row_then, back)).mean(-1)
-    doubt = gaussian_blur(unexplained, 4 * evidence.width / REFERENCE_PX) / TRUST_GRAY
+    doubt = gaussian_blur(unexplained, 4 * evidence.scale) / TRUST_GRAY
     doubt = doubt + read(evidence.match_back_error, back, 3 * MATCH_PX) / scale
     doubt = doubt + np.minimum(evidence.back_error, 3 * MATCH_PX) / (TRUST_RETURN_PX * scale)
     trust = (np.exp(-doubt) * on_picture(back)).astype(np.float32)[..., None]
     values = np.concatenate([read(evidence.match_back, back), read(evidence.row_nearness, back)[..., None]], -1)
     weight = trust + _LEAST_TRUST
-    reach = (SURROUNDINGS_PX * evidence.width / REFERENCE_PX) ** 2
+    reach = (SURROUNDINGS_PX * evidence.scale) ** 2
     spread = smooth(np.concatenate([values * weight, weight], -1), evidence.row_now, reach, SURROUNDINGS_COLOR)
     around = spread[..., :-1] / np.maximum(spread[..., -1:], 1e-12)
     mixed = (trust * values + (1 - trust) * around).astype(np.float32)
@@ -181,14 +171,9 @@ def _carried_row(
 def _carried_own(evidence: CellEvidence) -> tuple[Flow, Mask]:
     """The source's pixels carried along the row's motion: the flow from the cell to the source, and where it is."""
     forth = warp(evidence.forth, evidence.match)
-    usable = read(evidence.forth_error, evidence.match, 3 * MATCH_PX) < MATCH_PX * _scale(evidence)
+    usable = read(evidence.forth_error, evidence.match, 3 * MATCH_PX) < MATCH_PX * evidence.error_scale
     return splat_forward(forth, evidence.source_nearness, -forth, usable, _gap_px(evidence))
 
 
 def _gap_px(evidence: CellEvidence) -> int:
-    return max(3, round(GAP_PX * evidence.width / REFERENCE_PX))
-
-
-def _readable(valid: Mask, flow: Flow) -> Mask:
-    """Where ``(H, W)`` a flow leads onto the picture and not under a caption."""
-    return on_picture(flow) & (warp(valid.astype(np.float32), flow) > 0.99)
+    return max(3, round(GAP_PX * evidence.scale))

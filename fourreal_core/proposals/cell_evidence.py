@@ -8,10 +8,11 @@ from functools import cached_property
 import numpy as np
 
 from ..flow.flow_cache import FlowCache
-from ..flow.flow_field import Flow, warp
-from .image_filters import Image, Mask
+from ..flow.flow_field import Flow, on_picture, warp
+from .image_filters import WIDTH_PX, Image, Mask
 
 LEAST_DEPTH = 1e-6
+_LEAST_SCALE = 0.5
 
 
 @dataclass(frozen=True)
@@ -58,10 +59,26 @@ class CellEvidence:
     valid: Mask
 
     @cached_property
-    def width(self) -> int:
-        """Of the pictures, in pixels."""
-        width: int = self.source.shape[1]
-        return width
+    def scale(self) -> float:
+        """Pixels for each pixel of frames that are WIDTH_PX wide, in which windows and distances are given."""
+        return float(self.source.shape[1] / WIDTH_PX)
+
+    @cached_property
+    def error_scale(self) -> float:
+        """The same for errors of flows, which don't get smaller than some part of a pixel."""
+        return max(self.scale, _LEAST_SCALE)
+
+    @cached_property
+    def _shown(self) -> Image | None:
+        return None if bool(self.valid.all()) else self.valid.astype(np.float32)
+
+    def free_of_captions(self, flow: Flow) -> Mask:
+        """Where ``(H, W)`` a flow doesn't lead under a caption."""
+        return np.ones(flow.shape[:2], bool) if self._shown is None else warp(self._shown, flow) > 0.99
+
+    def readable(self, flow: Flow) -> Mask:
+        """Where ``(H, W)`` a flow leads onto the picture and not under a caption."""
+        return on_picture(flow) & self.free_of_captions(flow)
 
     @classmethod
     def of_cell(

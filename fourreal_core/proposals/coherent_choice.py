@@ -15,14 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from .cell_candidates import REFERENCE_PX
 from .cell_evidence import shrunk
-from .image_filters import Image, gaussian_blur
+from .image_filters import WIDTH_PX, Image, gaussian_blur
 
 Scores = NDArray[np.float32]
 
 _FEATHER_PX = 0.7
 _LEAST_SHARE = 1e-6
+_NEVER = 1e4  # more than all seams of a pixel cost
 
 
 @dataclass(frozen=True)
@@ -30,11 +30,11 @@ class ChoiceOptions:
     """How a picture is made from scored candidates.
 
     Attributes:
-        scores_px: Standard deviation of the window over which scores are averaged, in pictures of REFERENCE_PX.
+        scores_px: Standard deviation of the window over which scores are averaged, in pictures of WIDTH_PX.
         most_cost: The most by which one candidate is worse than the best, so that no score rules one out.
         seam_weight: Cost of a seam where the two candidates' colours differ by 1, summed over channels and both pixels.
         rounds: Of message passing; 0 takes the best of each pixel.
-        detail_px: Standard deviation of the window that divides light from detail, in pictures of REFERENCE_PX; 0 takes
+        detail_px: Standard deviation of the window that divides light from detail, in pictures of WIDTH_PX; 0 takes
             the weighted mean for both.
     """
 
@@ -79,7 +79,7 @@ def choose(colors: Image, scores: Scores, options: ChoiceOptions) -> Choice:
     count, height, width = colors.shape[:3]
     factor = max(1, round(width / scores.shape[2]))
     finite = np.where(np.isfinite(scores), scores, scores.max(0) - 2 * options.most_cost)
-    scale = width / REFERENCE_PX
+    scale = width / WIDTH_PX
     smooth = np.stack([gaussian_blur(each, options.scores_px * scale / factor) for each in finite])
     smooth = np.where(np.isfinite(scores), smooth, -np.inf)
     best = smooth.max(0)
@@ -89,7 +89,7 @@ def choose(colors: Image, scores: Scores, options: ChoiceOptions) -> Choice:
     error = _enlarged(np.exp(-0.5 * (smooth * shares.clip(_LEAST_SHARE)).sum(0, where=shares > 0)), (height, width))
     if options.detail_px == 0:
         return Choice(soft, error, shares)
-    costs = np.minimum(best - smooth, options.most_cost).transpose(1, 2, 0)
+    costs = np.where(np.isfinite(scores), np.minimum(best - smooth, options.most_cost), _NEVER).transpose(1, 2, 0)
     labels = _labels(costs, colors, factor, options)
     hard = _weighted(colors, np.stack([gaussian_blur((labels == k), _FEATHER_PX) for k in range(count)]))
     return Choice(hard + gaussian_blur(soft - hard, options.detail_px * scale), error, shares)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from ..compiled import compiled
+
 Map = NDArray[np.float32]
+_FAST = {"reassoc", "contract", "nsz", "nnan"}  # infinities stay what they are
 
 
-def _seams(colors: Map) -> Map:
+@compiled(_FAST)
+def seams_between(colors: Map) -> Map:
     """What a seam between two labels costs in each pixel ``(H, W, K, K)``: the sum of differences over channels."""
     h, w, count, channels = colors.shape
     out = np.zeros((h, w, count, count), np.float32)
@@ -27,7 +28,8 @@ def _seams(colors: Map) -> Map:
     return out
 
 
-def _pass_messages(costs: Map, seams: Map, rounds: int) -> NDArray[np.int64]:
+@compiled(_FAST)
+def pass_messages(costs: Map, seams: Map, rounds: int) -> NDArray[np.int64]:
     """Labels ``(H, W)`` of low cost by sequential tree-reweighted message passing (see coherent_choice).
 
     ``messages[d, y, x]`` come to a pixel from its left, right, upper and lower neighbour. ``seams`` are weighted; a
@@ -76,12 +78,3 @@ def _pass_messages(costs: Map, seams: Map, rounds: int) -> NDArray[np.int64]:
                     least = value
                     labels[y, x] = j
     return labels
-
-
-# numba names its cached files after the function but remembers the package inside them; the host imports this package
-# under another name than the command line does, so the name takes part in the functions'
-for _kernel in (_seams, _pass_messages):
-    _kernel.__qualname__ += "_" + hashlib.sha256(__name__.encode()).hexdigest()[:12]
-_FAST = {"reassoc", "contract", "nsz", "nnan"}  # infinities stay what they are
-seams_between = njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)(_seams)
-pass_messages = njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)(_pass_messages)

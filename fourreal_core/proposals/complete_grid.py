@@ -149,11 +149,15 @@ class SourceReader:
             rendered: The cell as the scene renders it.
 
         Returns:
-            Colours ``(H, W, 3)``, where they were seen ``(H, W)`` bool, and their photometric error in the known rows,
-            ``(H, W)`` in grey levels of 255, zero without rows.
+            Colours ``(H, W, 3)``, where they were seen ``(H, W)`` bool, and their error, ``(H, W)`` in grey levels of
+            255: what their scores expect, or the photometric error in the known rows; zero without rows.
         """
         view, time = cell
         flow, covered = self.scene_flow(time, source)
+        if self.scored is not None:
+            proposal = self.scored.propose(cell, source, flow.cpu().numpy(), covered.cpu().numpy(), rendered)
+            if proposal is not None:
+                return proposal
         at = pixel_grid(self.grid.size, flow.device) + flow
         shows = sample_map(self.grid.valid.to(flow), at) > 0.99  # a caption in the source is not the scene's colour
         inside = inside_image(at, self.grid.size)
@@ -161,10 +165,6 @@ class SourceReader:
         if self.candidates is None:
             color = sample_map(self.grid.frames[view, source].to(flow), at)
             return color.cpu().numpy(), seen.cpu().numpy(), np.zeros(seen.shape, np.float32)
-        if self.scored is not None:
-            proposal = self.scored.propose(cell, source, flow.cpu().numpy(), covered.cpu().numpy(), rendered)
-            if proposal is not None:
-                return proposal
         found, checks = self.candidates.candidates(cell, source, flow.cpu().numpy(), seen.cpu().numpy())
         picture = self.grid.frames[view, source].float().cpu().numpy()
         made = propose_from_source(picture, found, checks, self.candidates.options)

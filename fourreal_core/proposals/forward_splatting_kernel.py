@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
-
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from ..compiled import compiled
 
 Map = NDArray[np.float32]
 
 
-def _splat(
+@compiled()
+def splat(
     moves: Map, nearness: Map, values: Map, usable: NDArray[np.bool_], tear: float, out: Map, nearest: Map
 ) -> None:
     """Writes values to where moves lead; of what lands in one pixel the nearest stays (see forward_splatting)."""
@@ -44,9 +44,3 @@ def _splat(
                         at[c] = w00 * values[y, x, c] + w01 * values[y, x + 1, c]
                         at[c] += w10 * values[y + 1, x, c] + w11 * values[y + 1, x + 1, c]
                         out[py, px, c] = at[c]
-
-
-# numba names its cached files after the function but remembers the package inside them; the host imports this package
-# under another name than the command line does, so the name takes part in the function's
-_splat.__qualname__ += "_" + hashlib.sha256(__name__.encode()).hexdigest()[:12]
-splat = njit(cache=True, nogil=True, error_model="numpy")(_splat)

@@ -22,7 +22,6 @@ from ..flow.flow_field import Flow, warp
 from ..flow.upsampled import EnlargedFlow
 from .blending import blend_by_error
 from .candidate_selection import (
-    WIDTH_PX,
     Candidates,
     SelectionOptions,
     SourceProposal,
@@ -30,7 +29,7 @@ from .candidate_selection import (
     smoothed_error,
 )
 from .flow_candidates import FLOW_KINDS, flow_candidates
-from .image_filters import Image
+from .image_filters import WIDTH_PX, Image
 from .motion_layers import LAYER_KINDS, LayeredFlow, layer_candidates, layered_flow, motion_probability
 from .photometric_check import PhotometricCheck
 from .plane_names import (

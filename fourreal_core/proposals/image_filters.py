@@ -9,6 +9,8 @@ from ..flow.flow_field import Flow
 
 Image = NDArray[np.float32]
 Mask = NDArray[np.bool_]
+WIDTH_PX = 512
+"""Width of the frames for which windows and distances are given; they scale with the width."""
 LEAST_SIGMA_PX = 0.5
 """Smallest standard deviation of a window: narrower ones see single pixels, whose noise decides."""
 _REGION_SOFT_PX = 1.5

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..flow.flow_field import Flow, warp
+from ..flow.flow_field import Flow
 from ..rasterizer import Rendered
 from .candidate_features import candidate_features
 from .candidate_scorer import CandidateScorer, load_scorer
-from .cell_candidates import KINDS, RENDER, CellCandidates, cell_candidates
+from .cell_candidates import KINDS, RENDER, ROW_COLORS, CellCandidates, cell_candidates
 from .cell_evidence import CellEvidence
 from .coherent_choice import ChoiceOptions, choose
 from .image_filters import Image, Mask
@@ -81,14 +81,13 @@ class ScoredCells:
 
 def free_of_captions(evidence: CellEvidence, candidates: CellCandidates) -> Mask:
     """Where ``(K, H, W)`` candidates read no caption; a render does where it shows nothing for want of a picture."""
-    valid = evidence.valid.astype(np.float32)
     free = []
     for k, flow, across in zip(candidates.kinds, candidates.flows, candidates.across, strict=True):
         name = KINDS[k]
         if name == RENDER:
             free.append(candidates.alpha > COVERED_ALPHA)
         else:
-            free.append(warp(valid, across if name.endswith("row_color") else flow) > 0.99)
+            free.append(evidence.free_of_captions(across if name in ROW_COLORS else flow))
     return np.stack(free)
 
 

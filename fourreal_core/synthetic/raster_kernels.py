@@ -5,34 +5,18 @@ This module imports numba and is itself imported only inside functions.
 
 from __future__ import annotations
 
-import hashlib
 import math
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from numba import njit
 
+from ..compiled import compiled
 from .raster_numpy import CASTS, CLOSED, EMISSIVE, NEAR, SUBJECT
 
 _part = njit(nogil=True, forceinline=True, error_model="numpy", fastmath=True)
 
 
-def _kernel(fastmath: bool) -> Callable[[Callable[..., None]], Any]:
-    """Decorator of what Python calls, compiled once and cached on disk.
-
-    numba names its cached files after the function but remembers the package of our types inside them; the host imports
-    this package under another name than the command line does, so the name takes part in the function's.
-    """
-
-    def compiled(function: Callable[..., None]) -> Any:
-        function.__qualname__ += "_" + hashlib.sha256(__name__.encode()).hexdigest()[:12]
-        return njit(nogil=True, cache=True, error_model="numpy", fastmath=fastmath)(function)
-
-    return compiled
-
-
-@_kernel(fastmath=False)
+@compiled(fastmath=False)
 def shadow_map(in_light, faces, flags, out):
     """See ``raster_numpy.shadow_map``."""
     side = out.shape[0]
@@ -59,7 +43,7 @@ def shadow_map(in_light, faces, flags, out):
                     out[y, x] = min(out[y, x], depth)
 
 
-@_kernel(fastmath=True)
+@compiled(fastmath=True)
 def draw_faces(points, camera, surfaces, buffer):
     """See ``raster_numpy.draw_faces``."""
     screen, nearness, owner = buffer
@@ -110,7 +94,7 @@ def _project(points, pose, lens, screen):
         screen[n, 2] = near
 
 
-@_kernel(fastmath=True)
+@compiled(fastmath=True)
 def shade_cell(buffer, surfaces, lighting, pyramid, cell):
     """See ``raster_numpy.shade_cell``."""
     screen, nearness, owner = buffer

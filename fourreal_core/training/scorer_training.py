@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from ..errors import InputError
 from ..proposals.candidate_features import OF_EACH, Features
 from ..proposals.candidate_scorer import CandidateScorer
-from ..proposals.cell_candidates import KINDS, REFERENCE_PX, CellCandidates
-from ..proposals.image_filters import Image, gaussian_blur
+from ..proposals.cell_candidates import KINDS, CellCandidates
+from ..proposals.image_filters import WIDTH_PX, Image, gaussian_blur
 
 ERROR_PX, MOST_GRAY, LEAST_GRAY = 2.0, 80.0, 0.5
-"""Window over which errors of colours are averaged (see REFERENCE_PX), and the range they are cut to."""
+"""Window over which errors of colours are averaged (see WIDTH_PX), and the range they are cut to."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def color_errors(candidates: CellCandidates, truth: Image) -> Image:
         truth: ``(H, W, 3)`` in ``[0, 1]``.
     """
     off = np.minimum(255 * np.abs(candidates.colors - truth).mean(-1), MOST_GRAY)
-    sigma = ERROR_PX * truth.shape[1] / REFERENCE_PX
+    sigma = ERROR_PX * truth.shape[1] / WIDTH_PX
     return np.stack([gaussian_blur(each, sigma) for each in off])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,12 @@ import pytest
 import torch
 
 from fourreal_core.errors import InputError
+from fourreal_core.flow.flow_field import warp
 from fourreal_core.proposals.candidate_features import OF_EACH, candidate_features
 from fourreal_core.proposals.candidate_scorer import CandidateScorer, load_scorer
-from fourreal_core.proposals.cell_candidates import KINDS, RENDER, SCENE, STATIC
+from fourreal_core.proposals.cell_candidates import KINDS, RENDER, SCENE, STATIC, CellCandidates
+from fourreal_core.proposals.cell_evidence import CellEvidence
+from fourreal_core.proposals.image_filters import gaussian_blur
 from fourreal_core.training.scorer_training import (
     ScoredPixels,
     ScorerOptions,
@@ -39,6 +43,78 @@ def test_the_right_flow_is_explained_by_the_row_and_the_wrong_one_not(features: 
         assert feature(features, name, SCENE).max() < 0.2 and feature(features, name, STATIC).mean() > 2
     assert feature(features, "lead", STATIC).mean() < -2
     assert feature(features, "least_error", STATIC).max() < 0.2
+
+
+def plain_features(evidence: CellEvidence, made: CellCandidates) -> dict[str, np.ndarray]:
+    """The same, one name after the other, in double precision but for the windows and the readings."""
+    scale = SIZE[1] / 512
+    blur = lambda maps, px: np.stack([gaussian_blur(each, px * scale) for each in maps])  # noqa: E731
+    gray = lambda x: 255 * np.abs(np.asarray(x, np.float64)).mean(-1)  # noqa: E731
+    log = lambda x: np.log1p(np.minimum(x, 200.0))  # noqa: E731
+    at = lambda values, ways: np.stack([warp(values.astype(np.float32), way) for way in ways])  # noqa: E731
+    now, then = at(evidence.row_now, made.across), at(evidence.row_then, made.flows + made.across)
+    off = gray(now - then)
+    differs = evidence.source - warp(evidence.row_then, evidence.match)
+    detail = differs - gaussian_blur(differs, 4 * scale)
+    itself = gray(evidence.row_now - warp(evidence.row_then, evidence.back))
+
+    def gradient(maps: np.ndarray) -> np.ndarray:
+        down = np.abs(np.diff(maps, axis=1, append=maps[:, -1:])).sum(-1)
+        return down + np.abs(np.diff(maps, axis=2, append=maps[:, :, -1:])).sum(-1)
+
+    errors = np.minimum(blur(off, 4), 200).astype(np.float64)
+    ordered = np.sort(errors, 0)
+    others = np.where(errors <= ordered[:1], ordered[1:2], ordered[:1])
+    colors, flows = made.colors.astype(np.float64), made.flows.astype(np.float64)
+    apart = gray(colors[:, None] - colors[None])
+    return {
+        "photometric_fine": log(blur(off, 1.5)),
+        "photometric": log(errors),
+        "photometric_coarse": log(blur(off, 12)),
+        "match_error": log(at(np.minimum(evidence.match_error, 20), made.flows) / 0.5),
+        "view_mismatch": log(at(gaussian_blur(gray(detail), 2 * scale), made.flows)),
+        "return_error": log(at(np.minimum(evidence.back_error, 20), made.across) / 0.5),
+        "self_error": log(at(gaussian_blur(itself, 2 * scale), made.across)),
+        "from_median": log(gray(colors - np.median(colors, 0))),
+        "from_render": log(gray(colors - colors[-1])),
+        "from_row": log(gray(colors - now)),
+        "agreement": np.exp(-apart / 8).sum(0) - 1,
+        "flow_from_median": log(np.linalg.norm(flows - np.median(flows, 0), axis=-1) / scale),
+        "flow_gradient": log(blur(np.minimum(gradient(flows), 10), 2)),
+        "color_gradient": log(blur(255 / 3 * gradient(colors), 2)),
+        "flow_length": log(np.linalg.norm(flows, axis=-1) / scale),
+        "across_length": log(np.linalg.norm(made.across, axis=-1) / scale),
+        "least_error": log(ordered[:1]) + 0 * errors,
+        "lead": np.sign(others - errors) * log(np.abs(others - errors)),
+        "spread": log(255 * colors.std(0).mean(-1)) + 0 * errors,
+        "view_phase": np.full(errors.shape, evidence.phases[0]),
+        "time_phase": np.full(errors.shape, evidence.phases[1]),
+        "alpha": made.alpha + 0 * errors,
+        "seen": made.seen,
+    }
+
+
+def test_every_feature_is_as_the_plain_one_says() -> None:
+    rng = np.random.default_rng(7)
+    rough = lambda *shape: rng.normal(0, 1, (*SIZE, *shape)).astype(np.float32)  # noqa: E731
+    base = wall_evidence()
+    evidence = replace(
+        base,
+        phases=(0.25, 0.75),
+        row_now=(base.row_now + 0.1 * rough(3)).clip(0, 1),
+        match=base.match + rough(2),
+        match_error=np.abs(rough()),
+        back=base.back + rough(2),
+        back_error=np.abs(rough()),
+    )
+    made = wall_candidates(evidence)
+    made = replace(
+        made, colors=rng.random(made.colors.shape).astype(np.float32), seen=rng.random(made.seen.shape) > 0.5
+    )
+    found, expected = candidate_features([(evidence, made)]), plain_features(evidence, made)
+    assert tuple(expected) == OF_EACH
+    for k, name in enumerate(OF_EACH):
+        assert np.abs(found[..., k] - expected[name]).max() < 2e-4, name
 
 
 def test_lengths_phases_and_distances_by_hand(features: np.ndarray) -> None:

@@ -92,6 +92,14 @@ def test_what_shows_nothing_takes_no_part(options: ChoiceOptions) -> None:
     assert made.color[:, 12:].mean() > 0.5
 
 
+def test_thin_writing_is_not_taken_to_save_its_seams() -> None:
+    colors = np.stack([np.full((16, 32, 3), c, np.float32) for c in (0.5, 1.0)])
+    scores = np.stack([np.full((16, 32), s, np.float32) for s in (6.0, 0.0)])
+    scores[0, :, 10:12] = -np.inf  # the better one shows nothing in a line that costs less than the seams around it
+    color = choose(colors, scores, ChoiceOptions(scores_px=0.1, detail_px=1e4)).color
+    assert float(color[4:12, 10:12].mean() - color[4:12, 16:].mean()) > 0.25
+
+
 def test_scores_may_be_smaller_than_the_pictures() -> None:
     colors = np.stack([np.full((24, 32, 3), c, np.float32) for c in (0.0, 1.0)])
     scores = np.zeros((2, 12, 16), np.float32)

@@ -103,7 +103,8 @@ def load_scene(path: str | Path) -> Scene4D:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+            # copied out of the map of the file: aligned as in the scene that was saved, and the file is free again
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 - not a dict
     except (SafetensorError, OSError) as error:
         raise InputError(
             f"{path.name} cannot be read as safetensors ({error})", "a 4D scene file", "save the scene again"

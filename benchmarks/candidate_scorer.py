@@ -38,7 +38,7 @@ from fourreal_core.metrics import psnr
 from fourreal_core.proposals.candidate_features import candidate_features
 from fourreal_core.proposals.candidate_scorer import PACKAGED, CandidateScorer, load_scorer
 from fourreal_core.proposals.cell_candidates import KINDS
-from fourreal_core.proposals.coherent_choice import ChoiceOptions, choose
+from fourreal_core.proposals.coherent_choice import ChoiceOptions, choose, draw_choice
 from fourreal_core.proposals.complete_grid import ProposalOptions, SourceReader, propose_cell
 from fourreal_core.proposals.scene_candidates import SceneCandidates
 from fourreal_core.proposals.scored_proposal import ScoredCells
@@ -147,13 +147,18 @@ def choices(scorer: CandidateScorer, colors: np.ndarray, features: np.ndarray) -
     made = {}
     for name, without in WITHOUT.items():
         kept = np.array([k for k, kind in enumerate(KINDS) if kind not in without])
-        made[name] = choose(colors[kept], scorer.scores(features[kept], kept), ChoiceOptions()).color
+        made[name] = drawn(colors[kept], scorer.scores(features[kept], kept), ChoiceOptions())
     scores = scorer.scores(features, np.arange(len(KINDS)))
-    made["weighted mean alone"] = choose(colors, scores, ChoiceOptions(detail_px=0)).color
-    made["best of each pixel for detail"] = choose(colors, scores, ChoiceOptions(rounds=0)).color
-    made["coherent choice alone"] = choose(colors, scores, ChoiceOptions(detail_px=1e4)).color
-    made["all candidates alike"] = choose(colors, np.zeros_like(scores), ChoiceOptions(detail_px=0)).color
+    made["weighted mean alone"] = drawn(colors, scores, ChoiceOptions(detail_px=0))
+    made["coherent choice by message passing"] = drawn(colors, scores, ChoiceOptions(rounds=4))
+    made["best of each pixel alone"] = drawn(colors, scores, ChoiceOptions(detail_px=1e4))
+    made["all candidates alike"] = drawn(colors, np.zeros_like(scores), ChoiceOptions(detail_px=0))
     return {name: picture.clip(0, 1) for name, picture in made.items()}
+
+
+def drawn(colors: np.ndarray, scores: np.ndarray, options: ChoiceOptions) -> np.ndarray:
+    """The picture that is made of scored candidates."""
+    return draw_choice(choose(colors, scores, options), colors.__getitem__, colors.shape[1:3], options)
 
 
 def world(name: str) -> tuple[FrameGrid, Tensor]:
@@ -229,7 +234,8 @@ def cells_of(grid: FrameGrid, cells: list[tuple[int, int]], verified: bool = Fal
             reader = SourceReader(grid, pixel_points(scene, cell[0]), candidates)
             flow, covered = (each.cpu().numpy() for each in reader.scene_flow(cell[1], 0))
             group = scored.groups(cell, 0, flow, covered, render_cell(scene, *cell))
-            found = {"cell": cell, "candidates": group[0][1], "features": candidate_features(group)}
+            measured = candidate_features([(each.small, each.candidates) for each in group])
+            found = {"cell": cell, "candidates": group[0].candidates, "features": measured}
             if verified:
                 found["verified"] = propose_cell(reader, cell, options).numpy()
             yield found

@@ -7,14 +7,15 @@ with the others, how smooth it is, and where in the grid the cell is.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..flow.flow_field import warp
+from ..flow.flow_field import Flow, warp
 from .cell_candidates import KINDS, CellCandidates
 from .cell_evidence import CellEvidence, read
-from .image_filters import Image, gaussian_blur
+from .image_filters import Image, Mask, gaussian_blur
 
 Features = NDArray[np.float32]
 
@@ -41,24 +42,72 @@ def candidate_features(groups: Sequence[tuple[CellEvidence, CellCandidates]]) ->
     Args:
         groups: The candidates of one cell, by the evidence that they come from; at least one.
     """
-    from .candidate_features_kernel import compare  # numba is loaded when the first cell is scored, not before
+    return MeasuredCandidates.of_cell(groups).features(slice(None))
 
-    evidence, first = groups[0]
-    scale = evidence.scale
-    measured = [np.concatenate(parts) for parts in zip(*(_of_group(*group) for group in groups), strict=True)]
-    colors, flows, across, seen = (
-        np.concatenate([getattr(candidates, name) for _, candidates in groups])
-        for name in ("colors", "flows", "across", "seen")
-    )
-    measured.append(_blurred(np.minimum(_gradient(flows), _MOST_GRADIENT), SMOOTH_PX * scale))
-    measured.append(_blurred(255 / 3 * _gradient(colors), SMOOTH_PX * scale))
-    measured.append(seen.astype(np.float32))
-    out = np.empty((*colors.shape[:3], len(OF_EACH)), np.float32)
-    limits = (np.float32(scale), np.float32(AGREE_GRAY), np.float32(_MOST_GRAY))
-    compare(np.stack(measured), colors, flows, across, limits, out)
-    out[..., OF_EACH.index("agreement")] *= (len(KINDS) - 1) / max(len(colors) - 1, 1)
-    out[..., OF_EACH.index("view_phase")], out[..., OF_EACH.index("time_phase")] = evidence.phases
-    out[..., OF_EACH.index("alpha")] = first.alpha
+
+@dataclass(frozen=True)
+class MeasuredCandidates:
+    """What features are made of, so that they can be made for some rows of the picture at a time.
+
+    Attributes:
+        maps: ``(10, K, H, W)`` what needs windows or warps: photometric errors in three windows, errors of match, view,
+            return and row itself, distance to the row's colour, gradients of flow and colour.
+        colors: ``(K, H, W, 3)`` of the candidates.
+        flows: ``(K, H, W, 2)``.
+        across: ``(K, H, W, 2)``.
+        seen: ``(K, H, W)`` bool.
+        alpha: ``(H, W)``.
+        phases: Of view and time.
+        scale: Of the evidence.
+    """
+
+    maps: Image
+    colors: Image
+    flows: Flow
+    across: Flow
+    seen: Mask
+    alpha: Image
+    phases: tuple[float, float]
+    scale: float
+
+    @classmethod
+    def of_cell(cls, groups: Sequence[tuple[CellEvidence, CellCandidates]]) -> MeasuredCandidates:
+        """Measures the candidates of one cell, by the evidence that they come from; at least one."""
+        evidence, first = groups[0]
+        window = SMOOTH_PX * evidence.scale
+        maps = [np.concatenate(parts) for parts in zip(*(_of_group(*group) for group in groups), strict=True)]
+        colors, flows, across, seen = (
+            np.concatenate([getattr(candidates, name) for _, candidates in groups])
+            for name in ("colors", "flows", "across", "seen")
+        )
+        maps.append(_blurred(np.minimum(_gradient(flows), _MOST_GRADIENT), window))
+        maps.append(_blurred(255 / 3 * _gradient(colors), window))
+        return cls(np.stack(maps), colors, flows, across, seen, first.alpha, evidence.phases, evidence.scale)
+
+    def features(self, rows: slice) -> Features:
+        """Features ``(K, h, W, len(OF_EACH))`` of the candidates in some rows of the picture."""
+        from .candidate_features_kernel import compare  # numba is loaded when the first cell is scored, not before
+
+        colors, flows, across = (each[:, rows] for each in (self.colors, self.flows, self.across))
+        out, leads = np.ones((*colors.shape[:3], len(OF_EACH)), np.float32), np.empty(colors.shape[:3], bool)
+        scale, most = np.float32(self.scale), np.float32(_MOST_GRAY)
+        compare(self.maps[:, :, rows], colors, flows, across, scale, most, out, leads)
+        np.log(out, out=out)
+        out[..., OF_EACH.index("lead")] *= np.where(leads, np.float32(1), np.float32(-1))
+        out[..., OF_EACH.index("agreement")] = _agreement(colors) * ((len(KINDS) - 1) / max(len(colors) - 1, 1))
+        out[..., OF_EACH.index("view_phase")], out[..., OF_EACH.index("time_phase")] = self.phases
+        out[..., OF_EACH.index("alpha")] = self.alpha[rows]
+        out[..., OF_EACH.index("seen")] = self.seen[:, rows]
+        return out
+
+
+def _agreement(colors: Image) -> Image:
+    """With how many others each candidate ``(K, H, W, 3)`` agrees, ``(K, H, W)``: exp of their distance, summed."""
+    out = np.zeros(colors.shape[:3], np.float32)
+    for k in range(1, len(colors)):
+        alike = np.exp(-_gray(colors[:k] - colors[k]) / np.float32(AGREE_GRAY))
+        out[:k] += alike
+        out[k] += alike.sum(0)
     return out
 
 

@@ -13,32 +13,25 @@ Real = np.float32
 
 
 @compiled()
-def compare(measured: Map, colors: Map, flows: Map, across: Map, limits: tuple[Real, Real, Real], out: Map) -> None:
-    """Fills the features that need no window (see candidate_features.OF_EACH for their order).
+def compare(
+    measured: Map, colors: Map, flows: Map, across: Map, scale: Real, most: Real, out: Map, leads: NDArray[np.bool_]
+) -> None:
+    """Fills the features that need no window (see candidate_features.OF_EACH), plus 1, before their logarithms.
 
-    ``measured (11, K, H, W)``: photometric errors in three windows, errors of match, view, return and row itself,
-    distance to the row's colour, gradients of flow and colour, and whether the candidate is seen. ``limits``: pixels of
-    a picture a pixel of the reference, grey levels at which candidates agree to 1/e, and the most an error counts.
+    ``measured (10, K, H, W)``: photometric errors in three windows, errors of match, view, return and row itself,
+    distance to the row's colour, gradients of flow and colour. ``scale``: pixels of a picture a pixel of the reference.
+    ``most``: that an error counts. ``leads (K, H, W)``: whether a candidate has the lowest error of all.
     """
     count, h, w, channels = colors.shape
-    scale, agree_gray, most = limits
-    middle, agreement = np.empty(count, np.float32), np.empty(count, np.float32)
+    middle = np.empty(count, np.float32)
     here = np.empty((count, channels), np.float32)
     color, flow = np.empty(channels, np.float32), np.empty(2, np.float32)
-    gray = np.float32(255.0) / np.float32(channels)
+    one, gray = np.float32(1), np.float32(255.0) / np.float32(channels)
     for y in range(h):
         for x in range(w):
             for k in range(count):
-                agreement[k] = np.float32(0)
                 for c in range(channels):
                     here[k, c] = gray * colors[k, y, x, c]
-                for j in range(k):
-                    apart = np.float32(0)
-                    for c in range(channels):
-                        apart += abs(here[k, c] - here[j, c])
-                    alike = np.exp(-apart / agree_gray)
-                    agreement[k] += alike
-                    agreement[j] += alike
             spread = np.float32(0)
             for c in range(channels):
                 mean = np.float32(0)
@@ -67,31 +60,29 @@ def compare(measured: Map, colors: Map, flows: Map, across: Map, limits: tuple[R
                 for c in range(channels):
                     from_median += abs(here[k, c] - color[c])
                     from_render += abs(here[k, c] - here[count - 1, c])
-                away = np.hypot(flows[k, y, x, 0] - flow[0], flows[k, y, x, 1] - flow[1]) / scale
+                away = _length(flows[k, y, x, 0] - flow[0], flows[k, y, x, 1] - flow[1]) / scale
                 error = min(measured[1, k, y, x], most)
                 lead = (second if error <= least else least) - error
                 for n in range(7):
-                    out[k, y, x, n] = _log(measured[n, k, y, x], most)
-                out[k, y, x, 7] = _log(from_median, most)
-                out[k, y, x, 8] = _log(from_render, most)
-                out[k, y, x, 9] = _log(measured[7, k, y, x], most)
-                out[k, y, x, 10] = agreement[k]
-                out[k, y, x, 11] = _log(away, most)
-                out[k, y, x, 12] = _log(measured[8, k, y, x], most)
-                out[k, y, x, 13] = _log(measured[9, k, y, x], most)
-                out[k, y, x, 14] = _log(np.hypot(flows[k, y, x, 0], flows[k, y, x, 1]) / scale, most)
-                out[k, y, x, 15] = _log(np.hypot(across[k, y, x, 0], across[k, y, x, 1]) / scale, most)
-                out[k, y, x, 16] = _log(least, most)
-                out[k, y, x, 17] = np.sign(lead) * _log(abs(lead), most)
-                out[k, y, x, 18] = _log(spread, most)
-                out[k, y, x, 22] = measured[10, k, y, x]
+                    out[k, y, x, n] = one + min(measured[n, k, y, x], most)
+                out[k, y, x, 7] = one + min(from_median, most)
+                out[k, y, x, 8] = one + min(from_render, most)
+                out[k, y, x, 9] = one + min(measured[7, k, y, x], most)
+                out[k, y, x, 11] = one + min(away, most)
+                out[k, y, x, 12] = one + min(measured[8, k, y, x], most)
+                out[k, y, x, 13] = one + min(measured[9, k, y, x], most)
+                out[k, y, x, 14] = one + min(_length(flows[k, y, x, 0], flows[k, y, x, 1]) / scale, most)
+                out[k, y, x, 15] = one + min(_length(across[k, y, x, 0], across[k, y, x, 1]) / scale, most)
+                out[k, y, x, 16] = one + min(least, most)
+                out[k, y, x, 17] = one + min(abs(lead), most)
+                out[k, y, x, 18] = one + min(spread, most)
+                leads[k, y, x] = error <= least
 
 
 @njit(nogil=True, error_model="numpy")
-def _log(value: Real, most: Real) -> Real:
-    capped: Real = min(np.float32(value), most)
-    logarithm: Real = np.log(np.float32(1) + capped)
-    return logarithm
+def _length(x: Real, y: Real) -> Real:
+    length: Real = np.sqrt(x * x + y * y)
+    return length
 
 
 @njit(nogil=True, error_model="numpy")

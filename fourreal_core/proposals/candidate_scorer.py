@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from ..errors import InputError
@@ -60,16 +61,17 @@ class CandidateScorer:
             kinds: ``(K,)`` each candidate's place in KINDS.
         """
         scale = (1 / self.std).astype(np.float32)
-        weight, bias = self.weights[0][: len(OF_EACH)] * scale[:, None], self.biases[0]
-        shift = bias - (self.mean * scale) @ self.weights[0][: len(OF_EACH)]
+        first = self.weights[0][: len(OF_EACH)]
+        shift = self.biases[0] - (self.mean * scale) @ first
+        into, rest = torch.from_numpy(first * scale[:, None]), [torch.from_numpy(w) for w in self.weights[1:]]
+        biases = [torch.from_numpy(bias) for bias in self.biases[1:]]
         out = np.empty(features.shape[:3], np.float32)
-        for k, kind in enumerate(kinds):
-            x = features[k].reshape(-1, len(OF_EACH)) @ weight
-            x += shift + self.weights[0][len(OF_EACH) + kind]
-            for weights, biases in zip(self.weights[1:], self.biases[1:], strict=True):
-                x = np.maximum(x, 0, out=x) @ weights
-                x += biases
-            out[k] = x.reshape(features.shape[1:3])
+        for k, kind in enumerate(kinds):  # many times faster than in NumPy, whose products of thin matrices are slow
+            pixels = torch.from_numpy(features[k].reshape(-1, len(OF_EACH)))
+            x = torch.addmm(torch.from_numpy(shift + self.weights[0][len(OF_EACH) + kind]), pixels, into)
+            for weight, bias in zip(rest, biases, strict=True):
+                x = torch.addmm(bias, x.relu_(), weight)
+            out[k] = x.view(features.shape[1:3]).numpy()
         return out
 
     def save(self, path: Path) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..flow.flow_field import Flow, on_picture, warp
-from .cell_evidence import CellEvidence, read, shrunk
+from .cell_evidence import CellEvidence, read
 from .forward_splatting import splat_forward
 from .image_filters import Image, Mask, gaussian_blur
 
@@ -63,17 +63,6 @@ class CellCandidates:
     seen: Mask
     alpha: Image
 
-    def smaller(self, factor: int) -> CellCandidates:
-        """The same in pictures smaller by a whole factor; flows are in their pixels."""
-        if factor == 1:
-            return self
-        flows, across, colors, seen = (
-            np.stack([shrunk(each.astype(np.float32), factor) for each in part])
-            for part in (self.flows, self.across, self.colors, self.seen)
-        )
-        less = np.float32(1 / factor)
-        return CellCandidates(self.kinds, flows * less, across * less, colors, seen > 0.5, shrunk(self.alpha, factor))
-
 
 def cell_candidates(
     evidence: CellEvidence, scene_flows: Sequence[Flow], scene_seen: Mask, render: Image, alpha: Image
@@ -88,9 +77,8 @@ def cell_candidates(
         render: ``(H, W, 3)`` the scene's own picture of the cell.
         alpha: ``(H, W)`` its coverage.
     """
-    scene, *corrected = scene_flows
-    corrected += (corrected or [scene])[:1] * (len(CORRECTED) - len(corrected))
-    back = [scene, np.zeros_like(scene), *corrected]
+    scene = flow_of(SCENE, scene_flows)
+    back = [scene, np.zeros_like(scene), *(flow_of(name, scene_flows) for name in CORRECTED)]
     ends = [(flow, warp(evidence.match, flow)) for flow in back]
     row, row_seen = _carried_row(evidence, *_matched(evidence))
     own, own_seen = _carried_own(evidence)
@@ -112,6 +100,15 @@ def cell_candidates(
         seen=np.stack([*from_view, *from_row, alpha > 0]),
         alpha=alpha,
     )
+
+
+def flow_of(kind: str, scene_flows: Sequence[Flow]) -> Flow:
+    """The flow ``(H, W, 2)`` of SCENE or one of CORRECTED among those given (see cell_candidates)."""
+    scene, *corrected = scene_flows
+    place = (SCENE, *CORRECTED).index(kind) - 1
+    if place < 0 or not corrected:
+        return scene
+    return corrected[place] if place < len(corrected) else corrected[0]
 
 
 def row_in_view_light(evidence: CellEvidence, flow: Flow, across: Flow) -> Image:

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..flow.flow_cache import FlowCache
 from ..flow.flow_field import Flow, on_picture, warp
-from .image_filters import WIDTH_PX, Image, Mask
+from .image_filters import WIDTH_PX, Image, Mask, resized
 
 LEAST_DEPTH = 1e-6
 _LEAST_SCALE = 0.5
@@ -141,13 +141,8 @@ class CellEvidence:
 
 def shrunk(values: Image, factor: int) -> Image:
     """A map ``(H, W[, C])`` averaged over squares of ``factor`` pixels; a rest at the rim is spread over all."""
-    import cv2
-
-    if factor == 1:
-        return values
     h, w = values.shape[:2]
-    size = (max(1, round(w / factor)), max(1, round(h / factor)))
-    return np.asarray(cv2.resize(np.ascontiguousarray(values, np.float32), size, interpolation=cv2.INTER_AREA))
+    return resized(values, (max(1, round(h / factor)), max(1, round(w / factor))))
 
 
 def read(values: Image, flow: Flow, most: float = np.inf) -> Image:

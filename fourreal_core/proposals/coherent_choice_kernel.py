@@ -54,13 +54,14 @@ def pass_messages(costs: Map, seams: Map, rounds: int) -> NDArray[np.int64]:
                         total = costs[y, x, j] + messages[0, y, x, j] + messages[1, y, x, j]
                         total += messages[2, y, x, j] + messages[3, y, x, j]
                         here[j] = np.float32(0.5) * total - messages[replied, y, x, j]
+                    for k in range(count):
+                        sent[k] = np.float32(np.inf)
+                    for j in range(count):
+                        for k in range(count):  # seams are symmetric; so the inner loop is one of the processor's steps
+                            sent[k] = min(sent[k], here[j] + seams[y, x, j, k] + seams[to_y, to_x, j, k])
                     least = np.float32(np.inf)
                     for k in range(count):
-                        best = np.float32(np.inf)
-                        for j in range(count):
-                            best = min(best, here[j] + seams[y, x, k, j] + seams[to_y, to_x, k, j])
-                        sent[k] = best
-                        least = min(least, best)
+                        least = min(least, sent[k])
                     comes = 2 * axis + (0 if forth else 1)  # as what it comes to the neighbour
                     for k in range(count):
                         messages[comes, to_y, to_x, k] = sent[k] - least

@@ -24,6 +24,16 @@ def gaussian_blur(values: Image, sigma_px: float) -> Image:
     return np.asarray(blurred, np.float32)
 
 
+def resized(values: Image, size: tuple[int, int]) -> Image:
+    """A map ``(H, W[, C])`` in another size: averaged over squares where that is smaller, bilinear where larger."""
+    import cv2
+
+    if values.shape[:2] == size:
+        return values
+    how = cv2.INTER_AREA if size[1] < values.shape[1] else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(np.ascontiguousarray(values, np.float32), size[::-1], interpolation=how))
+
+
 def logistic_step(values: Image, half: float, softness: float) -> Image:
     """A step ``(H, W)`` from 0 to 1: one half at ``half``, steeper where ``softness`` is smaller."""
     return np.asarray(1 / (1 + np.exp(np.clip((half - values) / softness, -30, 30))), np.float32)

@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ..flow.flow_field import Flow
+from ..flow.flow_field import Flow, warp
 from ..rasterizer import Rendered
-from .candidate_features import candidate_features
+from .candidate_features import MeasuredCandidates
 from .candidate_scorer import CandidateScorer, load_scorer
-from .cell_candidates import KINDS, RENDER, ROW_COLORS, CellCandidates, cell_candidates
-from .cell_evidence import CellEvidence
-from .coherent_choice import ChoiceOptions, choose
-from .image_filters import Image, Mask
+from .cell_candidates import (
+    CORRECTED,
+    KINDS,
+    RENDER,
+    ROW_COLORS,
+    SCENE,
+    CellCandidates,
+    cell_candidates,
+    flow_of,
+)
+from .cell_evidence import CellEvidence, shrunk
+from .coherent_choice import ChoiceOptions, Scores, choose, draw_choice
+from .image_filters import Image, Mask, resized
 from .scene_candidates import COVERED_ALPHA, SceneCandidates
 
 FEATURES_WIDTH = 256
 """Candidates are scored in pictures of about this width, that of the grids the scorer was trained on."""
 MOST_SMALLER = 4
+BAND = 8
+"""Rows of a picture that are scored at once."""
 
 
 @dataclass(frozen=True)
@@ -54,29 +67,101 @@ class ScoredCells:
         groups = self.groups(cell, source, scene_flow, scene_seen, rendered)
         if not groups:
             return None
-        factor = smaller_by(scene_flow.shape[1])
-        small = [(evidence.smaller(factor), candidates.smaller(factor)) for evidence, candidates in groups]
-        kinds = np.concatenate([candidates.kinds for _, candidates in groups])
-        scores = self.scorer.scores(candidate_features(small), kinds)
+        small = [(group.small, group.candidates) for group in groups]
+        kinds = np.concatenate([candidates.kinds for _, candidates in small])
+        scores = self._scores(MeasuredCandidates.of_cell(small), kinds)
         free = np.concatenate([free_of_captions(*group) for group in small])
         scores = np.where(free | ~free.any(0), scores, -np.inf)
-        colors = np.concatenate([candidates.colors for _, candidates in groups])
-        choice = choose(colors, scores, self.options)
-        seen = np.asarray(np.concatenate([free_of_captions(*group) for group in groups]).any(0))
-        color: Image = choice.color.clip(0, 1)
-        return color, seen, choice.error
+        choice = choose(np.concatenate([candidates.colors for _, candidates in small]), scores, self.options)
+        each, size = len(groups[0].candidates.kinds), scene_seen.shape
+
+        def shown(k: int) -> Image:
+            return groups[k // each].picture(k % each)
+
+        color: Image = draw_choice(choice, shown, size, self.options).clip(0, 1)
+        seen = resized(free.any(0).astype(np.float32), size) > 0.5
+        return color, seen, resized(choice.error, size)
+
+    def _scores(self, measured: MeasuredCandidates, kinds: NDArray[np.int_]) -> Scores:
+        """Scores ``(K, h, w)``, a few rows of the picture at a time, so that their features stay in the cache."""
+        out = np.empty(measured.colors.shape[:3], np.float32)
+        for start in range(0, out.shape[1], BAND):
+            rows = slice(start, start + BAND)
+            out[:, rows] = self.scorer.scores(measured.features(rows), kinds)
+        return out
 
     def groups(
         self, cell: tuple[int, int], source: int, scene_flow: Flow, scene_seen: Mask, rendered: Rendered
-    ) -> list[tuple[CellEvidence, CellCandidates]]:
+    ) -> list[RowCandidates]:
         """The candidates of a cell, by the row that they come from; arguments as of propose."""
         image, alpha = rendered.image.clamp(0, 1).cpu().numpy(), rendered.alpha.cpu().numpy()
         found = []
         for row in self.scene.reference_rows(*cell, source):
             evidence = self.scene.evidence(cell, source, row)
             flows = [scene_flow, *self.scene.corrected(scene_flow, (cell[0], source), row, cell[1])]
-            found.append((evidence, cell_candidates(evidence, flows, scene_seen, image, alpha)))
+            found.append(RowCandidates.measured(evidence, flows, scene_seen, image, alpha))
         return found
+
+
+@dataclass(frozen=True)
+class RowCandidates:
+    """The candidates of a cell from one row, measured in pictures of about FEATURES_WIDTH, drawn in full.
+
+    Attributes:
+        evidence: Around the cell, in full.
+        small: The same, as small as the candidates.
+        flows: The scene's and its corrections, in full; see cell_candidates.
+        render: ``(H, W, 3)`` the scene's own picture.
+        candidates: In small.
+    """
+
+    evidence: CellEvidence
+    small: CellEvidence
+    flows: Sequence[Flow]
+    render: Image
+    candidates: CellCandidates
+
+    @classmethod
+    def measured(
+        cls, evidence: CellEvidence, flows: Sequence[Flow], scene_seen: Mask, render: Image, alpha: Image
+    ) -> RowCandidates:
+        """Measures the candidates; arguments in full, as of cell_candidates."""
+        factor = smaller_by(render.shape[1])
+        small, less = evidence.smaller(factor), np.float32(1 / factor)
+        candidates = cell_candidates(
+            small,
+            [shrunk(flow, factor) * less for flow in flows],
+            shrunk(scene_seen.astype(np.float32), factor) > 0.5,
+            shrunk(render, factor),
+            shrunk(alpha, factor),
+        )
+        return cls(evidence, small, flows, render, candidates)
+
+    def picture(self, k: int) -> Image:
+        """A candidate's colours ``(H, W, 3)`` in full.
+
+        Flows that the candidate itself found are as fine as it is; the light of a view is smooth.
+        """
+        name, size = KINDS[self.candidates.kinds[k]], self.render.shape[:2]
+        if name == RENDER:
+            return self.render
+        if name not in ROW_COLORS:
+            return np.asarray(warp(self.evidence.source, self._flow(k)))
+        across = self._enlarged(self.candidates.across[k])
+        now = warp(self.small.row_now, self.candidates.across[k])
+        light = resized(self.candidates.colors[k] - now, size)
+        return np.asarray(warp(self.evidence.row_now, across) + light)
+
+    def _flow(self, k: int) -> Flow:
+        """The flow of a candidate from the view's frame, in full: the scene's as fine as it is."""
+        name = KINDS[self.candidates.kinds[k]]
+        if name in (SCENE, *CORRECTED):
+            return flow_of(name, self.flows)
+        return self._enlarged(self.candidates.flows[k])
+
+    def _enlarged(self, flow: Flow) -> Flow:
+        size = self.render.shape[:2]
+        return resized(flow, size) * np.float32(size[1] / flow.shape[1])
 
 
 def free_of_captions(evidence: CellEvidence, candidates: CellCandidates) -> Mask:

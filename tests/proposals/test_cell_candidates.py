@@ -95,11 +95,9 @@ def test_captions_are_not_seen() -> None:
     assert made.seen[KINDS.index(STATIC)][16:30, 10:50].all()
 
 
-def test_smaller_ones_are_the_same_in_fewer_pixels() -> None:
+def test_smaller_evidence_is_the_same_in_fewer_pixels() -> None:
     evidence = wall_evidence()
-    small, candidates = evidence.smaller(2), wall_candidates().smaller(2)
-    assert small.source.shape == (18, 32, 3) and small.valid.all()
-    assert np.allclose(small.match, [PARALLAX / 2, 0]) and np.allclose(candidates.flows[0], [-MOTION / 2, 0])
-    assert candidates.colors.shape == (len(KINDS), 18, 32, 3)
-    assert np.allclose(candidates.colors[0, 5, 9], truth()[10:12, 18:20].mean((0, 1)), atol=1e-3)
+    small = evidence.smaller(2)
+    assert small.source.shape == (18, 32, 3) and small.valid.all() and np.allclose(small.match, [PARALLAX / 2, 0])
+    assert np.allclose(small.source[5, 9], evidence.source[10:12, 18:20].mean((0, 1)), atol=1e-6)
     assert evidence.smaller(1) is evidence

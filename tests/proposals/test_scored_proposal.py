@@ -10,16 +10,26 @@ import torch
 
 from fourreal_core.flow.flow_cache import FlowCache
 from fourreal_core.grid import FrameGrid
+from fourreal_core.proposals import scored_proposal
 from fourreal_core.proposals.candidate_features import OF_EACH
 from fourreal_core.proposals.candidate_scorer import CandidateScorer
 from fourreal_core.proposals.candidate_selection import SelectionOptions
-from fourreal_core.proposals.cell_candidates import KINDS, RENDER, ROW_COLOR, SCENE, STATIC
+from fourreal_core.proposals.cell_candidates import (
+    KINDS,
+    OWN_CARRIED,
+    RENDER,
+    ROW_CARRIED,
+    ROW_COLOR,
+    SCENE,
+    STATIC,
+)
 from fourreal_core.proposals.coherent_choice import ChoiceOptions
 from fourreal_core.proposals.scene_candidates import SceneCandidates
-from fourreal_core.proposals.scored_proposal import MOST_SMALLER, ScoredCells, smaller_by
+from fourreal_core.proposals.scored_proposal import MOST_SMALLER, RowCandidates, ScoredCells, smaller_by
 from fourreal_core.scene.render import render_cell
 
 from ..scene.scenes import SIZE, known_cross, rendered_grid, sliding, wall_scene
+from .evidence import MOTION, truth, wall_evidence
 
 VIEWS, TIMES = 3, 3
 
@@ -90,7 +100,7 @@ def test_every_wholly_known_row_gives_candidates(grid: FrameGrid) -> None:
         groups = ScoredCells(candidates, ChoiceOptions(), prefers(ROW_COLOR)).groups(
             (1, 2), 0, np.zeros((*SIZE, 2), np.float32), np.ones(SIZE, bool), render_cell(scene, 1, 2)
         )
-    assert [evidence.row_now.mean() for evidence, _ in groups] == pytest.approx(
+    assert [group.evidence.row_now.mean() for group in groups] == pytest.approx(
         [float(frames[row, 2].mean()) for row in (0, 2)]
     )
     (color, _, _), _ = proposed(both, prefers(ROW_COLOR))
@@ -100,3 +110,22 @@ def test_every_wholly_known_row_gives_candidates(grid: FrameGrid) -> None:
 @pytest.mark.parametrize(("width", "factor"), [(64, 1), (256, 1), (320, 1), (512, 2), (1280, MOST_SMALLER)])
 def test_large_pictures_are_scored_smaller(width: int, factor: int) -> None:
     assert smaller_by(width) == factor
+
+
+@pytest.mark.parametrize("factor", [1, 2])
+def test_candidates_measured_in_small_are_drawn_in_full(factor: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scored_proposal, "smaller_by", lambda width: factor)
+    light, size = 0.1, wall_evidence().source.shape[:2]
+    evidence = wall_evidence(source=wall_evidence().source + np.float32(light))
+    render = np.random.default_rng(0).random((*size, 3)).astype(np.float32)
+    flows = [np.broadcast_to(np.float32([-MOTION, 0]), (*size, 2))]
+    made = RowCandidates.measured(evidence, flows, np.ones(size, bool), render, np.ones(size, np.float32))
+    assert made.candidates.colors.shape[1:3] == (size[0] // factor, size[1] // factor)
+    inner = (slice(8, -8), slice(16, -16))
+    still = KINDS.index(STATIC)
+    for k, kind in enumerate(KINDS):
+        expected = evidence.source if k == still else render if kind == RENDER else truth(light)
+        if kind not in (ROW_CARRIED, OWN_CARRIED):  # carried pixels have holes of their own, tested elsewhere
+            assert np.abs(made.picture(k)[inner] - expected[inner]).max() < (1e-3 if factor == 1 else 0.03), kind
+        if factor == 1:
+            assert np.abs(made.picture(k).clip(0, 1) - made.candidates.colors[k]).max() < 1e-5, kind

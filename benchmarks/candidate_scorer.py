@@ -237,7 +237,7 @@ def cells_of(grid: FrameGrid, cells: list[tuple[int, int]], verified: bool = Fal
             measured = candidate_features([(each.small, each.candidates) for each in group])
             found = {"cell": cell, "candidates": group[0].candidates, "features": measured}
             if verified:
-                found["verified"] = propose_cell(reader, cell, options).numpy()
+                found["verified"] = propose_cell(reader, cell, options)[0].numpy()
             yield found
 
 

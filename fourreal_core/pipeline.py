@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import torch
 
@@ -15,10 +16,12 @@ from .geometry.sources import GeometrySource
 from .geometry.structure_from_motion import ParallaxOptions, parallax_geometry
 from .grid import FrameGrid
 from .progress import StageClock, StageFactory, no_stages
-from .proposals.complete_grid import ProposalOptions, complete_grid
+from .proposals.coherent_choice import ChoiceOptions
+from .proposals.complete_grid import ProposalOptions, completion
 from .reconstruction.canonical import CanonicalOptions, canonical_scene
 from .reconstruction.fit_deformation import FitOptions, fit_deformation
 from .reconstruction.floaters import FloaterOptions, prune_floaters
+from .reconstruction.refit import RefitOptions, refit_scene
 from .scene.scene4d import Scene4D
 from .scene.to_device import scene_to, tracks_to
 from .tracking.track3d import TrackOptions
@@ -36,6 +39,7 @@ class PipelineOptions:
         floaters: Pruning.
         fit: Deformation.
         proposal: Completion of the grid.
+        refit: Fit of the scene to the completed grid.
         device: Where rendering and fitting run.
         seed: Overrides the seeds of the stages when not None.
         geometry_source: Where depth and cameras come from; parallax when None.
@@ -49,11 +53,32 @@ class PipelineOptions:
     floaters: FloaterOptions = field(default_factory=FloaterOptions)
     fit: FitOptions = field(default_factory=FitOptions)
     proposal: ProposalOptions = field(default_factory=ProposalOptions)
+    refit: RefitOptions = field(default_factory=RefitOptions)
     device: str = "cpu"
     seed: int | None = None
     geometry_source: GeometrySource | None = None
     flow_engine: FlowEngine | None = None
     track_engine: TrackEngine | None = None
+
+
+Quality = Literal["draft", "normal", "best"]
+QUALITIES: tuple[Quality, ...] = ("draft", "normal", "best")
+
+
+def quality_options(quality: Quality) -> PipelineOptions:
+    """Options by how long the job may take: the defaults are ``"normal"``.
+
+    Raises:
+        InputError: A quality of another name.
+    """
+    if quality == "draft":
+        return PipelineOptions(floaters=FloaterOptions(rounds=4), refit=RefitOptions(steps=60))
+    if quality == "normal":
+        return PipelineOptions()
+    if quality == "best":
+        proposal = ProposalOptions(scored=ChoiceOptions(rounds=4))
+        return PipelineOptions(fit=FitOptions(steps=200), proposal=proposal, refit=RefitOptions(steps=600))
+    raise InputError(f"a quality {quality!r}", f"one of {', '.join(QUALITIES)}", "choose one of them")
 
 
 @dataclass(frozen=True)
@@ -62,7 +87,7 @@ class PipelineResult:
 
     Attributes:
         grid: Every cell filled; the known ones untouched.
-        scene: The fitted 4D scene.
+        scene: The 4D scene, fitted to the completed grid.
         geometry: Depth and cameras of the freeze-time clip.
         seconds: Wall time of every stage, in order.
     """
@@ -94,9 +119,9 @@ def run_pipeline(
             "all of them",
             "give a whole freeze-time clip and a whole fixed-view clip",
         )
-    tracks, fit = options.tracks, options.fit
+    tracks, fit, refit = options.tracks, options.fit, options.refit
     if options.seed is not None:
-        tracks, fit = replace(tracks, seed=options.seed), replace(fit, seed=options.seed)
+        tracks, fit, refit = (replace(stage, seed=options.seed) for stage in (tracks, fit, refit))
     source, engine = options.geometry_source or parallax_geometry, options.track_engine or FlowTracks()
     flows = FlowCache(grid.frames, grid.known, options.flow_engine)
     freeze_time, fixed_view = flows.freeze_time, flows.fixed_view
@@ -119,5 +144,7 @@ def run_pipeline(
     with clock("deformation"):
         scene = fit_deformation(scene, grid, time_tracks, fit, on_step=stages("deformation"), flows=flows)
     with clock("completion"):
-        filled = complete_grid(scene, grid, options.proposal, on_step=stages("completion"), flows=flows)
-    return PipelineResult(filled, scene, geometry, clock.seconds)
+        made = completion(scene, grid, options.proposal, on_step=stages("completion"), flows=flows)
+    with clock("refit"):
+        scene = refit_scene(scene, made.grid, made.error_gray, refit, on_step=stages("refit"))
+    return PipelineResult(made.grid, scene, geometry, clock.seconds)

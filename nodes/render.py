@@ -14,7 +14,7 @@ from .compilation import compile_first
 from .devices import compute_device, place, plain_tensors
 from .export.host_splat import cameras_from_info
 from .progress import HostProgress
-from .wires import GridWire, SceneWire, flows_for
+from .wires import GridWire, SceneWire, completed_before, flows_for
 
 COMPLETE_GRID, CAMERA, PATH = "complete grid", "camera", "camera path"
 MODES = (COMPLETE_GRID, "bullet time", "freeze time", "fixed view", "orbit", CAMERA, PATH)
@@ -133,7 +133,9 @@ class RenderScene(io.ComfyNode):
             scene = place(scene, device)
             if mode == COMPLETE_GRID:
                 proposal, flows = ProposalOptions(colors=colors), flows_for(grid, scene)
-                filled = place(complete_grid(scene, place(grid, device), proposal, on_step=on_step, flows=flows))
+                filled = completed_before(scene, grid) if colors == proposal.colors == "source" else None
+                if filled is None:
+                    filled = place(complete_grid(scene, place(grid, device), proposal, on_step=on_step, flows=flows))
                 return io.NodeOutput(filled.frames.flatten(0, 1).clone(), filled)
             path = {
                 "bullet time": lambda: camera_paths.bullet_time_path(scene, frames),

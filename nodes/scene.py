@@ -11,7 +11,7 @@ from .compat import schema
 from .compilation import compile_first
 from .devices import compute_device, place, plain_tensors
 from .progress import HostProgress
-from .wires import ClipTracks, GridWire, SceneWire, TracksWire, flows_for, with_flows
+from .wires import ClipTracks, GridWire, SceneWire, TracksWire, flows_for, of_grid
 
 
 class CanonicalSplats(io.ComfyNode):
@@ -39,7 +39,7 @@ class CanonicalSplats(io.ComfyNode):
             compile_first(torch.device("cpu"), gradients=False)
         with plain_tensors():
             scene = canonical_scene(tracks.views, tracks.times.frames)
-            return io.NodeOutput(with_flows(scene, tracks.flows))
+            return io.NodeOutput(of_grid(scene, tracks.flows))
 
 
 class PruneFloaters(io.ComfyNode):
@@ -72,7 +72,7 @@ class PruneFloaters(io.ComfyNode):
             pruned = prune_floaters(
                 place(scene, device), grid.freeze_time.to(device), grid.valid.to(device), on_step=progress.part()
             )
-            return io.NodeOutput(with_flows(place(pruned), getattr(scene, "flows", None)))
+            return io.NodeOutput(of_grid(place(pruned), getattr(scene, "flows", None)))
 
 
 class FitDeformation(io.ComfyNode):
@@ -82,6 +82,7 @@ class FitDeformation(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         """See ComfyNode."""
         from ..fourreal_core.reconstruction.fit_deformation import FitOptions
+        from ..fourreal_core.reconstruction.refit import RefitOptions
 
         defaults = FitOptions()
         return schema(
@@ -114,28 +115,50 @@ class FitDeformation(io.ComfyNode):
                     control_after_generate=False,
                     tooltip="Start of the random numbers; the same seed gives the same scene on one machine.",
                 ),
+                io.Int.Input(
+                    "refit",
+                    default=RefitOptions().steps,
+                    min=0,
+                    max=100_000,
+                    optional=True,
+                    tooltip="Optimisation steps more, after the missing cells are completed, on all cells of the grid: "
+                    "what one flies through is then as good as the grid. 0 fits the known cells only.",
+                ),
             ],
             outputs=[SceneWire.Output(display_name="scene")],
         )
 
     @classmethod
     def execute(
-        cls, scene: Scene4D, grid: FrameGrid, steps: int, seed: int, tracks: ClipTracks | None = None
+        cls,
+        scene: Scene4D,
+        grid: FrameGrid,
+        steps: int,
+        seed: int,
+        tracks: ClipTracks | None = None,
+        refit: int | None = None,
     ) -> io.NodeOutput:
         """See ComfyNode."""
+        from ..fourreal_core.proposals.complete_grid import completion
         from ..fourreal_core.reconstruction.fit_deformation import FitOptions, fit_deformation
+        from ..fourreal_core.reconstruction.refit import RefitOptions, refit_scene
 
-        progress, device = HostProgress(), compute_device(scene, grid)
+        progress, device = HostProgress(3), compute_device(scene, grid)
         compile_first(device, gradients=True)
         with plain_tensors(gradients=True):
             times = place(tracks.times, device) if tracks is not None else None
-            flows = flows_for(grid, tracks, scene)
+            flows, given = flows_for(grid, tracks, scene), place(grid, device)
+            again = RefitOptions(seed=seed) if refit is None else RefitOptions(steps=refit, seed=seed)
             fitted = fit_deformation(
                 place(scene, device),
-                place(grid, device),
+                given,
                 times,
                 FitOptions(steps=steps, seed=seed),
                 on_step=progress.part(),
                 flows=flows,
             )
-            return io.NodeOutput(with_flows(place(fitted), flows))
+            if again.steps == 0:
+                return io.NodeOutput(of_grid(place(fitted), flows))
+            made = completion(fitted, given, on_step=progress.part(1), flows=flows)
+            fitted = refit_scene(fitted, made.grid, made.error_gray, again, on_step=progress.part(2))
+            return io.NodeOutput(of_grid(place(fitted), flows, place(made.grid)))

@@ -51,18 +51,29 @@ class ClipTracks:
 
 @dataclass(frozen=True)
 class SceneOfGrid(Scene4D):
-    """A scene, and the flows between the known cells of the grid that it was made from.
+    """A scene, and what is known of the grid that it was made from.
 
     Attributes:
         flows: See ClipTracks.
+        completed: The grid that the scene was fitted to at last, where it was; so that it isn't completed again.
     """
 
     flows: FlowCache | None = None
+    completed: FrameGrid | None = None
 
 
-def with_flows(scene: Scene4D, flows: FlowCache | None) -> SceneOfGrid:
+def of_grid(scene: Scene4D, flows: FlowCache | None, completed: FrameGrid | None = None) -> SceneOfGrid:
     """A scene as the next node gets it."""
-    return SceneOfGrid(**{f.name: getattr(scene, f.name) for f in fields(Scene4D)}, flows=flows)
+    return SceneOfGrid(**{f.name: getattr(scene, f.name) for f in fields(Scene4D)}, flows=flows, completed=completed)
+
+
+def completed_before(scene: Scene4D, grid: FrameGrid) -> FrameGrid | None:
+    """The completed grid that came with a scene, if it is this one's; None if it must be made."""
+    made: FrameGrid | None = getattr(scene, "completed", None)
+    if made is None or made.frames.shape != grid.frames.shape or not torch.equal(made.known, grid.known):
+        return None
+    same = torch.equal(made.valid, grid.valid) and torch.equal(made.frames[made.known], grid.frames[grid.known])
+    return made if same else None
 
 
 def flows_for(grid: FrameGrid, *sources: ClipTracks | Scene4D | None) -> FlowCache:

@@ -15,10 +15,12 @@ from fourreal_core.errors import InputError
 from fourreal_core.flow.engines import DisFlow
 from fourreal_core.geometry.structure_from_motion import ParallaxOptions
 from fourreal_core.grid import FrameGrid
-from fourreal_core.pipeline import PipelineOptions, PipelineResult, run_pipeline
+from fourreal_core.pipeline import QUALITIES, PipelineOptions, PipelineResult, quality_options, run_pipeline
 from fourreal_core.progress import OnStep
 from fourreal_core.reconstruction.fit_deformation import FitOptions
 from fourreal_core.reconstruction.floaters import FloaterOptions
+from fourreal_core.reconstruction.refit import RefitOptions
+from fourreal_core.scene.render import render_cell
 from fourreal_core.synthetic.sample_scenes import sample_clips
 from fourreal_core.synthetic.scene import SceneGrid
 from fourreal_core.tracking.track3d import TrackOptions
@@ -26,12 +28,13 @@ from fourreal_core.tracking.track3d import TrackOptions
 from .cancelling import Cancelled
 
 SIZE = (64, 96)
-STAGES = ["geometry", "tracks", "motion", "floaters", "deformation", "completion"]
+STAGES = ["geometry", "tracks", "motion", "floaters", "deformation", "completion", "refit"]
 QUICK = PipelineOptions(
     parallax=ParallaxOptions(grid_px=32),
     tracks=TrackOptions(max_points=3000),
     floaters=FloaterOptions(rounds=1),
     fit=FitOptions(steps=2, features=64),
+    refit=RefitOptions(steps=2),
 )
 """Every stage, none of them for long."""
 
@@ -253,3 +256,24 @@ def test_one_view_is_refused(demo: SceneGrid) -> None:
 def test_a_mask_that_hides_everything_is_refused(demo: SceneGrid) -> None:
     with pytest.raises(InputError, match="expected"):
         run_pipeline(grid_of(demo, 3, 3, torch.zeros(SIZE, dtype=torch.bool)), QUICK)
+
+
+def test_quality_is_how_much_is_rendered() -> None:
+    draft, normal, best = (quality_options(quality) for quality in QUALITIES)
+    assert normal == PipelineOptions()
+    renders = [made.floaters.rounds + made.fit.steps + made.refit.steps for made in (draft, normal, best)]
+    assert renders == sorted(set(renders))
+    with pytest.raises(InputError, match="one of draft, normal, best"):
+        quality_options("fine")  # type: ignore[arg-type]
+
+
+def test_the_scene_is_fitted_to_the_completed_grid(demo: SceneGrid) -> None:
+    with_it, without = (run_pipeline(grid_of(demo, 2, 3), replace(QUICK, refit=RefitOptions(steps=n))) for n in (12, 0))
+    assert torch.equal(with_it.grid.frames, without.grid.frames)
+    assert not torch.equal(with_it.scene.splats.colors, without.scene.splats.colors)
+    cells = [(v, t) for v in range(2) for t in range(3)]
+    errors = [
+        sum(float((render_cell(made.scene, *c).image - made.grid.frames[c]).abs().mean()) for c in cells)
+        for made in (with_it, without)
+    ]
+    assert errors[0] < 0.97 * errors[1]

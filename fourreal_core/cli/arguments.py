@@ -39,6 +39,19 @@ def add_job_options(parser: argparse.ArgumentParser, size_help: str) -> None:
         metavar="N",
         help=f"times of the grid, evenly spread over the clip (default {DEFAULT_COUNT}, or all if the clip is shorter)",
     )
+    parser.add_argument(
+        "--quality",
+        choices=("draft", "normal", "best"),
+        default="normal",
+        help="how long the job may take: how often cells are rendered to fit the scene (default normal)",
+    )
+    parser.add_argument(
+        "--refit",
+        type=int,
+        metavar="N",
+        help="cells rendered to fit the scene to the completed grid; 0 leaves it as it was fitted to the given cells "
+        "(default: by --quality)",
+    )
     parser.add_argument("--seed", type=int, default=0, help="seed of everything random (default 0)")
     parser.add_argument("--device", default="auto", help="torch device, for example cpu or cuda:0 (default auto)")
     add_engine_options(parser)

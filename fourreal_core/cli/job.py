@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from ..grid import FrameGrid
 from ..media.files import whole_file
 from ..media.video import there_and_back
 from ..metrics import peak_memory_mb
-from ..pipeline import PipelineOptions, PipelineResult, run_pipeline
+from ..pipeline import PipelineResult, quality_options, run_pipeline
 from ..progress import StageClock
 from ..scene.formats.scene_file import save_scene
 from ..scene.render import bullet_time
@@ -36,7 +37,9 @@ _VIDEO_SECONDS = 4.0
 
 def complete(grid: FrameGrid, args: argparse.Namespace, bars: StageBars) -> PipelineResult:
     """Runs the pipeline with a command's seed, device, geometry, flow and tracks."""
-    options = PipelineOptions(seed=args.seed, device=parse_device(args.device))
+    options = replace(quality_options(args.quality), seed=args.seed, device=parse_device(args.device))
+    if args.refit is not None:
+        options = replace(options, refit=replace(options.refit, steps=args.refit))
     return run_pipeline(grid, with_engines(options, args, grid.views), bars)
 
 
@@ -92,6 +95,7 @@ def base_report(result: PipelineResult, clock: StageClock, args: argparse.Namesp
         "splats": len(result.scene.splats),
         "seed": args.seed,
         "device": device,
+        "quality": args.quality,
         "geometry": args.geometry,
         "flow": args.flow,
         "tracks": args.tracks,

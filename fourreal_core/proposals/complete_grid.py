@@ -36,6 +36,8 @@ SOURCE_DOUBT_GRAY = 10.0
 """Grey levels of 255 by which a source may explain the rows worse until it counts 1/e as much."""
 FAR_WEIGHT = 0.1
 """Weight of the second nearest known time where no known time lies on the other side."""
+UNSEEN_GRAY = 60.0
+"""Expected error, in grey levels of 255, of what no known frame of the view shows."""
 SOURCES = 2
 """At most so many known frames of the view are blended, by nearness in time."""
 
@@ -64,6 +66,20 @@ class ProposalOptions:
             raise InputError(f"choice {self.choice!r}", "'scored' or 'verified'", "choose one of the two")
 
 
+@dataclass(frozen=True)
+class Completion:
+    """A completed grid, and how surely each pixel was completed.
+
+    Attributes:
+        grid: Every cell filled; which cells were given stays as it was.
+        error_gray: ``(V, T, H, W)`` expected error in grey levels of 255: 0 in cells that were given, UNSEEN_GRAY where
+            the view shows nothing of what a pixel should.
+    """
+
+    grid: FrameGrid
+    error_gray: Tensor
+
+
 def complete_grid(
     scene: Scene4D,
     grid: FrameGrid,
@@ -73,7 +89,20 @@ def complete_grid(
     *,
     flows: FlowCache | None,
 ) -> FrameGrid:
-    """Fills every unknown cell of a grid; known cells stay bit for bit.
+    """Fills every unknown cell of a grid; known cells stay bit for bit. Arguments and errors as of completion."""
+    return completion(scene, grid, options, raster, on_step, flows=flows).grid
+
+
+def completion(
+    scene: Scene4D,
+    grid: FrameGrid,
+    options: ProposalOptions | None = None,
+    raster: RasterOptions | None = None,
+    on_step: OnStep = no_progress,
+    *,
+    flows: FlowCache | None,
+) -> Completion:
+    """Fills every unknown cell of a grid, and says how sure each pixel is; known cells stay bit for bit.
 
     Args:
         scene: Fitted to the grid.
@@ -93,7 +122,7 @@ def complete_grid(
             f"{scene.views} x {scene.times} as the scene",
             "complete the grid the scene was fitted to",
         )
-    frames = grid.frames.clone()
+    frames, errors = grid.frames.clone(), torch.zeros(grid.frames.shape[:4])
     done, total = 0, int((~grid.known).sum())
     with torch.no_grad():
         candidates = scored = None
@@ -105,10 +134,11 @@ def complete_grid(
             reader = SourceReader(grid, pixel_points(scene, view), candidates, raster, scored) if missing else None
             for time in missing:
                 assert reader is not None
-                frames[view, time] = propose_cell(reader, (view, time), options).cpu()
+                picture, error = propose_cell(reader, (view, time), options)
+                frames[view, time], errors[view, time] = picture.cpu(), error.cpu()
                 done += 1
                 on_step(done, total, frames[view, time])
-    return grid.filled(frames)
+    return Completion(grid.filled(frames), errors)
 
 
 @dataclass(frozen=True)
@@ -171,8 +201,8 @@ class SourceReader:
         return made.color, made.seen, made.error
 
 
-def propose_cell(reader: SourceReader, cell: tuple[int, int], options: ProposalOptions) -> Tensor:
-    """One cell ``(H, W, 3)`` in ``[0, 1]``; a view with no known frame at all falls back to splat colours.
+def propose_cell(reader: SourceReader, cell: tuple[int, int], options: ProposalOptions) -> tuple[Tensor, Tensor]:
+    """One cell; a view with no known frame at all falls back to splat colours.
 
     Where no source sees a pixel, the splats' colours are taken, shifted smoothly by the difference to the sources
     around them, so that no seam shows where a view is brighter than the splats. Where there is no splat either, the
@@ -182,25 +212,29 @@ def propose_cell(reader: SourceReader, cell: tuple[int, int], options: ProposalO
         reader: Of the known frames of the cell's view.
         cell: View and time.
         options: See ProposalOptions.
+
+    Returns:
+        Its picture ``(H, W, 3)`` in ``[0, 1]``, and its expected error ``(H, W)`` in grey levels of 255.
     """
     (view, time), grid = cell, reader.grid
     rendered = render_cell(reader.points.scene, view, time, reader.raster)
     own = rendered.image.clamp(0, 1)
     known = grid.known[view].nonzero()[:, 0].tolist()
     if options.colors == "splats" or not known:
-        return own
+        return own, torch.full(own.shape[:2], UNSEEN_GRAY)
     times = nearest_times(known, time)
     found = [reader.read(cell, source, rendered) for source, _ in times]
     weights = [np.float32(weight) * seen for (_, weight), (_, seen, _) in zip(times, found, strict=True)]
-    blend = blend_by_error(
-        [color for color, _, _ in found], [error for _, _, error in found], SOURCE_DOUBT_GRAY, weights
-    )
-    blended, mass = (torch.from_numpy(x).to(own) for x in blend)
+    # what is expected of the blend is blended as its colours are
+    pictures = [np.concatenate([color, error[..., None]], -1) for color, _, error in found]
+    blend = blend_by_error(pictures, [error for _, _, error in found], SOURCE_DOUBT_GRAY, weights)
+    values, mass = (torch.from_numpy(x).to(own) for x in blend)
+    blended, error = values[..., :3], values[..., 3]
     seen = mass > 0
     lit = own + fill_holes(blended - own, seen)
     nothing = (rendered.alpha < COVERED_ALPHA)[..., None]  # no splat either, as behind a caption that never moves
     rest = torch.where(nothing, fill_holes(blended, seen), lit)
-    return torch.where(seen[..., None], blended, rest).clamp(0, 1)
+    return torch.where(seen[..., None], blended, rest).clamp(0, 1), torch.where(seen, error, UNSEEN_GRAY)
 
 
 def nearest_times(known: list[int], time: int) -> list[tuple[int, float]]:

@@ -73,19 +73,19 @@ class ScoredCells:
         free = np.concatenate([free_of_captions(*group) for group in small])
         scores = np.where(free | ~free.any(0), scores, -np.inf)
         choice = choose(np.concatenate([candidates.colors for _, candidates in small]), scores, self.options)
-        each, size = len(groups[0].candidates.kinds), scene_seen.shape
+        each, size = len(groups[0].candidates.kinds), (scene_seen.shape[0], scene_seen.shape[1])
 
         def shown(k: int) -> Image:
             return groups[k // each].picture(k % each)
 
         color: Image = draw_choice(choice, shown, size, self.options).clip(0, 1)
-        seen = resized(free.any(0).astype(np.float32), size) > 0.5
+        seen = resized(np.asarray(free.any(0), np.float32), size) > 0.5
         return color, seen, resized(choice.error, size)
 
     def _scores(self, measured: MeasuredCandidates, kinds: NDArray[np.int_]) -> Scores:
         """Scores ``(K, h, w)``, a few rows of the picture at a time, so that their features stay in the cache."""
-        out = np.empty(measured.colors.shape[:3], np.float32)
-        for start in range(0, out.shape[1], BAND):
+        out = np.empty(measured.seen.shape, np.float32)
+        for start in range(0, measured.seen.shape[1], BAND):
             rows = slice(start, start + BAND)
             out[:, rows] = self.scorer.scores(measured.features(rows), kinds)
         return out

@@ -32,14 +32,15 @@ class FitOptions:
     """How the deformation is fitted.
 
     Attributes:
-        steps: Known cells that are rendered for it, several for each step of the optimiser.
+        steps: Known cells that are rendered for it, several for each step of the optimiser. Few are enough where the
+            scene is fitted once more to the completed grid.
         rendering: What rendering fits, and how fast.
         features: Fourier features of the deformation field.
         frequencies: Their lowest and highest frequency in radians over the radius of what moves.
         seed: Of the field's frequencies, the draws and the order of cells.
     """
 
-    steps: int = 400
+    steps: int = 60
     rendering: RenderingFitOptions = field(default_factory=RenderingFitOptions)
     features: int = 512
     frequencies: tuple[float, float] = (2.0, 32.0)

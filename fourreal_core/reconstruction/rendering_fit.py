@@ -170,17 +170,24 @@ class Targets:
         grid: Known cells.
         under_captions: By how much pixels count that a caption hides.
         device: Where the pictures are compared.
-
-    Attributes:
-        weight: ``(H, W)`` by how much each pixel counts.
+        trust: ``(V, T, H, W)`` in ``[0, 1]``, by how much each pixel counts beside that; all alike if None.
     """
 
-    def __init__(self, grid: FrameGrid, under_captions: float, device: torch.device) -> None:
-        self._grid, self._device = grid, device
+    def __init__(
+        self, grid: FrameGrid, under_captions: float, device: torch.device, trust: Tensor | None = None
+    ) -> None:
+        self._grid, self._device, self._trust = grid, device, trust
         valid = grid.valid.to(device)
         self._hidden = ~valid if under_captions > 0 and not bool(valid.all()) else None
-        self.weight = valid if self._hidden is None else torch.where(valid, 1.0, under_captions)
+        self._weight = valid if self._hidden is None else torch.where(valid, 1.0, under_captions)
         self._behind: dict[tuple[int, int], Tensor] = {}
+
+    def weight(self, cell: tuple[int, int]) -> tuple[Tensor, float]:
+        """By how much each pixel ``(H, W)`` of a cell counts, and the whole cell beside one that is sure."""
+        if self._trust is None:
+            return self._weight, 1.0
+        weight = self._weight * self._trust[cell].to(self._device)
+        return weight, float(weight.sum() / self._weight.sum().clamp_min(1))
 
     def __getitem__(self, cell: tuple[int, int]) -> Tensor:
         """The picture ``(H, W, 3)`` of a cell, smooth where a caption hides it."""
@@ -202,6 +209,7 @@ def fit_rendering(
     raster: RasterOptions | None = None,
     generator: torch.Generator | None = None,
     on_step: OnStep = no_progress,
+    trust: Tensor | None = None,
 ) -> Scene4D:
     """Refines a scene on the known cells of a grid.
 
@@ -213,6 +221,7 @@ def fit_rendering(
         raster: Rasterizer options.
         generator: Of the order of cells.
         on_step: Progress, one step a render, with the render as preview.
+        trust: ``(V, T, H, W)`` in ``[0, 1]``, how sure each pixel of the known cells is; all alike if None.
     """
     options, raster = options or RenderingFitOptions(), raster or RasterOptions()
     generator = generator or torch.Generator().manual_seed(0)
@@ -220,7 +229,7 @@ def fit_rendering(
         return scene
     with torch.enable_grad():
         fit = FitParameters(scene, options)
-        targets = Targets(grid, options.under_captions, fit.colors.device)
+        targets = Targets(grid, options.under_captions, fit.colors.device, trust)
         fused = fit.colors.device.type in ("cpu", "cuda")
         adam = torch.optim.Adam(fit.groups, betas=(0.9, 0.99), fused=fused) if fit.groups else None
         rates = [group["lr"] for group in fit.groups]
@@ -232,9 +241,10 @@ def fit_rendering(
             fit.zero_gradients()
             for cell in batch:
                 image = fit.render(*cell, raster)
-                loss = photometric_loss(image, targets[cell], targets.weight, options.ssim_weight)
+                weight, share = targets.weight(cell)
+                loss = photometric_loss(image, targets[cell], weight, options.ssim_weight)
                 if loss.requires_grad:
-                    (loss / len(batch)).backward()
+                    (loss * (share / len(batch))).backward()
                 done += 1
                 on_step(done, renders, image.detach().clamp(0, 1))
             gathered += 1

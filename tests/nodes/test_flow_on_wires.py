@@ -73,7 +73,7 @@ def graph(extension: ModuleType, part: Part, run: Any, monkeypatch: pytest.Monke
 def scene_of(graph: SimpleNamespace, run: Any, **changes: Any) -> Any:
     (still,) = run("FourRealCanonicalSplats", tracks=graph.tracks)
     (pruned,) = run("FourRealPruneFloaters", scene=still, grid=graph.grid)
-    inputs = {"scene": pruned, "grid": graph.grid, "steps": 0, "seed": 1, "tracks": graph.tracks} | changes
+    inputs = {"scene": pruned, "grid": graph.grid, "steps": 0, "seed": 1, "refit": 0, "tracks": graph.tracks} | changes
     return run("FourRealFitDeformation", **inputs)[0]
 
 
@@ -118,6 +118,24 @@ def test_a_scene_from_a_file_has_the_built_in_flow(
     before = len(Chosen.asked)
     _, filled = run("FourRealRenderScene", scene=loaded, grid=graph.grid, **RENDER)
     assert graph.built_in and len(Chosen.asked) == before
-    again = part("nodes.wires").with_flows(loaded, scene.flows)
+    again = part("nodes.wires").of_grid(loaded, scene.flows)
     _, expected = run("FourRealRenderScene", scene=again, grid=graph.grid, **RENDER)
     assert torch.equal(filled.frames, expected.frames)  # the chosen engine answers as the built-in one does
+
+
+def test_a_refitted_scene_brings_the_grid_that_it_was_fitted_to(
+    graph: SimpleNamespace, run: Any, part: Part, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = run("FourRealRenderScene", scene=scene_of(graph, run), grid=graph.grid, **RENDER)[1]
+    scene, made = scene_of(graph, run, refit=2), []
+    core = part("fourreal_core.proposals.complete_grid")
+    complete = core.complete_grid
+    monkeypatch.setattr(core, "complete_grid", lambda *a, **k: made.append(1) or complete(*a, **k))
+    images, filled = run("FourRealRenderScene", scene=scene, grid=graph.grid, **RENDER)
+    assert not made and torch.equal(filled.frames, before.frames) and torch.equal(filled.known, graph.grid.known)
+    assert torch.equal(images, filled.frames.flatten(0, 1))
+    run("FourRealRenderScene", scene=scene, grid=graph.grid, **(RENDER | {"colors": "splats"}))
+    freeze, fixed = (1 - clip for clip in clips())
+    (other,) = run("FourRealGridFromVideos", freeze_time=freeze, fixed_view=fixed, views=8, times=8, longest_side=0)
+    run("FourRealRenderScene", scene=scene, grid=other, **RENDER)
+    assert len(made) == 2

@@ -170,9 +170,10 @@ def test_what_explains_the_rows_badly_counts_little(
 
     monkeypatch.setattr(SourceReader, "read", read)
     with torch.no_grad():
-        cell = propose_cell(reader, (1, 1), ProposalOptions())
+        cell, error_gray = propose_cell(reader, (1, 1), ProposalOptions())
     share = 1 / (1 + math.exp(-1))  # of the sure one, half way between the two in time
     assert float(cell[5, 5, 0]) == pytest.approx(share / 2) and share > 0.7
+    assert float(error_gray[5, 5]) == pytest.approx((1 - share) * SOURCE_DOUBT_GRAY)
 
 
 def test_nothing_known_of_a_place_extends_the_sources(made: tuple[Scene4D, torch.Tensor]) -> None:

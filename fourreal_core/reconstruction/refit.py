@@ -1,0 +1,84 @@
+"""Fits a scene once more, to its completed grid: what one flies through is then as good as the grid's cells.
+
+Supplement 3 reconstructs from the full grid that the model generated. Here completed cells are not all equally sure, so
+each pixel counts by the error that is expected of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+from ..errors import InputError
+from ..grid import FrameGrid
+from ..progress import OnStep, no_progress
+from ..rasterizer import RasterOptions
+from ..scene.scene4d import Scene4D
+from .rendering_fit import RenderingFitOptions, fit_rendering
+
+
+@dataclass(frozen=True)
+class RefitOptions:
+    """How a scene is fitted to its completed grid.
+
+    Attributes:
+        steps: Cells that are rendered for it; 0 leaves the scene as it was fitted to the known cells.
+        doubt_gray: Expected error in grey levels of 255 at which a completed pixel counts half as much as a known one.
+        rendering: What is fitted, and how fast.
+        seed: Of the order of cells.
+    """
+
+    steps: int = 200
+    doubt_gray: float = 6.0
+    rendering: RenderingFitOptions = field(default_factory=RenderingFitOptions)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.steps < 0 or self.doubt_gray <= 0:
+            raise InputError(
+                f"{self.steps} steps and a doubt of {self.doubt_gray} grey levels",
+                "no negative steps, a positive doubt",
+                "leave them at their defaults",
+            )
+
+
+def refit_scene(
+    scene: Scene4D,
+    completed: FrameGrid,
+    error_gray: Tensor,
+    options: RefitOptions | None = None,
+    raster: RasterOptions | None = None,
+    on_step: OnStep = no_progress,
+) -> Scene4D:
+    """Refines a scene on all cells of the grid that was completed with it.
+
+    Args:
+        scene: Fitted to the known cells; it stays as it was.
+        completed: Every cell filled, and which were known before.
+        error_gray: ``(V, T, H, W)`` expected error of every pixel in grey levels of 255, not asked for in known cells.
+        options: See RefitOptions.
+        raster: Rasterizer options.
+        on_step: Progress, one step a render, with the render as preview.
+
+    Raises:
+        InputError: A grid or errors of another shape than the scene's.
+    """
+    options = options or RefitOptions()
+    cells = (scene.views, scene.times, *scene.cameras.size)
+    if tuple(completed.frames.shape[:4]) != cells or tuple(error_gray.shape) != cells:
+        raise InputError(
+            f"a grid of {tuple(completed.frames.shape[:4])} pixels and errors of {tuple(error_gray.shape)}",
+            f"{cells} as the scene",
+            "fit the scene to the grid that was completed with it",
+        )
+    trust = torch.where(completed.known[:, :, None, None], 1.0, trust_in(error_gray, options.doubt_gray))
+    everything = replace(completed, known=torch.ones_like(completed.known))
+    generator = torch.Generator().manual_seed(options.seed)
+    return fit_rendering(scene, everything, options.steps, options.rendering, raster, generator, on_step, trust=trust)
+
+
+def trust_in(error_gray: Tensor, doubt_gray: float) -> Tensor:
+    """By how much a pixel counts: 1 without an error, one half at ``doubt_gray``, as its inverse square far beyond."""
+    return 1 / (1 + (error_gray / doubt_gray) ** 2)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .rotations import cross_matrices, rotation_from_vector
+from .rotations import rotation_from_vector
 
 Array = NDArray[np.float64]
 FIRST_DAMPING, DAMPING_UP, DAMPING_DOWN = 1e-3, 8, 5
@@ -84,46 +84,67 @@ def reproject(state: Bundle, obs: Observations, pair: tuple[int, int]) -> tuple[
     return y, rays, state.focal_px * y[:, :2] / z[:, None] - seen, rho
 
 
-def huber_weight(residual: Array, delta: float) -> tuple[Array, Array]:
-    """Weights ``(M,)`` and costs ``(M,)`` of residuals ``(M, 2)`` under Huber's loss that bends at ``delta`` pixels."""
-    norm = np.linalg.norm(residual, axis=1)
-    weight = np.where(norm <= delta, 1.0, delta / np.maximum(norm, 1e-12))
-    return weight, np.where(norm <= delta, norm**2, 2 * delta * norm - delta**2)
+class Unknowns(NamedTuple):
+    """A state as the compiled sums take it, see Bundle."""
+
+    rotations: Array
+    translations: Array
+    inv_depth: Array
+    focal_px: float
+
+    @classmethod
+    def of(cls, state: Bundle) -> Unknowns:
+        rotations, translations, inv_depth = (
+            np.ascontiguousarray(a, np.float64) for a in (state.rotations, state.translations, state.inv_depth)
+        )
+        return cls(rotations, translations, inv_depth, float(state.focal_px))
+
+
+class Matches(NamedTuple):
+    """Observations as the compiled sums take them, all pairs behind one another.
+
+    Attributes:
+        pixels: ``(N, 2)`` anchor pixels.
+        pairs: ``(P, 4)``: views i and j, and from which match to before which one they share them.
+        points: ``(M,)`` the point of every match.
+        seen: ``(M, 2)`` where view j sees it.
+        weight: ``(M,)`` how much to trust it.
+    """
+
+    pixels: Array
+    pairs: NDArray[np.int64]
+    points: NDArray[np.int64]
+    seen: Array
+    weight: Array
+
+    @classmethod
+    def of(cls, obs: Observations) -> Matches:
+        ends = np.cumsum([0, *(len(weight) for _, _, weight in obs.pairs.values())])
+        pairs = np.array([(*pair, *ends[k : k + 2]) for k, pair in enumerate(obs.pairs)], np.int64).reshape(-1, 4)
+        points = np.concatenate([np.zeros(0, np.int64), *(index for index, _, _ in obs.pairs.values())])
+        seen = np.concatenate([np.zeros((0, 2)), *(seen for _, seen, _ in obs.pairs.values())])
+        weight = np.concatenate([np.zeros(0), *(weight for _, _, weight in obs.pairs.values())])
+        return cls(np.ascontiguousarray(obs.pixels, np.float64), pairs, points, seen, weight)
+
+    def cost(self, state: Bundle, delta: float) -> float:
+        """Weighted mean Huber cost in squared pixels."""
+        from .bundle_kernel import cost_sum  # numba is loaded when the first cameras are adjusted, not before
+
+        return float(cost_sum(Unknowns.of(state), self, delta)) / max(float(self.weight.sum()), 1e-12)
+
+    def normal_equations(self, state: Bundle, delta: float) -> NormalEquations:
+        """Gauss-Newton's equations under Huber's weights."""
+        from .bundle_kernel import normal_sums
+
+        return NormalEquations(*normal_sums(Unknowns.of(state), self, delta))
 
 
 def total_cost(state: Bundle, obs: Observations, delta: float) -> float:
-    """Weighted mean Huber cost in squared pixels."""
-    cost, mass = 0.0, 0.0
-    for pair, (_, _, weight) in obs.pairs.items():
-        residual = reproject(state, obs, pair)[2]
-        cost += float((weight * huber_weight(residual, delta)[1]).sum())
-        mass += float(weight.sum())
-    return cost / max(mass, 1e-12)
+    """Weighted mean Huber cost in squared pixels, with a loss that bends at ``delta`` pixels."""
+    return Matches.of(obs).cost(state, delta)
 
 
-def _jacobians(
-    state: Bundle, obs: Observations, pair: tuple[int, int]
-) -> tuple[Array, Array, Array, NDArray[np.int64]]:
-    """Residual ``(M, 2)``, its derivative by (pose i, pose j, log f) ``(M, 2, 13)`` and by rho ``(M, 2)``, index."""
-    i, j = pair
-    y, rays, residual, rho = reproject(state, obs, pair)
-    rot = state.rotations[j] @ state.rotations[i].T
-    z = np.maximum(y[:, 2], 1e-3)
-    f = state.focal_px
-    dp = np.zeros((len(y), 2, 3))
-    dp[:, 0, 0] = dp[:, 1, 1] = f / z
-    dp[:, :, 2] = -f * y[:, :2] / z[:, None] ** 2
-    turn_i = rot[None] @ cross_matrices(rays - rho[:, None] * state.translations[i])
-    moved = y - rho[:, None] * state.translations[j]
-    dy = np.concatenate(
-        [turn_i, -rho[:, None, None] * rot[None], -cross_matrices(moved), rho[:, None, None] * np.eye(3)[None]], 2
-    )
-    by_focal = dp @ (rot @ (rays * [-1.0, -1.0, 0.0]).T).T[:, :, None] + (f * y[:, :2] / z[:, None])[:, :, None]
-    by_rho = dp @ (state.translations[j] - rot @ state.translations[i])
-    return residual, np.concatenate([dp @ dy, by_focal], 2), by_rho, obs.pairs[pair][0]
-
-
-class _NormalEquations(NamedTuple):
+class NormalEquations(NamedTuple):
     """Gauss-Newton's equations; a point has one unknown, so its block of the Hessian is a number.
 
     Attributes:
@@ -143,31 +164,13 @@ class _NormalEquations(NamedTuple):
     def step(self, damping: float, free: NDArray[np.int64]) -> tuple[Array, Array]:
         """The damped step of cameras ``(C,)`` and points ``(N,)``, points eliminated by the Schur complement."""
         inv = 1.0 / (self.hpp * (1 + damping) + 1e-9 * max(self.hpp.max(), 1e-12))
-        schur = self.hcc - (self.hpc * inv[:, None]).T @ self.hpc
+        scaled = self.hpc * np.sqrt(inv)[:, None]
+        schur = self.hcc - scaled.T @ scaled
         schur[np.diag_indices_from(schur)] += damping * np.diag(self.hcc) + 1e-9 * np.trace(self.hcc) / len(self.hcc)
         rhs = self.gc - self.hpc.T @ (inv * self.gp)
         step_c = np.zeros(len(self.gc))
         step_c[free] = -np.linalg.solve(schur[np.ix_(free, free)], rhs[free])
         return step_c, -inv * (self.gp + self.hpc @ step_c)
-
-
-def _normal_equations(state: Bundle, obs: Observations, delta: float) -> _NormalEquations:
-    views, points = len(state.rotations), len(state.inv_depth)
-    size = 6 * views + 1
-    hcc, gc = np.zeros((size, size)), np.zeros(size)
-    hpp, gp, hpc = np.zeros(points), np.zeros(points), np.zeros((points, size))
-    for pair in obs.pairs:
-        i, j = pair
-        residual, jc, jp, index = _jacobians(state, obs, pair)
-        weight = obs.pairs[pair][2] * huber_weight(residual, delta)[0]
-        columns = np.r_[6 * i : 6 * i + 6, 6 * j : 6 * j + 6, size - 1]
-        wjc = jc * weight[:, None, None]
-        hcc[np.ix_(columns, columns)] += np.tensordot(wjc, jc, ([0, 1], [0, 1]))
-        gc[columns] += np.tensordot(wjc, residual, ([0, 1], [0, 1]))
-        hpp[index] += weight * (jp**2).sum(1)  # an index comes once a pair, so plain += is a true sum
-        gp[index] += weight * (jp * residual).sum(1)
-        hpc[np.ix_(index, columns)] += (wjc * jp[:, :, None]).sum(1)
-    return _NormalEquations(hcc, gc, hpp, gp, hpc)
 
 
 def _moved(state: Bundle, step_c: Array, step_p: Array) -> Bundle:
@@ -228,16 +231,17 @@ def adjust(
         The best state, scaled so that the median inverse depth is 1.
     """
     free = options.free(len(state.rotations))
-    mass = sum(float(w.sum()) for _, _, w in obs.pairs.values())
+    matches = Matches.of(obs)
+    mass = float(matches.weight.sum())
 
     def cost_of(s: Bundle) -> float:
-        return total_cost(s, obs, options.huber_px) + options.prior_cost(s.focal_px)
+        return matches.cost(s, options.huber_px) + options.prior_cost(s.focal_px)
 
     state = replace(state, cost=cost_of(state))
     damping = FIRST_DAMPING
     for _ in range(options.iterations):
         on_iteration()
-        equations = _normal_equations(state, obs, options.huber_px)
+        equations = matches.normal_equations(state, options.huber_px)
         if options.focal_prior is not None:
             equations.hcc[-1, -1] += mass * options.focal_prior[1]
             equations.gc[-1] += mass * options.focal_prior[1] * np.log(state.focal_px / options.focal_prior[0])

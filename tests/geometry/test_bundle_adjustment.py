@@ -10,18 +10,16 @@ import pytest
 from fourreal_core.geometry.bundle_adjustment import (
     AdjustOptions,
     Bundle,
+    Matches,
     Observations,
-    _jacobians,
     _moved,
-    _normal_equations,
     adjust,
     flat_start,
-    huber_weight,
     normalised,
     reproject,
     total_cost,
 )
-from fourreal_core.geometry.rotations import rotation_from_vector
+from fourreal_core.geometry.rotations import cross_matrices, rotation_from_vector
 
 VIEWS, POINTS, FOCAL = 4, 40, 110.0
 
@@ -63,6 +61,35 @@ def pose_errors(got: Bundle, true: Bundle) -> tuple[float, float]:
     return float(turn.max()), float(shift.max() / np.linalg.norm(true.translations, axis=1).max())
 
 
+def huber_weight(residual: np.ndarray, delta: float) -> tuple[np.ndarray, np.ndarray]:
+    """Weights ``(M,)`` and costs ``(M,)`` of residuals ``(M, 2)`` under Huber's loss, plainly."""
+    norm = np.linalg.norm(residual, axis=1)
+    weight = np.where(norm <= delta, 1.0, delta / np.maximum(norm, 1e-12))
+    return weight, np.where(norm <= delta, norm**2, 2 * delta * norm - delta**2)
+
+
+def jacobians(
+    state: Bundle, obs: Observations, pair: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Residual ``(M, 2)``, its derivative by (pose i, pose j, log f) ``(M, 2, 13)`` and by rho ``(M, 2)``, index."""
+    i, j = pair
+    y, rays, residual, rho = reproject(state, obs, pair)
+    rot = state.rotations[j] @ state.rotations[i].T
+    z = np.maximum(y[:, 2], 1e-3)
+    f = state.focal_px
+    dp = np.zeros((len(y), 2, 3))
+    dp[:, 0, 0] = dp[:, 1, 1] = f / z
+    dp[:, :, 2] = -f * y[:, :2] / z[:, None] ** 2
+    turn_i = rot[None] @ cross_matrices(rays - rho[:, None] * state.translations[i])
+    moved = y - rho[:, None] * state.translations[j]
+    dy = np.concatenate(
+        [turn_i, -rho[:, None, None] * rot[None], -cross_matrices(moved), rho[:, None, None] * np.eye(3)[None]], 2
+    )
+    by_focal = dp @ (rot @ (rays * [-1.0, -1.0, 0.0]).T).T[:, :, None] + (f * y[:, :2] / z[:, None])[:, :, None]
+    by_rho = dp @ (state.translations[j] - rot @ state.translations[i])
+    return residual, np.concatenate([dp @ dy, by_focal], 2), by_rho, obs.pairs[pair][0]
+
+
 def test_huber_is_quadratic_then_linear() -> None:
     weight, cost = huber_weight(np.array([[0.0, 0.0], [0.3, 0.4], [3.0, 4.0]]), 1.0)
     assert weight == pytest.approx([1, 1, 1 / 5])
@@ -90,7 +117,7 @@ def test_reprojection_by_hand() -> None:
 def test_derivatives_are_finite_differences(pair: tuple[int, int]) -> None:
     obs = observe(true_bundle(2), 3)
     state = true_bundle(0)
-    _, by_camera, by_rho, index = _jacobians(state, obs, pair)
+    _, by_camera, by_rho, index = jacobians(state, obs, pair)
     columns = np.r_[6 * pair[0] : 6 * pair[0] + 6, 6 * pair[1] : 6 * pair[1] + 6, 6 * VIEWS]
     step = 1e-6
 
@@ -112,11 +139,11 @@ def test_derivatives_are_finite_differences(pair: tuple[int, int]) -> None:
 
 def test_normal_equations_are_sums_over_dense_rows() -> None:
     state, obs = true_bundle(0), observe(true_bundle(2), 3)
-    hcc, gc, hpp, gp, hpc = _normal_equations(state, obs, 2.0)
+    hcc, gc, hpp, gp, hpc = Matches.of(obs).normal_equations(state, 2.0)
     cameras, points = 6 * VIEWS + 1, len(state.inv_depth)
     dense, gradient = np.zeros((cameras + points,) * 2), np.zeros(cameras + points)
     for (i, j), (index, _, trust) in obs.pairs.items():
-        residual, by_camera, by_rho, _ = _jacobians(state, obs, (i, j))
+        residual, by_camera, by_rho, _ = jacobians(state, obs, (i, j))
         weight = trust * huber_weight(residual, 2.0)[0]
         columns = [*range(6 * i, 6 * i + 6), *range(6 * j, 6 * j + 6), cameras - 1]
         for m in range(len(index)):

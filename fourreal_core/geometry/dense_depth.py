@@ -7,25 +7,23 @@ completed along image edges.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import reduce
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..flow.edge_aware_filter import complete
-from ..flow.flow_field import Flow, Mask, forward_backward_error, identity_map, warp
+from ..flow.flow_field import Flow, Mask
 from .bundle_adjustment import Bundle
 
 Map = NDArray[np.float32]
-Real = NDArray[np.floating[Any]]
 
 ROBUST_PX = 1.0
 """Width in pixels of Geman-McClure's loss in the refinement; twice that while candidates are scored."""
 CONSISTENT_PX = 1.0
 """Forward-backward error in pixels at which a flow counts half."""
+LEAST_Z = 1e-3
+"""Points at or behind another camera are held so far in front, in units of their distance from the own one."""
 REFINEMENTS = 6
 """Reweighted least-squares steps."""
 FULL_SUPPORT = 2.0
@@ -38,80 +36,59 @@ EDGE = 0.08
 """Colour difference that stops smoothing."""
 
 
-@dataclass(frozen=True)
-class _PairTerm:
-    """Linear constraint of one flow on inverse depth: ``(a + rho b) / (az + rho bz)`` pixels off, ``(H, W, 2)``."""
+class PairTerms(NamedTuple):
+    """Linear constraints of a view's flows on inverse depth: ``(a + rho b) / (az + rho bz)`` pixels off, each.
 
-    a: Map
-    b: Map
-    az: Map
-    bz: float
-    weight: Map
-
-    def depth_in_pair(self, rho: Real) -> Real:
-        """Depth ``(H, W)`` in the other view, times ``rho``; points at or behind its camera are held in front."""
-        z: Real = np.maximum(self.az + rho * self.bz, 1e-3)
-        return z
-
-    def residual(self, rho: Real) -> Real:
-        off: Real = (self.a + rho[..., None] * self.b) / self.depth_in_pair(rho)[..., None]
-        return off
-
-
-def _pair_term(state: Bundle, flow: Flow, back: Flow, valid: Mask, pair: tuple[int, int]) -> _PairTerm:
-    i, j = pair
-    h, w = valid.shape
-    here = identity_map((h, w)) - np.array([(w - 1) / 2, (h - 1) / 2], np.float32)
-    rays = np.concatenate([here / state.focal_px, np.ones((h, w, 1))], -1)
-    rot = state.rotations[j] @ state.rotations[i].T
-    turned = rays @ rot.T
-    t = state.translations[j] - rot @ state.translations[i]
-    seen = here + flow
-    a = state.focal_px * turned[..., :2] - seen * turned[..., 2:]
-    b = state.focal_px * t[:2] - seen * t[2]
-    error = forward_backward_error(flow, back)
-    weight = 1.0 / (1.0 + (error / CONSISTENT_PX) ** 2)
-    weight *= valid & (warp(valid.astype(np.float32), flow) > 0.99)
-    f32 = np.float32
-    return _PairTerm(a.astype(f32), b.astype(f32), turned[..., 2].astype(f32), float(t[2]), weight.astype(f32))
-
-
-def _robust(residual: Real, width: float) -> tuple[Real, Real]:
-    """Geman-McClure weight and cost ``(H, W)``: the influence of a wrong flow vanishes, whatever its size."""
-    r2: Real = (residual**2).sum(-1) / width**2
-    weight: Real = 1.0 / (1.0 + r2) ** 2
-    return weight, r2 / (1.0 + r2)
-
-
-def _total(maps: Sequence[Real]) -> Real:
-    return reduce(np.add, maps)
-
-
-def measure_inverse_depth(terms: list[_PairTerm], rho_range: tuple[float, float]) -> tuple[Real, Real, Real]:
-    """Inverse depth of one view from its pair terms.
-
-    Returns:
-        Inverse depth ``(H, W)``, its standard error ``(H, W)``, and the share of the flows that agree ``(H, W)``.
+    Attributes:
+        values: ``(H, W, K, 6)``: a (x, y), b (x, y), az and the trust in the flow.
+        bz: ``(K,)``.
     """
-    shape = terms[0].az.shape
-    best_cost: Real = np.full(shape, np.inf, np.float32)
-    rho: Real = np.full(shape, 1.0, np.float32)
-    for term in terms:
-        candidate = -(term.a * term.b).sum(-1) / np.maximum((term.b**2).sum(-1), 1e-9)
-        candidate = np.clip(candidate, *rho_range)
-        cost = _total([t.weight * _robust(t.residual(candidate), 2 * ROBUST_PX)[1] for t in terms])
-        take = cost < best_cost
-        best_cost, rho = np.where(take, cost, best_cost), np.where(take, candidate, rho)
-    for _ in range(REFINEMENTS):
-        num, den = np.zeros_like(rho), np.full_like(rho, 1e-6)
-        for t in terms:
-            weight = t.weight * _robust(t.residual(rho), ROBUST_PX)[0] / t.depth_in_pair(rho) ** 2
-            num -= weight * (t.a * t.b).sum(-1)
-            den += weight * (t.b**2).sum(-1)
-        rho = np.clip(num / den, *rho_range)
-    agree = _total([t.weight * _robust(t.residual(rho), ROBUST_PX)[0] for t in terms])
-    sigma: Real = ROBUST_PX / np.sqrt(den)
-    return rho, sigma, agree / np.maximum(_total([t.weight for t in terms]), 1e-3)
+
+    values: Map
+    bz: Map
+
+
+class MeasuredDepth(NamedTuple):
+    """What the flows of a view say.
+
+    Attributes:
+        rho: ``(H, W)`` inverse depth.
+        sigma: ``(H, W)`` its standard error.
+        agree: ``(H, W)`` the share of the flows that agree.
+        support: ``(H, W)`` the sum of their trust.
+    """
+
+    rho: Map
+    sigma: Map
+    agree: Map
+    support: Map
+
+
+def pair_terms(state: Bundle, flows: dict[tuple[int, int], Flow], view: int, valid: Mask) -> PairTerms:
+    """The constraints of all flows that start in a view.
+
+    A flow is trusted by its forward-backward error, and not at all where it leaves the picture or what is valid.
+    """
+    from .dense_depth_kernel import pair_term  # numba is loaded when the first depth is measured, not before
+
+    others = [j for i, j in sorted(flows) if i == view]
+    values, bz = np.empty((*valid.shape, len(others), 6), np.float32), np.empty(len(others), np.float32)
+    for k, j in enumerate(others):
+        rot = state.rotations[j] @ state.rotations[view].T
+        t = state.translations[j] - rot @ state.translations[view]
+        pair_term(flows[view, j], flows[j, view], valid, (rot, t, float(state.focal_px)), values[:, :, k])
+        bz[k] = t[2]
+    return PairTerms(values, bz)
+
+
+def measure_inverse_depth(terms: PairTerms, rho_range: tuple[float, float]) -> MeasuredDepth:
+    """Inverse depth of one view from its constraints, within bounds.
+
+    Geman-McClure's loss lets the influence of a wrong flow vanish, whatever its size.
+    """
+    from .dense_depth_kernel import search
+
+    return MeasuredDepth(*search(terms, *(np.float32(bound) for bound in rho_range)))
 
 
 def dense_depth(
@@ -129,13 +106,11 @@ def dense_depth(
     Returns:
         Inverse depth ``(H, W)`` in scene units, positive everywhere, and confidence ``(H, W)`` in ``[0, 1]``.
     """
-    terms = [_pair_term(state, flows[i, j], flows[j, i], valid, (i, j)) for i, j in sorted(flows) if i == view]
     near, far = np.quantile(state.inv_depth, [0.999, 0.001])
     bounds = max(far / 4, 1e-3), near * 2
-    rho, sigma, agree = measure_inverse_depth(terms, bounds)
+    rho, sigma, agree, support = measure_inverse_depth(pair_terms(state, flows, view, valid), bounds)
     relative = sigma / np.maximum(rho, 1e-6)
-    support = np.minimum(_total([t.weight for t in terms]) / FULL_SUPPORT, 1.0)
-    confidence = agree**2 * support / (1.0 + (relative / CONFIDENT_ERROR) ** 2)
+    confidence = agree**2 * np.minimum(support / FULL_SUPPORT, 1.0) / (1.0 + (relative / CONFIDENT_ERROR) ** 2)
     confidence = confidence.astype(np.float32)
     filled, reached = complete(rho, confidence, frame, STRONG, EDGE)
     lightly, _ = complete(rho, confidence + np.float32(1e-6), frame, LIGHT, EDGE)

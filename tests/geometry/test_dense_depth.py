@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fourreal_core.flow.flow_field import Flow, identity_map, invert_flow
+from fourreal_core.flow.flow_field import Flow, forward_backward_error, identity_map, invert_flow, warp
 from fourreal_core.geometry.bundle_adjustment import Bundle
-from fourreal_core.geometry.dense_depth import _pair_term, dense_depth, measure_inverse_depth
+from fourreal_core.geometry.dense_depth import PairTerms, dense_depth, measure_inverse_depth, pair_terms
 from fourreal_core.geometry.rotations import rotation_from_vector
 from fourreal_core.geometry.structure_from_motion import ParallaxOptions, match_views
 
@@ -47,9 +47,16 @@ def flows_of(state: Bundle, rho: np.ndarray) -> Flows:
     return flows
 
 
-def terms_of(state: Bundle, flows: Flows, valid: np.ndarray | None = None) -> list:
+def terms_of(state: Bundle, flows: Flows, valid: np.ndarray | None = None) -> PairTerms:
     valid = np.ones(next(iter(flows.values())).shape[:2], bool) if valid is None else valid
-    return [_pair_term(state, flows[0, j], flows[j, 0], valid, (0, j)) for i, j in sorted(flows) if i == 0]
+    return pair_terms(state, flows, 0, valid)
+
+
+def residuals(terms: PairTerms, rho: np.ndarray) -> np.ndarray:
+    """By how many pixels ``(H, W, K, 2)`` an inverse depth misses what each flow says."""
+    a, b, az = terms.values[..., :2], terms.values[..., 2:4], terms.values[..., 4]
+    z = np.maximum(az + rho[..., None] * terms.bz, 1e-3)
+    return (a + rho[..., None, None] * b) / z[..., None]
 
 
 def flat(shape: tuple[int, int] = SHAPE) -> np.ndarray:
@@ -64,7 +71,7 @@ def test_a_constraint_is_the_reprojection_of_a_pixel() -> None:
     rng = np.random.default_rng(0)
     flow = rng.normal(0, 3, (6, 7, 2)).astype(np.float32)
     rho = rng.uniform(0.3, 1.0, (6, 7)).astype(np.float32)
-    got = _pair_term(state, flow, -flow, np.ones((6, 7), bool), (0, 1)).residual(rho)
+    got = residuals(terms_of(state, {(0, 1): flow, (1, 0): -flow}), rho)[:, :, 0]
     for y in range(6):
         for x in range(7):
             u = np.array([x - 3.0, y - 2.5])
@@ -74,13 +81,65 @@ def test_a_constraint_is_the_reprojection_of_a_pixel() -> None:
             np.testing.assert_allclose(got[y, x], seen - (u + flow[y, x]), rtol=0, atol=1e-3)  # float32 of some 30 px
 
 
+def tumbling(seed: int) -> tuple[Bundle, Flows, np.ndarray]:
+    """Cameras about one place, flows that hardly agree, and a caption."""
+    rng = np.random.default_rng(seed)
+    state = cameras(list(rng.normal(0, 0.06, (4, 3))), list(rng.normal(0, 0.01, (4, 3))))
+    flows = flows_of(state, 0.5 + 0.2 * rng.random(SHAPE))
+    for j in (1, 2, 3):
+        flows[0, j] += rng.normal(0, 0.5, (*SHAPE, 2)).astype(np.float32)
+        flows[j, 0] = invert_flow(flows[0, j])
+    valid = np.ones(SHAPE, bool)
+    valid[25:32, 10:30] = False
+    return state, flows, valid
+
+
+def test_trust_is_by_forward_backward_error_within_what_is_valid() -> None:
+    state, flows, valid = tumbling(3)
+    trust = pair_terms(state, flows, 0, valid).values[..., 5]
+    for k, j in enumerate((1, 2, 3)):
+        expected = 1 / (1 + forward_backward_error(flows[0, j], flows[j, 0]) ** 2)
+        shown = warp(valid.astype(np.float32), flows[0, j])
+        expected *= valid & (shown > 0.99)
+        clear = (shown < 0.95) | (shown == 1)  # the other way of sampling rounds to 1/32 px
+        assert clear.mean() > 0.9 and 0.2 < (expected > 0).mean() < 0.95
+        np.testing.assert_allclose(trust[..., k][clear], expected[clear], rtol=0, atol=0.06)
+
+
+def test_the_search_is_that_over_whole_maps() -> None:
+    """The plain way, in float64: all candidates scored against all flows, the best refined by reweighting."""
+    terms = pair_terms(*tumbling(4)[:2], 0, tumbling(4)[2])
+    values = terms.values.astype(np.float64)
+    a, b, az, trust = values[..., :2], values[..., 2:4], values[..., 4], values[..., 5]
+
+    def robust(rho: np.ndarray, width: float) -> tuple[np.ndarray, np.ndarray]:
+        r2 = (residuals(PairTerms(values, terms.bz), rho) ** 2).sum(-1) / width**2
+        return 1 / (1 + r2) ** 2, r2 / (1 + r2)
+
+    candidates = np.clip(-(a * b).sum(-1) / np.maximum((b**2).sum(-1), 1e-9), *BOUNDS)
+    costs = np.stack([(trust * robust(candidates[..., k], 2.0)[1]).sum(-1) for k in range(3)], -1)
+    rho = np.take_along_axis(candidates, costs.argmin(-1)[..., None], -1)[..., 0]
+    for _ in range(6):
+        weight = trust * robust(rho, 1.0)[0] / np.maximum(az + rho[..., None] * terms.bz, 1e-3) ** 2
+        den = 1e-6 + (weight * (b**2).sum(-1)).sum(-1)
+        rho = np.clip(-(weight * (a * b).sum(-1)).sum(-1) / den, *BOUNDS)
+    agree = (trust * robust(rho, 1.0)[0]).sum(-1) / np.maximum(trust.sum(-1), 1e-3)
+
+    got = measure_inverse_depth(terms, BOUNDS)
+    first, second = np.sort(costs, -1)[..., :2].transpose(2, 0, 1)
+    clear = (second - first > 1e-4) & (trust.sum(-1) > 0.1)
+    assert clear.mean() > 0.5
+    for value, expected in zip(got, (rho, 1 / np.sqrt(den), agree, trust.sum(-1)), strict=True):
+        np.testing.assert_allclose(value[clear], expected[clear], rtol=2e-3, atol=2e-4)
+
+
 def test_wrong_flows_are_outvoted() -> None:
     state = sideways(7)
     flows = flows_of(state, np.full(SHAPE, 0.5))
     for j, off in ((1, 4.0), (2, -5.0)):  # they return, and would be believed
         flows[0, j] = flows[0, j] + np.float32(off)
         flows[j, 0] = -flows[0, j]
-    rho, _, agree = measure_inverse_depth(terms_of(state, flows), BOUNDS)
+    rho, _, agree, _ = measure_inverse_depth(terms_of(state, flows), BOUNDS)
     np.testing.assert_allclose(rho[INNER], 0.5, rtol=0.02)
     assert agree[INNER].max() < 0.75  # four of six
 
@@ -91,7 +150,7 @@ def test_flows_that_do_not_return_count_less() -> None:
     flows, wrong = flows_of(state, np.full(SHAPE, 0.5)), flows_of(state, np.full(SHAPE, 0.3))
     for j in (1, 2, 3):
         flows[0, j], flows[j, 0] = wrong[0, j], -wrong[0, j] + np.float32([0, 10])
-    rho, _, _ = measure_inverse_depth(terms_of(state, flows), BOUNDS)
+    rho = measure_inverse_depth(terms_of(state, flows), BOUNDS).rho
     np.testing.assert_allclose(rho[:, 20:-20], 0.5, rtol=0.02)
 
 
@@ -99,7 +158,7 @@ def test_noise_is_averaged_over_the_flows() -> None:
     state, rng = sideways(9, 0.1), np.random.default_rng(1)
     flows = flows_of(state, np.full(SHAPE, 0.5))
     noisy = {pair: flow + rng.normal(0, 0.3, flow.shape).astype(np.float32) for pair, flow in flows.items()}
-    rho, _, _ = measure_inverse_depth(terms_of(state, noisy), BOUNDS)
+    rho = measure_inverse_depth(terms_of(state, noisy), BOUNDS).rho
     # 0.3 px over the root of the sum of squared baselines, 100 px times 0.1 to 0.4, both ways: 77 px in all
     assert rho[INNER].std() == pytest.approx(0.3 / 77, rel=0.35)
 
@@ -133,12 +192,11 @@ def test_the_standard_error_is_one_pixel_over_the_slope() -> None:
     state = cameras([(0.0, 0.0, 0.0), (0.05, 0.0, -0.6)])
     flows = flows_of(state, np.full(SHAPE, 0.5))
     flows[1, 0] = invert_flow(flows[0, 1], 20)
-    term = terms_of(state, flows)[0]
-    rho, sigma, _ = measure_inverse_depth([term], BOUNDS)
+    terms = terms_of(state, flows)
+    rho, sigma, _, trust = measure_inverse_depth(terms, BOUNDS)
     step = np.float32(1e-2)
-    slope = np.linalg.norm(term.residual(rho + step) - term.residual(rho - step), axis=-1) / (2 * step)
-    trusted = np.sqrt(term.weight)
-    stays = term.weight > 0.9
+    slope = np.linalg.norm(residuals(terms, rho + step) - residuals(terms, rho - step), axis=-1)[..., 0] / (2 * step)
+    trusted, stays = np.sqrt(trust), trust > 0.9
     assert stays.sum() > 200
     np.testing.assert_allclose((sigma * slope * trusted)[stays], 1, rtol=0.03)
 
@@ -151,7 +209,7 @@ def test_noise_of_confident_pixels_is_smoothed_and_their_relief_kept() -> None:
         pair: flow + rng.normal(0, 0.3, flow.shape).astype(np.float32) for pair, flow in flows_of(state, truth).items()
     }
     inner = (slice(8, -8), slice(28, -28))
-    measured, _, _ = measure_inverse_depth(terms_of(state, noisy), BOUNDS)
+    measured = measure_inverse_depth(terms_of(state, noisy), BOUNDS).rho
     smoothed, _ = dense_depth(state, noisy, 0, flat(shape), np.ones(shape, bool))
     noise, left = (measured - truth)[inner], (smoothed - smoothed[8:-8].mean(0))[inner]
     assert left.std() < 0.6 * noise.std()

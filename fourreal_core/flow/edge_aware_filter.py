@@ -21,8 +21,11 @@ def edge_weights(guide: Map, sigma: float) -> tuple[Map, Map]:
     """Affinities between horizontal ``(H, W)`` and vertical neighbours from a guide ``(H, W, C)`` in ``[0, 1]``."""
     right = np.zeros(guide.shape[:2], np.float32)
     down = np.zeros(guide.shape[:2], np.float32)
-    right[:, :-1] = np.exp(-np.abs(np.diff(guide, axis=1)).sum(-1) / sigma)
-    down[:-1] = np.exp(-np.abs(np.diff(guide, axis=0)).sum(-1) / sigma)
+    for channel in np.moveaxis(guide, -1, 0):  # numpy's sum along so short an axis is slow
+        right[:, :-1] += np.abs(np.diff(channel, axis=1))
+        down[:-1] += np.abs(np.diff(channel, axis=0))
+    right[:, :-1] = np.exp(-right[:, :-1] / sigma)
+    down[:-1] = np.exp(-down[:-1] / sigma)
     return right, down
 
 
@@ -35,17 +38,16 @@ def smooth(values: Real, guide: Map, strength: float, sigma: float) -> Map:
         strength: Weight of smoothness against the data; the reach in flat regions is about its square root in pixels.
         sigma: Colour difference (sum over channels) at which the coupling has fallen to 1/e.
     """
-    from .edge_aware_kernel import solve_rows  # numba is loaded when the first map is smoothed, not before
+    from .edge_aware_kernel import (
+        solve_columns,
+        solve_rows,
+    )  # numba is loaded when the first map is smoothed, not before
 
     right, down = edge_weights(guide, sigma)
-    down_t = np.ascontiguousarray(down.T)
     out = np.ascontiguousarray(values, np.float32)
     for k in range(ROUNDS):
         part = np.float32(1.5 * strength * 4.0 ** (ROUNDS - 1 - k) / (4.0**ROUNDS - 1))
-        out = solve_rows(out, right, part)
-        out = np.ascontiguousarray(
-            solve_rows(np.ascontiguousarray(out.transpose(1, 0, 2)), down_t, part).transpose(1, 0, 2)
-        )
+        out = solve_columns(solve_rows(out, right, part), down, part)
     return out
 
 

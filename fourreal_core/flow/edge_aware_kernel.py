@@ -1,4 +1,4 @@
-"""The compiled tridiagonal solver of the edge-aware smoother."""
+"""The compiled tridiagonal solvers of the edge-aware smoother."""
 
 from __future__ import annotations
 
@@ -33,4 +33,29 @@ def solve_rows(values: Map, weights: Map, strength: np.float32) -> Map:
         for x in range(w - 2, -1, -1):
             for c in range(channels):
                 out[y, x, c] -= upper[x] * out[y, x + 1, c]
+    return out
+
+
+@compiled(fastmath=True)
+def solve_columns(values: Map, weights: Map, strength: np.float32) -> Map:
+    """Solves ``(I + strength L_w) x = values`` along every column of values ``(H, W, C)``.
+
+    ``weights[y, x]`` joins pixels y and y + 1. All columns take a step together, so memory is read as it lies.
+    """
+    h, w, channels = values.shape
+    out, upper = np.empty_like(values), np.empty((h, w), np.float32)
+    for y in range(h):
+        for x in range(w):
+            above = strength * weights[y - 1, x] if y > 0 else np.float32(0.0)
+            below = strength * weights[y, x] if y < h - 1 else np.float32(0.0)
+            before = upper[y - 1, x] if y > 0 else np.float32(0.0)
+            share = np.float32(1.0) / (np.float32(1.0) + above + below + above * before)
+            for c in range(channels):
+                carried = above * out[y - 1, x, c] if y > 0 else np.float32(0.0)
+                out[y, x, c] = (values[y, x, c] + carried) * share
+            upper[y, x] = -below * share
+    for y in range(h - 2, -1, -1):
+        for x in range(w):
+            for c in range(channels):
+                out[y, x, c] -= upper[y, x] * out[y + 1, x, c]
     return out

@@ -46,7 +46,11 @@ def warp(image: NDArray[Any], flow: Flow) -> NDArray[Any]:
     import cv2
 
     at = identity_map(flow.shape[:2]) + flow
-    return cv2.remap(image, at[..., 0], at[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    # one map of both coordinates; OpenCV's stubs have it that there must be a second one
+    sampled: NDArray[Any] = cv2.remap(  # type: ignore[call-overload]
+        image, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
+    return sampled
 
 
 def on_picture(flow: Flow) -> Mask:
@@ -78,5 +82,6 @@ def invert_flow(flow: Flow, steps: int = INVERSIONS) -> Flow:
 
 def forward_backward_error(ab: Flow, ba: Flow) -> Image:
     """How far ``(H, W)`` in pixels a point of a is from itself after going to b and back; infinite when it leaves b."""
-    error: Image = np.linalg.norm(ab + warp(ba, ab), axis=-1)
+    miss = ab + warp(ba, ab)
+    error: Image = np.sqrt(miss[..., 0] ** 2 + miss[..., 1] ** 2)  # numpy's norm along so short an axis is slow
     return np.where(on_picture(ab), error, np.float32(np.inf))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fourreal_core.flow.edge_aware_filter import ROUNDS, complete, edge_weights, smooth
-from fourreal_core.flow.edge_aware_kernel import solve_rows
+from fourreal_core.flow.edge_aware_kernel import solve_columns, solve_rows
 
 SHAPE = (9, 13)
 
@@ -41,6 +41,13 @@ def test_rows_are_solved_as_a_dense_system(strength: float) -> None:
     expected = dense_rows(values, weights, strength)
     # float32 with a condition number of up to 1 + 4 * 1000
     np.testing.assert_allclose(solve_rows(values, weights, np.float32(strength)), expected, rtol=0, atol=2e-4)
+
+
+@pytest.mark.parametrize("strength", [0.0, 0.7, 30.0, 1000.0])
+def test_columns_are_rows_of_the_transposed_picture(strength: float) -> None:
+    values, weights = picture(0), picture(1, 1)[..., 0]
+    expected = dense_rows(values.transpose(1, 0, 2), weights.T, strength).transpose(1, 0, 2)
+    np.testing.assert_allclose(solve_columns(values, weights, np.float32(strength)), expected, rtol=0, atol=2e-4)
 
 
 def test_two_pixels_by_hand() -> None:

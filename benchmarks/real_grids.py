@@ -8,9 +8,9 @@ clips ``freeze_time.mp4`` and ``fixed_view.mp4``, and ``grid.json`` with the cel
 ``targets``, ``held_out``, each a list of ``[view, time]``.
 
 Tracks: ``complete`` is given row 0 and column 0 and scored on ``targets``; ``reconstruct`` is given every known cell
-but ``held_out`` and scored on those. Predictions go to OUT/NAME/v{view}_t{time}.png, figures to OUT/report.json. With
-``--method splats`` plain renders of the fitted scene are scored, on the track's cells and (``known``) on those given;
-``--method verified`` completes by hand-set rules in place of learned scores.
+but ``held_out`` and scored on those. Predictions go to OUT/NAME/v{view}_t{time}.png, figures to OUT/report.json. Beside
+the completed cells, plain renders of the scene are scored, on the track's cells (``plain``) and on those given
+(``known``); ``--method verified`` completes by hand-set rules in place of learned scores.
 """
 
 from __future__ import annotations
@@ -32,7 +32,10 @@ from fourreal_core.grid import FrameGrid
 from fourreal_core.metrics import peak_memory_mb, psnr, ssim
 
 if TYPE_CHECKING:
-    from fourreal_core.pipeline import PipelineOptions
+    from fourreal_core.pipeline import PipelineOptions, PipelineResult
+    from fourreal_core.scene.scene4d import Scene4D
+
+FIGURES = ("psnr", "ssim", "plain_psnr", "known_psnr", "seconds", "processor_seconds")
 
 
 def main() -> int:
@@ -45,20 +48,10 @@ def main() -> int:
         for folder in folders:
             rows[folder.name] = row = _run_one(folder, media.prepare_folder(media.output_path(out, folder.name)), args)
             stages = "  ".join(f"{name} {s:.1f}" for name, s in row["stages"].items())
-            known = f"   known {row['known_psnr']:6.2f} dB" if "known_psnr" in row else ""
-            print(
-                f"{folder.name:24s} PSNR {row['psnr']:6.2f} dB   SSIM {row['ssim']:.3f}{known}   "
-                f"{row['seconds']:6.1f} s ({row['processor_seconds']:.1f} of processors)   "
-                f"{_mb(row['peak_memory_mb'])}   {stages}",
-                flush=True,
-            )
-        keys = ("psnr", "ssim", "seconds", "processor_seconds", *(["known_psnr"] if args.method == "splats" else []))
+            print(f"{_line(folder.name, row)}   {_mb(row['peak_memory_mb'])}   {stages}", flush=True)
+        keys = [key for key in FIGURES if key in next(iter(rows.values()))]
         mean = {key: sum(r[key] for r in rows.values()) / len(rows) for key in keys}
-        known = f"   known {mean['known_psnr']:6.2f} dB" if "known_psnr" in mean else ""
-        print(
-            f"{'mean':24s} PSNR {mean['psnr']:6.2f} dB   SSIM {mean['ssim']:.3f}{known}   "
-            f"{mean['seconds']:6.1f} s ({mean['processor_seconds']:.1f} of processors)"
-        )
+        print(_line("mean", mean))
         report = {
             "track": args.track,
             "method": args.method,
@@ -74,6 +67,14 @@ def main() -> int:
         print(f"real_grids: {err}", file=sys.stderr)
         return 2
     return 0
+
+
+def _line(name: str, row: dict[str, Any]) -> str:
+    plain = ""
+    if "plain_psnr" in row:
+        plain = f"   plain {row['plain_psnr']:6.2f} dB   known {row['known_psnr']:6.2f} dB"
+    seconds = f"{row['seconds']:6.1f} s ({row['processor_seconds']:.1f} of processors)"
+    return f"{name:24s} PSNR {row['psnr']:6.2f} dB   SSIM {row['ssim']:.3f}{plain}   {seconds}"
 
 
 def load_grid(folder: Path, track: str, clips: bool) -> FrameGrid:
@@ -114,8 +115,10 @@ def score(folder: Path, frames: Tensor, valid: Tensor, track: str) -> dict[str, 
 def _run_one(folder: Path, out: Path, args: argparse.Namespace) -> dict[str, Any]:
     grid = load_grid(folder, args.track, args.clips)
     start, processor = perf_counter(), process_time()
-    frames, stages = {"freeze": _freeze, "splats": _splats}.get(args.method, _pipeline)(grid, args)
+    result = None if args.method == "freeze" else _pipeline(grid, args)
     seconds, processor = perf_counter() - start, process_time() - processor
+    frames = grid.freeze_time[:, None].expand_as(grid.frames) if result is None else result.grid.frames
+    frames = grid.filled(frames).frames
     for v in range(grid.views):
         for t in range(grid.times):
             media.save_image(frames[v, t], out / f"v{v}_t{t}.png")
@@ -123,38 +126,32 @@ def _run_one(folder: Path, out: Path, args: argparse.Namespace) -> dict[str, Any
         **score(folder, frames, grid.valid, args.track),
         "seconds": seconds,
         "processor_seconds": processor,
-        "stages": stages,
+        "stages": {} if result is None else dict(result.seconds),
         "peak_memory_mb": peak_memory_mb()[0],
     }
-    if args.method == "splats":
-        known = [psnr(frames[v, t], grid.frames[v, t], grid.valid) for v, t in grid.known.nonzero().tolist()]
+    if result is not None:
+        plain = _renders(result.scene)
+        known = [psnr(plain[v, t], grid.frames[v, t], grid.valid) for v, t in grid.known.nonzero().tolist()]
+        row["plain_psnr"] = score(folder, plain, grid.valid, args.track)["psnr"]
         row["known_psnr"] = sum(known) / len(known)
     return row
 
 
-def _freeze(grid: FrameGrid, args: argparse.Namespace) -> tuple[Tensor, dict[str, float]]:
-    return grid.filled(grid.freeze_time[:, None].expand_as(grid.frames)).frames, {}
-
-
-def _pipeline(grid: FrameGrid, args: argparse.Namespace) -> tuple[Tensor, dict[str, float]]:
+def _pipeline(grid: FrameGrid, args: argparse.Namespace) -> PipelineResult:
     from fourreal_core.pipeline import run_pipeline
 
-    result = run_pipeline(grid, _options(args))
-    return result.grid.frames, dict(result.seconds)
+    return run_pipeline(grid, _options(args))
 
 
-def _splats(grid: FrameGrid, args: argparse.Namespace) -> tuple[Tensor, dict[str, float]]:
-    """Every cell, the known ones too, as the fitted scene renders it; none is coloured from known cells."""
-    from fourreal_core.pipeline import run_pipeline
+def _renders(scene: Scene4D) -> Tensor:
+    """Every cell ``(V, T, H, W, 3)`` as the scene renders it; none is coloured from known cells."""
     from fourreal_core.scene.render import render_cell
 
-    result = run_pipeline(grid, _options(args))
     with torch.no_grad():
         cells = [
-            [render_cell(result.scene, v, t).image.clamp(0, 1).cpu() for t in range(grid.times)]
-            for v in range(grid.views)
+            [render_cell(scene, v, t).image.clamp(0, 1).cpu() for t in range(scene.times)] for v in range(scene.views)
         ]
-    return torch.stack([torch.stack(row) for row in cells]), dict(result.seconds)
+    return torch.stack([torch.stack(row) for row in cells])
 
 
 def _options(args: argparse.Namespace) -> PipelineOptions:
@@ -211,10 +208,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--clips", action="store_true", help="take the inputs from the two MP4 clips")
     parser.add_argument(
         "--method",
-        choices=["pipeline", "verified", "splats", "freeze"],
+        choices=["pipeline", "verified", "freeze"],
         default="pipeline",
-        help="verified chooses by hand-set rules in place of learned scores; splats scores plain renders of the fitted "
-        "scene, known cells too; freeze repeats column 0 for all times: the floor that needs no computing",
+        help="verified chooses by hand-set rules in place of learned scores; freeze repeats column 0 for all times: "
+        "the floor that needs no computing",
     )
     parser.add_argument("--quality", choices=["draft", "normal", "best"], default="normal")
     parser.add_argument("--fit", type=int, metavar="N", help="renders that fit the known cells, else by --quality")

@@ -31,7 +31,7 @@ class RefitOptions:
     """
 
     steps: int = 200
-    doubt_gray: float = 6.0
+    doubt_gray: float = 30.0
     rendering: RenderingFitOptions = field(default_factory=RenderingFitOptions)
     seed: int = 0
 
@@ -80,5 +80,5 @@ def refit_scene(
 
 
 def trust_in(error_gray: Tensor, doubt_gray: float) -> Tensor:
-    """By how much a pixel counts: 1 without an error, one half at ``doubt_gray``, as its inverse square far beyond."""
+    """By how much a pixel counts: 1 without an error, one half at ``doubt_gray``, as the inverse square far beyond."""
     return 1 / (1 + (error_gray / doubt_gray) ** 2)

@@ -121,7 +121,8 @@ def run_pipeline(
         )
     tracks, fit, refit = options.tracks, options.fit, options.refit
     if options.seed is not None:
-        tracks, fit, refit = (replace(stage, seed=options.seed) for stage in (tracks, fit, refit))
+        tracks, fit = replace(tracks, seed=options.seed), replace(fit, seed=options.seed)
+        refit = replace(refit, seed=options.seed)
     source, engine = options.geometry_source or parallax_geometry, options.track_engine or FlowTracks()
     flows = FlowCache(grid.frames, grid.known, options.flow_engine)
     freeze_time, fixed_view = flows.freeze_time, flows.fixed_view

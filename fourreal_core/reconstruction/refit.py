@@ -18,6 +18,9 @@ from ..rasterizer import RasterOptions
 from ..scene.scene4d import Scene4D
 from .rendering_fit import RenderingFitOptions, fit_rendering
 
+MOTION_RATE = 1e-5
+"""Of the deformation field: completed cells were made along a motion and show it less surely than the clips do."""
+
 
 @dataclass(frozen=True)
 class RefitOptions:
@@ -32,7 +35,7 @@ class RefitOptions:
 
     steps: int = 200
     doubt_gray: float = 30.0
-    rendering: RenderingFitOptions = field(default_factory=RenderingFitOptions)
+    rendering: RenderingFitOptions = field(default_factory=lambda: RenderingFitOptions(motion_rate=MOTION_RATE))
     seed: int = 0
 
     def __post_init__(self) -> None:

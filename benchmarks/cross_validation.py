@@ -48,6 +48,8 @@ from fourreal_core.tracking.tracks import Tracks
 
 DEFAULT = "default"
 FIGURES = ("cells", "splats")
+RENDERS = 400
+"""Known cells rendered for a fit: no setting is judged by the fit to completed cells."""
 Change = Callable[[PipelineOptions], PipelineOptions]
 
 
@@ -133,7 +135,7 @@ def score_grid(folder: Path, path: Path, args: argparse.Namespace) -> dict[str, 
         if options.fit not in fitted:
             fitted = {
                 options.fit: fit_deformation(
-                    begun.scene, begun.grid, begun.times, replace(options.fit, seed=0), flows=begun.flows
+                    begun.scene, begun.grid, begun.times, replace(options.fit, seed=0, steps=RENDERS), flows=begun.flows
                 )
             }
         kept[name] = figures(begun, fitted[options.fit], options)

@@ -47,6 +47,7 @@ from fourreal_core.pipeline import PipelineOptions, PipelineResult, run_pipeline
 from fourreal_core.progress import OnStep, no_progress
 from fourreal_core.rasterizer import numba_backend
 from fourreal_core.reconstruction import fit_deformation as fit_module
+from fourreal_core.reconstruction import refit as refit_module
 from fourreal_core.scene.render import render_cell
 from fourreal_core.tracking.track3d import TrackOptions
 from fourreal_core.tracking.track_engines import FlowTracks
@@ -122,7 +123,14 @@ def _no_view_colors(options: PipelineOptions, recorder: Recorder) -> PipelineOpt
 
 
 def _rendering(options: PipelineOptions, **changes: float) -> PipelineOptions:
-    return replace(options, fit=replace(options.fit, rendering=replace(options.fit.rendering, **changes)))
+    fit, refit = (
+        replace(stage, rendering=replace(stage.rendering, **changes)) for stage in (options.fit, options.refit)
+    )
+    return replace(options, fit=fit, refit=refit)
+
+
+def _fits(options: PipelineOptions, fit: int, refit: int) -> PipelineOptions:
+    return replace(options, fit=replace(options.fit, steps=fit), refit=replace(options.refit, steps=refit))
 
 
 ABLATIONS: dict[str, Change] = {
@@ -132,9 +140,10 @@ ABLATIONS: dict[str, Change] = {
     "no view colours": _no_view_colors,
     "no track start": _unstarted,
     "motion not fitted": lambda options, recorder: _rendering(options, motion_rate=0.0),
-    "no fit": lambda options, recorder: replace(options, fit=replace(options.fit, steps=0)),
+    "no refit": lambda options, recorder: _fits(options, options.fit.steps + options.refit.steps, 0),
+    "no fit": lambda options, recorder: _fits(options, 0, 0),
 }
-"""Options that are changed, by name; the first is the product."""
+"""Options that are changed, by name; the first is the product. Without the refit known cells are rendered as often."""
 
 
 def main() -> int:
@@ -196,7 +205,7 @@ def run_one(world: World, args: argparse.Namespace, ablation: str, recorder: Rec
     row |= {
         "fit_rasterizer_s": drawn,
         "fit_other_s": fit - drawn,
-        "fit_start_s": result.seconds["deformation"] - fit,
+        "fit_start_s": result.seconds["deformation"] - fitting[0],
         "rasterizer_s": dict(split),
         "stages": dict(result.seconds),
         "seconds": seconds,
@@ -251,13 +260,13 @@ def rasterizer_time() -> Iterator[tuple[Callable[[str], OnStep], dict[str, float
             stage[0] = around
 
     fit = fit_module.fit_rendering
-    fit_module.fit_rendering = fitted
+    fit_module.fit_rendering = refit_module.fit_rendering = fitted
     forward, backward = numba_backend.render, numba_backend._Rasterize.backward
     numba_backend.render, numba_backend._Rasterize.backward = timed(forward), staticmethod(timed(backward))
     try:
         yield begin, split, fitting
     finally:
-        fit_module.fit_rendering = fit
+        fit_module.fit_rendering = refit_module.fit_rendering = fit
         numba_backend.render, numba_backend._Rasterize.backward = forward, staticmethod(backward)
 
 

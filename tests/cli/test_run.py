@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ import torch
 from fourreal_core.cli import main
 from fourreal_core.cli.arguments import OUTPUT_NAMES
 from fourreal_core.media import read_clip, read_image, save_image
+from fourreal_core.pipeline import quality_options
+from fourreal_core.reconstruction.refit import RefitOptions
 
 
 def outputs(folder: Path) -> set[str]:
@@ -80,6 +83,18 @@ def test_options_reach_the_pipeline(tmp_path, clip_folder, pipeline):
     assert torch.equal(pipeline.grid.freeze_time[3], read_clip(tmp_path / "a")[11])
     assert (~pipeline.grid.valid).sum() == 5 * 48 and not pipeline.grid.valid[:5].any()
     assert (pipeline.options.seed, pipeline.options.device) == (7, "cpu")
+
+
+def test_quality_and_refit_reach_the_pipeline(tmp_path, two_clips, pipeline, capsys):
+    assert main([*two_clips, "-o", str(tmp_path / "a"), "--quality", "draft", "--json"]) == 0
+    assert pipeline.options.refit == quality_options("draft").refit and pipeline.options.seed == 0
+    assert json.loads(capsys.readouterr().out)["quality"] == "draft"
+    assert main([*two_clips, "-o", str(tmp_path / "b"), "--refit", "3", "--quiet"]) == 0
+    assert pipeline.options == replace(
+        quality_options("normal"), refit=RefitOptions(steps=3), seed=0, device=pipeline.options.device
+    )
+    assert main([*two_clips, "-o", str(tmp_path / "c"), "--refit", "-1"]) == 2
+    assert "no negative steps" in capsys.readouterr().err
 
 
 def test_long_clips_give_eight_by_eight(tmp_path, clip_folder, pipeline):

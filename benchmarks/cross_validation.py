@@ -181,7 +181,7 @@ def figures(start: Start, scene: Scene4D, options: PipelineOptions) -> dict[str,
             for view in {view for view, _ in start.truth}
         }
         for (view, time), truth in start.truth.items():
-            filled = propose_cell(readers[view], (view, time), options.proposal)
+            filled = propose_cell(readers[view], (view, time), options.proposal)[0]
             plain = render_cell(scene, view, time).image.clamp(0, 1)
             for figure, image in zip(FIGURES, (filled, plain), strict=True):
                 found[figure].append(psnr(image, truth, grid.valid))

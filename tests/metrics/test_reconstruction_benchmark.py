@@ -128,8 +128,9 @@ def test_the_cost_of_the_fit_is_split(bench: ModuleType) -> None:
     row = bench.run_one(world, args, "full", recorder)
     assert (fit.fit_rendering, numba_backend.render) == before
     drawn, fitted = row["fit_rasterizer_s"], row["fit_rasterizer_s"] + row["fit_other_s"]
-    assert 0 < drawn < fitted < row["stages"]["deformation"]
-    assert fitted + row["fit_start_s"] == pytest.approx(row["stages"]["deformation"])
+    deformation, refit = row["stages"]["deformation"], row["stages"]["refit"]
+    assert 0 < drawn < fitted < deformation + refit
+    assert deformation <= fitted + row["fit_start_s"] <= deformation + refit
     assert f"outside the rasterizer: {100 * row['fit_other_s'] / fitted:.0f} % of the fit" in bench.cost(row)
     kept = recorder.geometry, recorder.views, recorder.times
     again = bench.run_one(world, args, "no track start", recorder)

@@ -143,12 +143,12 @@ class FitDeformation(io.ComfyNode):
         from ..fourreal_core.reconstruction.fit_deformation import FitOptions, fit_deformation
         from ..fourreal_core.reconstruction.refit import RefitOptions, refit_scene
 
-        progress, device = HostProgress(3), compute_device(scene, grid)
+        again = RefitOptions(seed=seed) if refit is None else RefitOptions(steps=refit, seed=seed)
+        progress, device = HostProgress(3 if again.steps else 1), compute_device(scene, grid)
         compile_first(device, gradients=True)
         with plain_tensors(gradients=True):
             times = place(tracks.times, device) if tracks is not None else None
             flows, given = flows_for(grid, tracks, scene), place(grid, device)
-            again = RefitOptions(seed=seed) if refit is None else RefitOptions(steps=refit, seed=seed)
             fitted = fit_deformation(
                 place(scene, device),
                 given,

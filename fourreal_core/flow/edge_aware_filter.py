@@ -38,10 +38,8 @@ def smooth(values: Real, guide: Map, strength: float, sigma: float) -> Map:
         strength: Weight of smoothness against the data; the reach in flat regions is about its square root in pixels.
         sigma: Colour difference (sum over channels) at which the coupling has fallen to 1/e.
     """
-    from .edge_aware_kernel import (
-        solve_columns,
-        solve_rows,
-    )  # numba is loaded when the first map is smoothed, not before
+    # numba is loaded when the first map is smoothed, not before
+    from .edge_aware_kernel import solve_columns, solve_rows
 
     right, down = edge_weights(guide, sigma)
     out = np.ascontiguousarray(values, np.float32)

@@ -122,7 +122,7 @@ def completion(
             f"{scene.views} x {scene.times} as the scene",
             "complete the grid the scene was fitted to",
         )
-    frames, errors = grid.frames.clone(), torch.zeros(grid.frames.shape[:4])
+    frames, errors = grid.frames.clone(), grid.frames.new_zeros(grid.frames.shape[:4])
     done, total = 0, int((~grid.known).sum())
     with torch.no_grad():
         candidates = scored = None
@@ -221,7 +221,7 @@ def propose_cell(reader: SourceReader, cell: tuple[int, int], options: ProposalO
     own = rendered.image.clamp(0, 1)
     known = grid.known[view].nonzero()[:, 0].tolist()
     if options.colors == "splats" or not known:
-        return own, torch.full(own.shape[:2], UNSEEN_GRAY)
+        return own, own.new_full(own.shape[:2], UNSEEN_GRAY)
     times = nearest_times(known, time)
     found = [reader.read(cell, source, rendered) for source, _ in times]
     weights = [np.float32(weight) * seen for (_, weight), (_, seen, _) in zip(times, found, strict=True)]

@@ -15,7 +15,7 @@ import torch
 from fourreal_core.cli import main
 from fourreal_core.cli.arguments import OUTPUT_NAMES
 from fourreal_core.media import read_clip, read_image, save_image
-from fourreal_core.pipeline import quality_options
+from fourreal_core.pipeline import QUALITIES, quality_options
 from fourreal_core.reconstruction.refit import RefitOptions
 
 
@@ -93,6 +93,9 @@ def test_quality_and_refit_reach_the_pipeline(tmp_path, two_clips, pipeline, cap
     assert pipeline.options == replace(
         quality_options("normal"), refit=RefitOptions(steps=3), seed=0, device=pipeline.options.device
     )
+    for quality in QUALITIES:  # the parser names them itself: what defines them loads torch
+        assert main([*two_clips, "-o", str(tmp_path / quality), "--quality", quality, "--quiet"]) == 0
+        assert pipeline.options.fit == quality_options(quality).fit
     assert main([*two_clips, "-o", str(tmp_path / "c"), "--refit", "-1"]) == 2
     assert "no negative steps" in capsys.readouterr().err
 

@@ -10,8 +10,10 @@ import torch
 from fourreal_core.errors import InputError
 from fourreal_core.grid import FrameGrid
 from fourreal_core.metrics import psnr
+from fourreal_core.proposals.complete_grid import completion
 from fourreal_core.reconstruction.refit import RefitOptions, refit_scene, trust_in
 from fourreal_core.scene.render import render_cell
+from fourreal_core.scene.to_device import scene_to
 
 from ..scene.scenes import known_cross, rendered_grid, sliding, wall_scene
 
@@ -58,6 +60,18 @@ def test_trust_by_hand() -> None:
 def test_no_steps_leave_the_scene(darker: FrameGrid) -> None:
     start = scene()
     assert refit_scene(start, darker, torch.zeros(darker.frames.shape[:4]), RefitOptions(steps=0)) is start
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_grid_on_the_gpu_is_completed_and_fitted_there(darker: FrameGrid) -> None:
+    known = darker.known[:, :, None, None, None]
+    grid = replace(darker, frames=torch.where(known, darker.frames, 0.0).cuda(), known=darker.known.cuda())
+    there = scene_to(scene(), torch.device("cuda"))
+    made = completion(there, replace(grid, valid=darker.valid.cuda()), flows=None)
+    assert made.error_gray.device == made.grid.frames.device == grid.frames.device
+    fitted = refit_scene(there, made.grid, made.error_gray, RefitOptions(steps=2))
+    assert fitted.splats.colors.is_cuda and bool(fitted.splats.colors.isfinite().all())
 
 
 def test_what_does_not_fit_is_refused(darker: FrameGrid) -> None:

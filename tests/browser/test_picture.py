@@ -110,6 +110,37 @@ def test_it_sorts_in_the_page_as_in_the_worker(page: Any) -> None:
     assert same[0] > 1000 and same[0] == same[1] and same[2] == 0
 
 
+@pytest.mark.parametrize("degrees", [3.0, 60.0])
+def test_after_a_jump_no_picture_is_drawn_in_the_order_of_before(page: Any, degrees: float) -> None:
+    """Turned a little, the picture follows at once; after a jump it waits for the splats' new order."""
+    apart = page.evaluate(
+        """async (degrees) => {
+          const { stage, rig, scene } = fourrealViewer, { renderer } = stage, ways = [];
+          fourrealViewer.goTo(scene.cameras[0]);
+          await stage.settled();
+          const draw = renderer.draw.bind(renderer);
+          renderer.draw = (shot) => { // how far the camera looks from where it looked when the splats were put in order
+            const { rotation } = shot.camera;
+            const cosine = [6, 7, 8].reduce((sum, k, i) => sum + rotation[k] * stage.orderedWay[i], 0);
+            ways.push(Math.acos(Math.min(cosine, 1)) * 180 / Math.PI);
+            draw(shot);
+          };
+          fourrealViewer.turn(degrees * Math.PI / 180, 0);
+          const shot = { camera: rig.camera, time: 0, view: -1, viewWeight: 0, sizeFactor: 1, background: [0, 0, 0] };
+          stage.draw(shot, false); // before any order can have come
+          const atOnce = ways.length;
+          await stage.settled();
+          stage.draw(shot, false);
+          renderer.draw = draw;
+          return [atOnce, ways.length, Math.max(...ways)];
+        }""",
+        degrees,
+    )
+    at_once, drawn, widest = apart
+    assert at_once == (1 if degrees < 8 else 0)
+    assert drawn > at_once and widest < 8
+
+
 def test_the_page_asks_for_nothing(chromium: Any, scene_html: Path) -> None:
     asked: list[str] = []
     with open_viewer(chromium, scene_html.as_uri(), on_request=lambda request: asked.append(request.url)):

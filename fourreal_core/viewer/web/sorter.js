@@ -5,7 +5,7 @@ import { DepthOrder, serveSorting } from "./sort.js";
 
 /**
  * @typedef {import("./sort.js").SortView} SortView
- * @typedef {{indices: Uint32Array, count: number, milliseconds: number, ticket: number}} Sorted
+ * @typedef {{indices: Uint32Array, count: number, milliseconds: number, ticket: number, view: SortView}} Sorted
  */
 
 export class Sorter {
@@ -23,11 +23,13 @@ export class Sorter {
     /** Requests so far; an order says which one it answers. */
     this.tickets = 0;
     this.serving = 0;
+    /** @type {SortView | null} */
+    this.sorting = null;
     /** @type {Uint32Array | undefined} */
     this.spare = undefined;
     this.worker.onmessage = (event) => {
       this.busy = false;
-      onOrder({ ...event.data, ticket: this.serving });
+      if (this.sorting) onOrder({ ...event.data, ticket: this.serving, view: this.sorting });
       if (this.next) this.#send(this.next);
     };
     this.room = padded(scene.count);
@@ -52,6 +54,7 @@ export class Sorter {
   #send(view) {
     this.next = null;
     this.serving = this.tickets;
+    this.sorting = view;
     this.busy = true;
     const buffer = this.spare;
     this.spare = undefined;

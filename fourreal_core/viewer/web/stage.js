@@ -1,6 +1,7 @@
 /** The canvas: keeps its size, asks for orders, draws when something changed, and says how fast. */
 
 import { fitted } from "./cameras.js";
+import { dot } from "./linear.js";
 import { Renderer, sortViewOf } from "./renderer.js";
 import { Sorter } from "./sorter.js";
 
@@ -11,6 +12,9 @@ import { Sorter } from "./sorter.js";
 
 const SLOW = 1 / 22, FAST = 1 / 50; // seconds a frame at which fewer or more pixels are drawn
 const COARSEST = 0.35;
+// An order holds while the camera looks about the same way: within 8 degrees. After a jump the picture before stays on
+// the canvas until the new order is there, at most for HELD milliseconds.
+const SAME_WAY = Math.cos(8 * Math.PI / 180), HELD = 120;
 
 export class Stage {
   /** @param {HTMLCanvasElement} canvas @param {() => void} onChange something new can be drawn */
@@ -24,6 +28,9 @@ export class Stage {
     this.shot = null;
     this.wanted = "";
     this.ordered = false;
+    /** Which way the camera looked that the splats are in order for. @type {number[] | null} */
+    this.orderedWay = null;
+    this.heldSince = 0;
     /** Share of the pixels' side that is drawn while things move; all of them when they rest. */
     this.detail = 1;
     this.frameSeconds = 1 / 60;
@@ -42,10 +49,11 @@ export class Stage {
     this.ordered = false;
     this.wanted = "";
     this.renderer.setScene(scene);
-    this.sorter = new Sorter(scene, ({ indices, count, milliseconds, ticket }) => {
+    this.sorter = new Sorter(scene, ({ indices, count, milliseconds, ticket, view }) => {
       const before = this.renderer.kept;
       this.renderer.setOrder(indices, count);
       if (before) this.sorter?.recycle(before);
+      this.orderedWay = view.rotation.slice(6);
       this.sortMilliseconds = milliseconds;
       this.ordered = true;
       this.onChange();
@@ -82,7 +90,7 @@ export class Stage {
   draw(shot, moving) {
     const scene = this.renderer.scene;
     if (!scene) return;
-    this.resize();
+    const cleared = this.resize();
     const detail = moving ? this.detail : 1;
     const [width, height] = [this.canvas.width, this.canvas.height].map(
       (side) => Math.max(1, Math.round(side * detail)));
@@ -95,7 +103,22 @@ export class Stage {
       const ticket = this.sorter?.request(sortViewOf(scene, this.shot)) ?? 0;
       for (const one of this.waiting) one.ticket ||= ticket;
     }
-    if (this.ordered) this.renderer.draw(this.shot);
+    if (this.ordered && (cleared || !this.#waits(shown))) this.renderer.draw(this.shot);
+  }
+
+  /**
+   * Whether the picture before stays: the camera jumped, and the splats' order is still of where it looked before.
+   *
+   * @param {import("./cameras.js").Camera} camera
+   */
+  #waits(camera) {
+    const now = performance.now();
+    if (!this.orderedWay || dot(this.orderedWay, camera.rotation.slice(6)) >= SAME_WAY) {
+      this.heldSince = 0;
+      return false;
+    }
+    this.heldSince ||= now;
+    return now - this.heldSince < HELD;
   }
 
   /**

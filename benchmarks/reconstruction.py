@@ -140,6 +140,7 @@ ABLATIONS: dict[str, Change] = {
     "no view colours": _no_view_colors,
     "no track start": _unstarted,
     "motion not fitted": lambda options, recorder: _rendering(options, motion_rate=0.0),
+    "no newcomers": lambda options, recorder: replace(options, refit=replace(options.refit, newcomers=None)),
     "no refit": lambda options, recorder: _fits(options, options.fit.steps + options.refit.steps, 0),
     "no fit": lambda options, recorder: _fits(options, 0, 0),
 }

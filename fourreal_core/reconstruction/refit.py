@@ -16,10 +16,16 @@ from ..grid import FrameGrid
 from ..progress import OnStep, no_progress
 from ..rasterizer import RasterOptions
 from ..scene.scene4d import Scene4D
+from .newcomers import NewcomerOptions, with_newcomers
 from .rendering_fit import RenderingFitOptions, fit_rendering
 
 MOTION_RATE = 1e-5
 """Of the deformation field: completed cells were made along a motion and show it less surely than the clips do."""
+
+
+def _rendering() -> RenderingFitOptions:
+    """One cell a step, and colours of views the faster: most cells are rendered only twice or three times."""
+    return RenderingFitOptions(cells=1, color_rate=0.01, view_color_rate=0.02, motion_rate=MOTION_RATE, motion_every=8)
 
 
 @dataclass(frozen=True)
@@ -30,12 +36,14 @@ class RefitOptions:
         steps: Cells that are rendered for it; 0 leaves the scene as it was fitted to the known cells.
         doubt_gray: Expected error in grey levels of 255 at which a completed pixel counts half as much as a known one.
         rendering: What is fitted, and how fast.
+        newcomers: New splats for what the canonical ones cannot show; None makes none.
         seed: Of the order of cells.
     """
 
     steps: int = 200
     doubt_gray: float = 30.0
-    rendering: RenderingFitOptions = field(default_factory=lambda: RenderingFitOptions(motion_rate=MOTION_RATE))
+    rendering: RenderingFitOptions = field(default_factory=_rendering)
+    newcomers: NewcomerOptions | None = field(default_factory=NewcomerOptions)
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -79,6 +87,8 @@ def refit_scene(
     trust = torch.where(completed.known[:, :, None, None], 1.0, trust_in(error_gray, options.doubt_gray))
     everything = replace(completed, known=torch.ones_like(completed.known))
     generator = torch.Generator().manual_seed(options.seed)
+    if options.newcomers is not None and options.steps:
+        scene = with_newcomers(scene, completed, options.newcomers, raster)
     return fit_rendering(scene, everything, options.steps, options.rendering, raster, generator, on_step, trust=trust)
 
 

@@ -19,6 +19,7 @@ from ..media.hole_filling import fill_holes
 from ..progress import OnStep, no_progress
 from ..rasterizer import RasterOptions, rasterize
 from ..scene.gaussians import Splats
+from ..scene.lifetimes import presence
 from ..scene.points_in_time import displaced_points
 from ..scene.scene4d import Scene4D
 from .photometric_loss import photometric_loss
@@ -121,7 +122,7 @@ class FitParameters:
         return rasterize(
             self._positions(view, time),
             self.log_scales.exp(),
-            torch.sigmoid(self.opacity_logits),
+            self._opacities_at(time),
             self._colors_in(view),
             cameras.intrinsics[view],
             cameras.size,
@@ -138,6 +139,11 @@ class FitParameters:
             return self._rest[view]
         rotation = self._scene.cameras.world_to_cam[view, :3, :3]
         return displaced_points(self._rest[view], offsets, time, rotation)
+
+    def _opacities_at(self, time: float) -> Tensor:
+        """Opacities ``(N,)`` at a time step."""
+        lifetimes, opacities = self._scene.lifetimes, torch.sigmoid(self.opacity_logits)
+        return opacities if lifetimes is None else opacities * presence(lifetimes, time)
 
     def _colors_in(self, view: int) -> Tensor:
         """Colours ``(N, 3)`` that a view shows."""

@@ -27,7 +27,7 @@ def render_cell(scene: Scene4D, view: int, time: float, options: RasterOptions |
     return rasterize(
         scene.in_view(view, time),
         splats.scales,
-        splats.opacities,
+        scene.opacities_at(time),
         scene.colors_in(view),
         cameras.intrinsics[view],
         cameras.size,
@@ -49,7 +49,7 @@ def render_camera(scene: Scene4D, camera: Cameras, time: float, options: RasterO
     return rasterize(
         camera.to_camera(scene.deformed(time))[0],
         splats.scales,
-        splats.opacities,
+        scene.opacities_at(time),
         splats.colors,
         camera.intrinsics[0],
         camera.size,

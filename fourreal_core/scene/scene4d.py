@@ -11,6 +11,7 @@ from ..cameras import Cameras
 from ..errors import InputError
 from .deformation_field import DeformationField
 from .gaussians import Splats
+from .lifetimes import presence
 from .motion_residual import SampledResidual, places_in_views
 from .points_in_time import TimeOffsets, displaced_points
 
@@ -40,6 +41,8 @@ class Scene4D:
         tracked_weights: The field's weights as the tracks determined them, before rendering fitted them to the splats.
             The views' own pixels follow these, since rendering also makes up for faults of the splats. None where
             rendering fitted nothing.
+        lifetimes: ``(N, 2)`` first and last time step at which each splat is there (see presence); None where all are
+            there always. The paper has none: its canonical splats can only move.
     """
 
     splats: Splats
@@ -55,6 +58,7 @@ class Scene4D:
     motion_residual: Tensor | None = None
     view_colors: Tensor | None = None
     tracked_weights: Tensor | None = None
+    lifetimes: Tensor | None = None
 
     def __post_init__(self) -> None:
         v, n = len(self.cameras), len(self.splats)
@@ -89,6 +93,12 @@ class Scene4D:
                 f"view colours of shape {tuple(self.view_colors.shape)} for {v} views and {n} splats",
                 f"({v}, {n}, 3)",
                 "leave them out, or fit them to the same splats",
+            )
+        if self.lifetimes is not None and self.lifetimes.shape != (n, 2):
+            raise InputError(
+                f"lifetimes of shape {tuple(self.lifetimes.shape)} for {n} splats",
+                f"({n}, 2)",
+                "give every splat a first and a last time step, or leave them out",
             )
         tracked = self.tracked_weights
         if tracked is not None and (self.deformation is None or tracked.shape != self.deformation.weights.shape):
@@ -152,6 +162,11 @@ class Scene4D:
             return rest
         return displaced_points(rest, self.splat_offsets, time, self.cameras.world_to_cam[view, :3, :3])
 
+    def opacities_at(self, time: float) -> Tensor:
+        """Opacities ``(N,)`` at a time step: those of splats that are not always there fade."""
+        opacities = self.splats.opacities
+        return opacities if self.lifetimes is None else opacities * presence(self.lifetimes, time)
+
     def colors_in(self, view: int) -> Tensor:
         """Colours ``(N, 3)`` that one of the clip's views shows; a new camera shows those of the splats."""
         colors = self.splats.colors
@@ -167,4 +182,5 @@ class Scene4D:
             visible=self.visible[:, keep],
             motion_weight=self.motion_weight[keep],
             view_colors=colors,
+            lifetimes=None if self.lifetimes is None else self.lifetimes[keep],
         )

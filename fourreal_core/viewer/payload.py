@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from ..errors import InputError
 from ..progress import OnStep, no_progress
@@ -35,7 +36,8 @@ from .quantize import (
 
 MAGIC = b"FOURREAL"
 FORMAT = "fourreal-viewer"
-VERSION = 2
+VERSION = 3
+"""2 stores differences of numbers, 3 has lifetimes; a scene whose splats are always there is written as version 2."""
 
 
 @dataclass(frozen=True)
@@ -192,7 +194,7 @@ class _Packed:
         ]
         return {
             "format": FORMAT,
-            "version": VERSION,
+            "version": 2 if scene.lifetimes is None else VERSION,
             "title": self.options.title,
             "splats": len(self.index),
             "moving": self.steps.shape[1],
@@ -214,6 +216,8 @@ class _Packed:
 
     def sections(self, frames: Iterable[GivenFrame]) -> Iterator[tuple[dict[str, Any], bytes]]:
         """Head entries and bodies: splats, motion by time, pictures, differences between views."""
+        if self.scene.lifetimes is not None:  # before the splats, which are shown as soon as they are there
+            yield {"kind": "lifetimes"}, self._pack(self._lifetimes(self.scene.lifetimes))
         yield {"kind": "splats"}, self._pack(*self._splats())
         for key in range(1, len(self.steps)):
             changes = self.steps[key] - self.steps[key - 1]  # wraps around, as does the reader's sum
@@ -244,6 +248,12 @@ class _Packed:
             yield stepwise(channel)
         yield opacity.tobytes()
         yield delta_coded(float_bits(self.units))
+
+    def _lifetimes(self, lifetimes: Tensor) -> bytes:
+        """First and last time steps, all first ones and then all last ones, in 65535ths of the clip."""
+        last = max(self.scene.times - 1, 1)
+        shares = lifetimes.detach().cpu().numpy()[self.index].T.clip(0, last) / last
+        return shuffled(np.rint(shares * 65535).astype(np.uint16))
 
     def _color_range(self) -> tuple[float, float]:
         colors = self.scene.splats.colors.detach().cpu().numpy()[self.index]

@@ -39,18 +39,18 @@ def splat_fields(scene: Scene4D, times: list[int], on_step: OnStep = no_progress
         ``positions (B, N, 3)``, ``scales (B, N, 3)`` linear, ``rotations (B, N, 4)`` w first, ``opacities (B, N, 1)``,
         ``sh (B, N, 1, 3)``.
     """
-    positions = []
+    positions, opacities = [], []
     for done, time in enumerate(times, start=1):
         positions.append(scene.deformed(time).detach())
+        opacities.append(scene.opacities_at(time).detach())
         on_step(done, len(times))
     batch, count = len(times), len(scene.splats)
     same = {
         "scales": scene.splats.scales[:, None].expand(count, 3),
         "rotations": torch.tensor([1.0, 0.0, 0.0, 0.0]).expand(count, 4),
-        "opacities": scene.splats.opacities[:, None],
         "sh": ((scene.splats.colors - 0.5) / SH_BAND_0)[:, None],
     }
-    return {"positions": torch.stack(positions)} | {
+    return {"positions": torch.stack(positions), "opacities": torch.stack(opacities)[..., None]} | {
         name: x.detach().expand(batch, *x.shape).contiguous() for name, x in same.items()
     }
 

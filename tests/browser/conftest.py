@@ -14,7 +14,7 @@ from fourreal_core.scene.scene4d import Scene4D
 from fourreal_core.viewer import GivenFrame, PayloadOptions, viewer_payload
 from fourreal_core.viewer.html import write_viewer
 
-from ..viewer.scenes import lively_scene
+from ..viewer.scenes import lively_scene, mortal
 from .pages import FLAGS, open_viewer
 
 
@@ -34,7 +34,7 @@ def chromium() -> Iterator[Any]:
 @pytest.fixture(scope="session")
 def scene() -> Scene4D:
     """Small, with everything a payload can hold."""
-    return lively_scene(3000)
+    return mortal(lively_scene(3000))
 
 
 @pytest.fixture(scope="session")

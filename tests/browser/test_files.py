@@ -63,7 +63,7 @@ def test_broken_files_get_a_sentence(chromium: Any, payload: bytes, tmp_path: Pa
         assert len(message.locator(".remedy").inner_text()) > 10
 
 
-@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("version", [1, 3])
 def test_the_page_reads_the_same_numbers(chromium: Any, payload: bytes, tmp_path: Path, version: int) -> None:
     """Those of a reader written apart from the viewer's, from this and from the format's first version."""
     written = as_version_1(payload) if version == 1 else payload
@@ -71,10 +71,12 @@ def test_the_page_reads_the_same_numbers(chromium: Any, payload: bytes, tmp_path
     with open_viewer(chromium, address, 500, 400) as page:
         read = page.evaluate(
             """() => {
-              const { head, count, moving, positions, scales, rgba, units, motion, differences } = fourrealViewer.scene;
+              const { scene } = fourrealViewer;
+              const { head, count, moving, positions, scales, rgba, units, motion, differences } = scene;
               const plain = (array, size) => [...array.subarray(0, size)];
               return {
                 version: head.version, positions: [...positions], scales: [...scales], rgba: plain(rgba, 4 * count),
+                lifetimes: plain(scene.lifetimes, 2 * count),
                 units: [...units], motion: motion.slice(1).map((steps) => plain(steps, 3 * moving)),
                 differences: differences.map((d) => [plain(d.offsets, 3 * count), plain(d.colors, 3 * count)]) };
             }"""
@@ -88,6 +90,8 @@ def test_the_page_reads_the_same_numbers(chromium: Any, payload: bytes, tmp_path
     np.testing.assert_allclose(
         np.array(read["rgba"]).reshape(-1, 4)[:, :3] / 255 * (bright - dark) + dark, found.colors, atol=1e-12
     )
+    assert found.lifetimes is not None
+    np.testing.assert_allclose(np.array(read["lifetimes"]).reshape(-1, 2), found.lifetimes, rtol=1e-6)
     steps = np.array(read["motion"]).reshape(len(found.motion) - 1, -1, 3)
     assert np.array_equal(steps * np.array(read["units"])[:, None], found.motion[1:]) and np.abs(steps).max() > 20
     for view, (offsets, colors) in enumerate(read["differences"]):
@@ -113,7 +117,9 @@ def test_the_first_time_step_shows_before_the_rest_is_there(chromium: Any, paylo
     address = write_viewer(b"", "Slow", tmp_path / "slow.html").as_uri()
     with open_viewer(chromium, address, 500, 400) as page:
         size = struct.unpack("<I", payload[8:12])[0]
-        first = 12 + size + json.loads(payload[12 : 12 + size])["sections"][0]["bytes"]
+        sections = json.loads(payload[12 : 12 + size])["sections"]
+        shown = [section["kind"] for section in sections].index("splats")
+        first = 12 + size + sum(section["bytes"] for section in sections[: shown + 1])
         page.evaluate(
             """(pieces) => {
               let more;

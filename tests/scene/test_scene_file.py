@@ -41,7 +41,7 @@ def test_the_file_says_what_it_is(tmp_path: Path) -> None:
     save_scene(wall_scene(2, 3, sliding(3)), tmp_path / NAME)
     with safe_open(tmp_path / NAME, framework="pt") as file:
         metadata = file.metadata()
-    assert metadata["format"] == "fourreal-scene" and metadata["version"] == "3" and metadata["times"] == "3"
+    assert metadata["format"] == "fourreal-scene" and metadata["version"] == "4" and metadata["times"] == "3"
     assert json.loads(metadata["size"]) == [24, 32] and json.loads(metadata["deformation"])["knots"] == 2
 
 
@@ -84,7 +84,7 @@ def rewrite(
     [
         ({"format": "other"}, "another kind"),
         ({"format": None}, "another kind"),
-        ({"version": "4"}, "of version 4"),
+        ({"version": "5"}, "of version 5"),
         ({"version": None}, "version"),
         ({"version": "abc"}, "abc"),
         ({"times": None}, "times"),
@@ -192,7 +192,7 @@ def test_an_interrupt_leaves_no_half_file(tmp_path: Path, monkeypatch: pytest.Mo
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("version", [1, 2, 3])
+@pytest.mark.parametrize("version", [1, 2, 3, 4])
 def test_files_of_every_version_load_and_move_as_they_say(tmp_path: Path, version: int) -> None:
     """Written tensor by tensor under the names that the format has had since its first version."""
     rng = torch.Generator().manual_seed(0)
@@ -220,6 +220,8 @@ def test_files_of_every_version_load_and_move_as_they_say(tmp_path: Path, versio
     if version >= 3:
         tensors["view_colors"] = 0.1 * torch.randn(2, n, 3, generator=rng)
         tensors["tracked_output"] = 0.1 * torch.randn(features + 1, 3 * knots, generator=rng)
+    if version >= 4:
+        tensors["lifetimes"] = torch.tensor([[0.0, 1.0]]).repeat(n, 1)
     spec = {
         "features": features,
         "frequencies": [2.0, 32.0],

@@ -58,6 +58,15 @@ def lively_scene(count: int = 4000, views: int = 4, times: int = 5, moving: floa
     )
 
 
+def mortal(scene: Scene4D, seed: int = 0) -> Scene4D:
+    """The scene with half of its splats there for some time steps only."""
+    rng = torch.Generator().manual_seed(seed)
+    ends = torch.rand(len(scene.splats), 2, generator=rng) * (scene.times - 1)
+    whole = torch.rand(len(scene.splats), generator=rng) < 0.5
+    ends[whole] = torch.tensor([0.0, scene.times - 1.0])
+    return replace(scene, lifetimes=ends.sort(1).values)
+
+
 @dataclass(frozen=True)
 class Unpacked:
     """A payload as a reader of docs/outputs.md would understand it, written apart from the viewer's own."""
@@ -71,6 +80,7 @@ class Unpacked:
     offsets: dict[int, np.ndarray]
     view_colors: dict[int, np.ndarray]
     frames: dict[tuple[int, int], bytes]
+    lifetimes: np.ndarray | None
 
     def at(self, time: float) -> np.ndarray:
         """World positions at a time step."""
@@ -91,6 +101,10 @@ def unpack(payload: bytes) -> Unpacked:
         bodies.append((section, payload[at : at + section["bytes"]]))
         at += section["bytes"]
     assert at == len(payload)
+    lifetimes = None
+    if bodies[0][0]["kind"] == "lifetimes":
+        shares = _numbers(zlib.decompress(bodies.pop(0)[1]), "<u2").reshape(2, n).T
+        lifetimes = shares / 65535 * max(head["times"] - 1, 1)
     raw = zlib.decompress(bodies[0][1])
     means = _rounded_floats(raw[: 12 * n]).reshape(3, n).T
     low, high = head["log_scale_range"]
@@ -124,6 +138,7 @@ def unpack(payload: bytes) -> Unpacked:
         offsets,
         view_colors,
         frames,
+        lifetimes,
     )
 
 

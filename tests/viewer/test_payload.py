@@ -15,7 +15,7 @@ from fourreal_core.viewer import GivenFrame, PayloadOptions, viewer_payload
 from fourreal_core.viewer.payload import key_times
 from fourreal_core.viewer.quantize import compact_order, delta_coded, morton_order
 
-from .scenes import Unpacked, lively_scene, unpack
+from .scenes import Unpacked, lively_scene, mortal, unpack
 
 TENTH_OF_A_PIXEL, QUARTER_OF_A_PIXEL = 0.1, 0.25
 
@@ -144,6 +144,18 @@ def test_changes_are_coded_as_by_hand() -> None:
 
 def test_an_orbit_turns_about_the_middle_of_what_is_seen(scene: Scene4D) -> None:
     assert unpack(viewer_payload(scene)).head["target"] == pytest.approx([0, 0, 2], abs=0.2)
+
+
+def test_lifetimes_come_before_the_splats_and_only_where_there_are_some(scene: Scene4D) -> None:
+    brief = mortal(scene)
+    assert brief.lifetimes is not None
+    payload = viewer_payload(brief)
+    found = unpack(payload)
+    assert found.head["version"] == 3 and found.head["sections"][0]["kind"] == "lifetimes"
+    assert found.lifetimes is not None
+    np.testing.assert_allclose(found.lifetimes, brief.lifetimes[drawn(brief, found)].numpy(), atol=1e-4)
+    always = unpack(viewer_payload(scene))
+    assert always.head["version"] == 2 and always.lifetimes is None  # which viewers from before can show
 
 
 def test_what_is_not_finite_is_not_written(scene: Scene4D) -> None:

@@ -14,6 +14,7 @@ from ...cameras import quats_wxyz_from_rotations
 from ...media.files import write_bytes
 from ...progress import OnStep
 from ..scene4d import Scene4D
+from .ply import splats_at
 from .scene_format import ExportOptions
 
 
@@ -31,8 +32,9 @@ def colmap_texts(scene: Scene4D) -> dict[str, str]:
         pose = _joined([*quats[v].tolist(), *world_to_cam[v, :3, 3].tolist()])
         images += [f"{v + 1} {pose} {v + 1} v{v}_t0.png", ""]
     points = ["# POINT3D_ID, X, Y, Z, R, G, B, ERROR, TRACK[] as (IMAGE_ID, POINT2D_IDX)"]
-    places = scene.splats.means.detach().cpu().numpy()
-    colors = (scene.splats.colors.detach().cpu().numpy().clip(0, 1) * 255).round().astype(np.uint8)
+    splats = splats_at(scene, 0)
+    places = splats.means.detach().cpu().numpy()
+    colors = (splats.colors.detach().cpu().numpy().clip(0, 1) * 255).round().astype(np.uint8)
     points += [
         f"{i + 1} {x:.9g} {y:.9g} {z:.9g} {r} {g} {b} 0"
         for i, ((x, y, z), (r, g, b)) in enumerate(zip(places.tolist(), colors.tolist(), strict=True))

@@ -1,8 +1,9 @@
 """A 4D scene as one ``.4dgs`` file, the container for splats that move, through the ``fourdgs`` package.
 
 Its Gaussians live for a window of time and move evenly in it, so a splat that moves becomes one Gaussian a time step
-and a splat that stands becomes one for the whole clip. The frame is upright there (y up, z to the viewer), a half-turn
-about x away from this project's.
+and a splat that stands becomes one for the whole clip. What is not always there is cut to its lifetime, half a step of
+its fading included; the container's own fading is a bell in time, which a scene has not. The frame is upright there (y
+up, z to the viewer), a half-turn about x away from this project's.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from ...errors import InputError
 from ...media.files import write_bytes
 from ...progress import OnStep, no_progress
+from ..lifetimes import FADE
 from ..scene4d import Scene4D
 from .packages import FOURDGS
 from .scene_format import ExportOptions
@@ -89,6 +91,7 @@ def gaussians(scene: Scene4D, fps: float, on_step: OnStep = no_progress) -> dict
     for t in range(scene.times if len(moving) else 0):
         ahead = places[min(t + 1, scene.times - 1)]
         pieces.append(_piece(moving, places[t], (ahead - places[t]) * np.float32(fps), (t / fps, (t + 1) / fps)))
+    pieces = [_in_lifetime(piece, scene, fps) for piece in pieces]
     index = np.concatenate([piece.pop("index") for piece in pieces])
     rows = {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
     splats = scene.splats
@@ -114,6 +117,17 @@ def _piece(index: NDArray[np.int64], positions: Array, motions: Array, window: t
         "win_lo": np.full(count, window[0]),
         "win_hi": np.full(count, window[1]),
     }
+
+
+def _in_lifetime(piece: dict[str, Any], scene: Scene4D, fps: float) -> dict[str, Any]:
+    """A piece without what is not there in its window, and the windows of the rest no longer than their lives."""
+    if scene.lifetimes is None:
+        return piece
+    lives = scene.lifetimes.detach().cpu().double().numpy()[piece["index"]]
+    begin, end = (lives[:, 0] - FADE / 2) / fps, (lives[:, 1] + FADE / 2) / fps
+    low = np.where(lives[:, 0] <= 0, piece["win_lo"], np.maximum(piece["win_lo"], begin))
+    high = np.where(lives[:, 1] >= scene.times - 1, piece["win_hi"], np.minimum(piece["win_hi"], end))
+    return {name: x[low < high] for name, x in (piece | {"win_lo": low, "win_hi": high}).items()}
 
 
 def _camera(scene: Scene4D) -> dict[str, Any]:

@@ -70,7 +70,7 @@ def save_ply(splats: Splats, path: str | Path) -> None:
 
 
 def splats_at(scene: Scene4D, time: float, view: int | None = None) -> Splats:
-    """The scene at a time step as splats in the world.
+    """The scene at a time step as splats in the world; only those that are there then.
 
     Args:
         scene: What to take them from.
@@ -83,12 +83,17 @@ def splats_at(scene: Scene4D, time: float, view: int | None = None) -> Splats:
     """
     check_place(scene, time, view)
     with torch.no_grad():
-        means, colors = scene.deformed(time), scene.splats.colors
+        means, colors, logits = scene.deformed(time), scene.splats.colors, scene.splats.opacity_logits
         if view is not None:
             colors = scene.colors_in(view)
             rot, trans = scene.cameras.world_to_cam[view, :3, :3], scene.cameras.world_to_cam[view, :3, 3]
             means = (scene.in_view(view, time) - trans) @ rot
-    return replace(scene.splats, means=means, colors=colors)
+        if scene.lifetimes is None:
+            return replace(scene.splats, means=means, colors=colors)
+        opacities = scene.opacities_at(time)
+        logits = torch.where(opacities == scene.splats.opacities, logits, torch.logit(opacities, eps=1e-6))
+        resolved = replace(scene.splats, means=means, colors=colors, opacity_logits=logits)
+        return resolved.select(opacities > 0)
 
 
 def save_ply_sequence(

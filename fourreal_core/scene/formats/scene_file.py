@@ -19,10 +19,15 @@ from ..gaussians import Splats
 from ..scene4d import Scene4D
 
 FORMAT = "fourreal-scene"
-VERSION = 3  # 2 added motion_residual, 3 view_colors and tracked_output
+VERSION = 4  # 2 added motion_residual, 3 view_colors and tracked_output, 4 lifetimes
 _FIELD = {"deformation.waves": "frequencies", "deformation.phases": "phases", "deformation.out": "weights"}
 """Tensors of the deformation field by their name in a file."""
-_OPTIONAL = {"motion_residual": "motion_residual", "tracked_output": "tracked_weights", "view_colors": "view_colors"}
+_OPTIONAL = {
+    "motion_residual": "motion_residual",
+    "tracked_output": "tracked_weights",
+    "view_colors": "view_colors",
+    "lifetimes": "lifetimes",
+}
 """Tensors that a scene may lack, by their name in a file."""
 _NAMES = {
     "means",

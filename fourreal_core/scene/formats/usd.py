@@ -1,7 +1,8 @@
 """A 4D scene as a USD stage, through OpenUSD: one ``ParticleField3DGaussianSplat`` that moves, and the clip's cameras.
 
 The axes are upright (y up, z to the viewer). Only positions have time samples, one a time step at time codes 0, 1, ...,
-between which USD interpolates evenly; everything else is constant and stored once.
+between which USD interpolates evenly, and opacities where splats come and go; everything else is constant and stored
+once.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ def _add_splats(stage: Any, scene: Scene4D, on_step: OnStep) -> None:
     constant = {
         "Scales": vt.Vec3fArray.FromNumpy(np.repeat(scales[:, None], 3, 1)),
         "Orientations": vt.QuatfArray.FromNumpy(turned),
-        "Opacities": vt.FloatArray.FromNumpy(splats.opacities.detach().cpu().numpy()),
+        "Opacities": vt.FloatArray.FromNumpy(scene.opacities_at(0).detach().cpu().numpy()),
         "RadianceSphericalHarmonicsDegree": 0,
         "RadianceSphericalHarmonicsCoefficients": vt.Vec3fArray.FromNumpy((colors - 0.5) / np.float32(SH_C0)),
     }
@@ -95,6 +96,9 @@ def _add_splats(stage: Any, scene: Scene4D, on_step: OnStep) -> None:
         constant["Extent"] = vt.Vec3fArray.FromNumpy(np.stack([np.min(corners, 0), np.max(corners, 0)]))
     for name, value in constant.items():
         getattr(prim, f"Create{name}Attr")().Set(value)
+    for t in range(scene.times if scene.lifetimes is not None else 0):
+        opacities = vt.FloatArray.FromNumpy(scene.opacities_at(t).detach().cpu().numpy())
+        prim.GetOpacitiesAttr().Set(opacities, usd.TimeCode(t))
 
 
 def _add_camera(stage: Any, name: str, camera: Cameras) -> None:

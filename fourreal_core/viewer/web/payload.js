@@ -8,7 +8,7 @@ import { readContainerHead } from "./container.js";
 import { ViewerScene, padded } from "./scene.js";
 
 const FORMAT = "fourreal-viewer";
-export const VERSION = 2;
+export const VERSION = 3;
 
 /**
  * @typedef {{kind: string, bytes: number, key?: number, view?: number, time?: number, type?: string}} Section
@@ -84,7 +84,9 @@ async function readSection(scene, section, packed, events) {
   const { count, moving } = scene;
   const arraysOf = async (/** @type {number} */ size) =>
     new ArrayReader(await inflate(packed, size), scene.head.version);
-  if (section.kind === "splats") {
+  if (section.kind === "lifetimes") {
+    readLifetimes(scene, await arraysOf(4 * count));
+  } else if (section.kind === "splats") {
     readSplats(scene, await arraysOf(18 * count + 4 * moving));
     events.onScene(scene);
   } else if (section.kind === "motion") {
@@ -106,6 +108,14 @@ async function readSection(scene, section, packed, events) {
     scene.frames.push({ view: section.view ?? 0, time: section.time ?? 0, url });
     events.onFrame();
   } // a kind of a later minor addition is passed over
+}
+
+/** @param {ViewerScene} scene @param {ArrayReader} arrays */
+function readLifetimes(scene, arrays) {
+  const { count } = scene, unit = Math.max(scene.times - 1, 1) / 65535;
+  const ends = arrays.unsignedShorts(2 * count);
+  scene.lifetimes = new Float32Array(2 * padded(count));
+  for (let n = 0; n < 2 * count; n++) scene.lifetimes[n] = unit * ends[(n & 1) * count + (n >> 1)];
 }
 
 /** @param {ViewerScene} scene @param {ArrayReader} arrays */

@@ -20,7 +20,8 @@ import { DepthOrder } from "./sort.js";
  * @property {number[]} background red, green, blue; with a fourth number 0 where nothing is, the picture is clear
  */
 
-const UNITS = ["order", "geometry", "appearance", "units", "motionBefore", "motionAfter", "viewOffsets", "viewColors"];
+const UNITS = ["order", "geometry", "appearance", "units", "motionBefore", "motionAfter", "viewOffsets", "viewColors",
+  "lifetimes"];
 
 export class Renderer {
   /**
@@ -92,6 +93,7 @@ export class Renderer {
     this.#upload("geometry", gl.RGBA32F, gl.RGBA, gl.FLOAT, geometry, 4);
     this.#upload("appearance", gl.RGBA8, gl.RGBA, gl.UNSIGNED_BYTE, scene.rgba, 4);
     this.#upload("units", gl.R32F, gl.RED, gl.FLOAT, units, 1);
+    this.#upload("lifetimes", gl.RG32F, gl.RG, gl.FLOAT, scene.lifetimes ?? new Float32Array(2 * TEXTURE_WIDTH), 2);
     const nothing = new Int16Array(3 * TEXTURE_WIDTH);
     for (const name of ["motionBefore", "motionAfter", "viewOffsets"]) {
       this.#upload(name, gl.RGB16I, gl.RGB_INTEGER, gl.SHORT, nothing, 3);
@@ -144,7 +146,7 @@ export class Renderer {
     if (!scene) throw new Error("no scene yet");
     const { drawn, kept } = this;
     const indices = new Uint32Array(padded(scene.count));
-    this.ownOrder ??= new DepthOrder(scene.positions, scene.scales, scene.units, scene.keyTimes);
+    this.ownOrder ??= new DepthOrder(scene.positions, scene.scales, scene.units, scene.keyTimes, scene.lifetimes);
     this.ownOrder.motion = scene.motion;
     this.setOrder(indices, this.ownOrder.sort(sortViewOf(scene, shot), indices));
     this.#sum(shot);
@@ -213,6 +215,7 @@ export class Renderer {
     gl.uniform2f(splats.at("size"), camera.width, camera.height);
     gl.uniform2fv(splats.at("colorRange"), scene.head.color_range);
     gl.uniform1f(splats.at("sizeFactor"), shot.sizeFactor);
+    gl.uniform1f(splats.at("time"), scene.lifetimes ? shot.time : -1);
     gl.uniform1f(splats.at("near"), near);
     gl.uniform1f(splats.at("lowPass"), lowPassOf(scene, shot));
     gl.uniform1f(splats.at("minAlpha"), min_alpha);

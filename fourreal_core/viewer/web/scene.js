@@ -48,6 +48,12 @@ export class ViewerScene {
     /** Red, green, blue within the head's range, and opacity, one byte each. */
     this.rgba = new Uint8Array(4 * padded(this.count));
     this.units = new Float32Array(this.moving);
+    /**
+     * First and last time step of every splat, padded to whole texture rows; null where all are there always.
+     *
+     * @type {Float32Array | null}
+     */
+    this.lifetimes = null;
     /** @type {(Int16Array | null)[]} three a moving splat, padded to whole texture rows; null until it has come */
     this.motion = this.keyTimes.map(() => null);
     /** @type {(ViewDifference | null)[]} */

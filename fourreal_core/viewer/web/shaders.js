@@ -19,7 +19,10 @@ uniform isampler2D motionAfter;
 uniform isampler2D viewOffsets;
 uniform isampler2D viewColors;
 
+uniform sampler2D lifetimes;     // first and last time step
+
 uniform int moving;
+uniform float time;              // below zero where every splat is there always
 uniform vec2 motionWeights;
 uniform float viewWeight;
 uniform vec4 viewRow;            // gives the depth in the view that differs
@@ -58,6 +61,10 @@ void main() {
     rgb += viewWeight / 255.0 * vec3(texelFetch(viewColors, at, 0).xyz);
   }
   gl_Position = vec4(2.0, 2.0, 2.0, 1.0);  // outside, unless it can be seen
+  if (time >= 0.0) {
+    vec2 outside = max(texelFetch(lifetimes, at, 0).xy * vec2(1.0, -1.0) + vec2(-time, time), 0.0);
+    shown.a *= max(1.0 - outside.x - outside.y, 0.0);
+  }
   if (seen.z < near || shown.a < minAlpha) return;
 
   float spread = sizeFactor * placed.w / seen.z;

@@ -27,12 +27,14 @@ export class DepthOrder {
    * @param {Float32Array} scales
    * @param {Float32Array} units what a step of motion stands for, one a splat that moves
    * @param {number[]} keyTimes times of the motion's keys, rising
+   * @param {Float32Array | null} lifetimes first and last time step of every splat; null where all are there always
    */
-  constructor(positions, scales, units, keyTimes) {
+  constructor(positions, scales, units, keyTimes, lifetimes) {
     this.positions = positions;
     this.scales = scales;
     this.units = units;
     this.keyTimes = keyTimes;
+    this.lifetimes = lifetimes;
     /** @type {(Int16Array | null)[]} */
     this.motion = keyTimes.map(() => null);
     this.depths = new Float32Array(scales.length);
@@ -52,7 +54,7 @@ export class DepthOrder {
 
   /** @param {SortView} view @returns {number} how many splats are in view; their depths and indices are kept */
   #gather(view) {
-    const { positions, scales, units, depths, seen } = this;
+    const { positions, scales, units, depths, seen, lifetimes } = this;
     const [a, b, c, d, e, f, g, h, i] = view.rotation;
     const [tx, ty, tz] = view.translation;
     const [left, right, top, bottom] = view.slopes;
@@ -64,6 +66,7 @@ export class DepthOrder {
     const row = shift ? shift.row : [0, 0, 0, 0], unit = shift ? shift.unit * shift.weight : 0;
     let count = 0;
     for (let n = 0, at = 0; n < scales.length; n++, at += 3) {
+      if (lifetimes && (view.time <= lifetimes[2 * n] - 1 || view.time >= lifetimes[2 * n + 1] + 1)) continue;
       let px = positions[at], py = positions[at + 1], pz = positions[at + 2];
       let sx = 0, sy = 0, sz = 0;
       if (shift) {
@@ -135,8 +138,8 @@ export function serveSorting(Order) {
   self.onmessage = (event) => {
     const message = event.data;
     if (message.open) {
-      const { positions, scales, units, keyTimes } = message.open;
-      order = new Order(positions, scales, units, keyTimes);
+      const { positions, scales, units, keyTimes, lifetimes } = message.open;
+      order = new Order(positions, scales, units, keyTimes, lifetimes);
     } else if (order && message.motion) {
       order.motion[message.motion.key] = message.motion.steps;
     } else if (order && message.view) {

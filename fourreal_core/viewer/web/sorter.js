@@ -33,8 +33,8 @@ export class Sorter {
       if (this.next) this.#send(this.next);
     };
     this.room = padded(scene.count);
-    const { positions, scales, units, keyTimes } = scene;
-    this.worker.postMessage({ open: { positions, scales, units, keyTimes } });
+    const { positions, scales, units, keyTimes, lifetimes } = scene;
+    this.worker.postMessage({ open: { positions, scales, units, keyTimes, lifetimes } });
   }
 
   /** @param {number} key @param {Int16Array} steps */

@@ -66,6 +66,11 @@ class Bundle:
         out[:, :3, :3], out[:, :3, 3] = self.rotations, self.translations
         return out
 
+    def relative(self, i: int, j: int) -> tuple[Array, Array]:
+        """Rotation ``(3, 3)`` and translation ``(3,)`` from view i to view j."""
+        rot = self.rotations[j] @ self.rotations[i].T
+        return rot, self.translations[j] - rot @ self.translations[i]
+
 
 def flat_start(obs: Observations, views: int, focal_px: float) -> Bundle:
     """All cameras in one place and every point at distance 1."""
@@ -78,8 +83,8 @@ def reproject(state: Bundle, obs: Observations, pair: tuple[int, int]) -> tuple[
     index, seen, _ = obs.pairs[pair]
     rho = state.inv_depth[index]
     rays = np.column_stack([obs.pixels[index] / state.focal_px, np.ones(len(index))])
-    rot = state.rotations[j] @ state.rotations[i].T
-    y = rays @ rot.T + rho[:, None] * (state.translations[j] - rot @ state.translations[i])
+    rot, shift = state.relative(i, j)
+    y = rays @ rot.T + rho[:, None] * shift
     z = np.maximum(y[:, 2], 1e-3)
     return y, rays, state.focal_px * y[:, :2] / z[:, None] - seen, rho
 

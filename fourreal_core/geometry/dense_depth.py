@@ -7,14 +7,13 @@ completed along image edges.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..flow.edge_aware_filter import complete
 from ..flow.flow_field import Flow, Mask
-from .bundle_adjustment import Bundle
 
 Map = NDArray[np.float32]
 
@@ -34,6 +33,21 @@ LIGHT, STRONG = 4.0, 400.0
 """Smoothing strength where confident, and of the completion elsewhere (see edge_aware_filter.smooth)."""
 EDGE = 0.08
 """Colour difference that stops smoothing."""
+
+
+class Poses(Protocol):
+    """Cameras that see one scene, and some points of it: a ``Bundle``, or given ones."""
+
+    @property
+    def inv_depth(self) -> NDArray[np.float64]:
+        """``(N,)`` of points in the views they are anchored in."""
+
+    @property
+    def focal_px(self) -> float:
+        """The focal length in pixels that ``relative`` is for."""
+
+    def relative(self, i: int, j: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """What takes rays of view i, and a point's inverse depth there, to view j: ``(3, 3)`` and ``(3,)``."""
 
 
 class PairTerms(NamedTuple):
@@ -64,7 +78,7 @@ class MeasuredDepth(NamedTuple):
     support: Map
 
 
-def pair_terms(state: Bundle, flows: dict[tuple[int, int], Flow], view: int, valid: Mask) -> PairTerms:
+def pair_terms(state: Poses, flows: dict[tuple[int, int], Flow], view: int, valid: Mask) -> PairTerms:
     """The constraints of all flows that start in a view.
 
     A flow is trusted by its forward-backward error, and not at all where it leaves the picture or what is valid.
@@ -74,8 +88,7 @@ def pair_terms(state: Bundle, flows: dict[tuple[int, int], Flow], view: int, val
     others = [j for i, j in sorted(flows) if i == view]
     values, bz = np.empty((*valid.shape, len(others), 6), np.float32), np.empty(len(others), np.float32)
     for k, j in enumerate(others):
-        rot = state.rotations[j] @ state.rotations[view].T
-        t = state.translations[j] - rot @ state.translations[view]
+        rot, t = state.relative(view, j)
         pair_term(flows[view, j], flows[j, view], valid, (rot, t, float(state.focal_px)), values[:, :, k])
         bz[k] = t[2]
     return PairTerms(values, bz)
@@ -92,7 +105,7 @@ def measure_inverse_depth(terms: PairTerms, rho_range: tuple[float, float]) -> M
 
 
 def dense_depth(
-    state: Bundle, flows: dict[tuple[int, int], Flow], view: int, frame: Map, valid: Mask
+    state: Poses, flows: dict[tuple[int, int], Flow], view: int, frame: Map, valid: Mask
 ) -> tuple[Map, Map]:
     """Completed inverse depth and confidence of one view.
 

@@ -1,0 +1,177 @@
+"""A folder of views: one clip each, or pictures ``v{view}_t{time}``, of which only the wanted frames are read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ..errors import InputError
+from ..progress import OnStep, no_progress
+from .clips import ASPECT_TOLERANCE, read_clip
+from .images import IMAGE_SUFFIXES, natural_key, read_image, read_pictures
+from .video import pick_evenly
+
+CELL_NAME = re.compile(r"v(\d+)_t(\d+)\.(png|jpe?g|webp|bmp|tiff?)", re.IGNORECASE)
+"""Name of a cell's picture: view and time."""
+VIDEO_SUFFIXES = frozenset({".mp4", ".webm", ".mov", ".mkv", ".avi", ".m4v", ".gif", ".apng", ".webp"})
+"""What counts as a video in a folder of views."""
+
+
+@dataclass(frozen=True)
+class ViewFolder:
+    """The views of a folder, before any frame is read.
+
+    Attributes:
+        path: The folder.
+        names: Of its V views, in natural order: file names without their ending, folder names, or ``v3``.
+        times: Names of the T times; the same number of frames of every view.
+        clips: A video or a folder of pictures a view; empty where the pictures are cells.
+        cells: ``(view, time)``, both counted from 0 among names and times, to picture; empty where views are clips.
+    """
+
+    path: Path
+    names: tuple[str, ...]
+    times: tuple[str, ...]
+    clips: tuple[Path, ...]
+    cells: dict[tuple[int, int], Path]
+
+    def read(
+        self,
+        views: Sequence[int],
+        times: int | None = None,
+        size: tuple[int, int] | None = None,
+        on_step: OnStep = no_progress,
+    ) -> tuple[Tensor, Tensor]:
+        """Reads some views; never more frames at once than are kept and one view's.
+
+        Args:
+            views: Which, in the order wanted.
+            times: How many times to keep, evenly spread, the first and the last among them; all when None.
+            size: ``(height, width)`` to resize to; the first view's own when None.
+            on_step: Progress, one step a view.
+
+        Returns:
+            Frames ``(V, T, H, W, 3)`` float32 in ``[0, 1]``, and which of them there are, ``(V, T)`` bool.
+
+        Raises:
+            InputError: Frames that cannot be read, or whose aspect ratio is not the first view's.
+        """
+        kept = pick_evenly(len(self.times), times)
+        frames: Tensor | None = None
+        known = torch.zeros(len(views), len(kept), dtype=torch.bool)
+        for row, view in enumerate(views):
+            for column, frame in self._frames(view, kept, size).items():
+                if frames is None:
+                    size = size or (frame.shape[0], frame.shape[1])
+                    frames = torch.zeros(len(views), len(kept), *size, 3)
+                frames[row, column], known[row, column] = frame, True
+            on_step(row + 1, len(views))
+        if frames is None:
+            raise InputError(f"no frame of the wanted views in {self.path}", "at least one", "ask for more views")
+        return frames, known
+
+    def _frames(self, view: int, kept: list[int], size: tuple[int, int] | None) -> dict[int, Tensor]:
+        if not self.clips:
+            there = [(c, self.cells[view, t]) for c, t in enumerate(kept) if (view, t) in self.cells]
+            return {c: _sized(path, size) for c, path in there}
+        path = self.clips[view]
+        if size is not None:
+            _check_aspect(path, read_clip(path, None, 1)[0], size)
+        return dict(enumerate(read_clip(path, size, len(kept))))
+
+
+def find_views(folder: Path | str) -> ViewFolder:
+    """Looks what views a folder holds; counts frames, and decodes none.
+
+    Args:
+        folder: With one video or one folder of pictures a view, in natural order of their names; or with pictures
+            ``v{view}_t{time}``.
+
+    Raises:
+        InputError: No such folder, fewer than two views in it, or views of different lengths.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"{folder} is not a folder", "a folder with one clip a view", "check the path")
+    entries = sorted((p for p in folder.iterdir() if not p.name.startswith(".")), key=natural_key)
+    cells = [(match, p) for p in entries if (match := CELL_NAME.fullmatch(p.name))]
+    found = _cell_folder(folder, cells) if cells else _clip_folder(folder, entries)
+    if len(found.names) < 2:
+        raise InputError(
+            f"{len(found.names)} views in {folder}",
+            "at least 2: a video or a folder of pictures each, or pictures v{view}_t{time}",
+            "give the folder that holds all views",
+        )
+    return found
+
+
+def _cell_folder(folder: Path, cells: list[tuple[re.Match[str], Path]]) -> ViewFolder:
+    paths: dict[tuple[int, int], Path] = {}
+    for match, path in cells:
+        cell = int(match[1]), int(match[2])
+        if cell in paths:
+            raise InputError(f"two files for one cell, {paths[cell].name} and {path.name}", "one", "remove one")
+        paths[cell] = path
+    views, times = (sorted({cell[axis] for cell in paths}) for axis in (0, 1))
+    numbered = {(views.index(v), times.index(t)): path for (v, t), path in paths.items()}
+    return ViewFolder(folder, tuple(f"v{v}" for v in views), tuple(f"t{t}" for t in times), (), numbered)
+
+
+def _clip_folder(folder: Path, entries: list[Path]) -> ViewFolder:
+    clips = [p for p in entries if p.suffix.lower() in VIDEO_SUFFIXES and p.is_file()]
+    folders = [p for p in entries if p.is_dir() and any(f.suffix.lower() in IMAGE_SUFFIXES for f in p.iterdir())]
+    clips = sorted(clips + folders, key=natural_key)
+    counts = [count_frames(path) for path in clips]
+    if len(set(counts)) > 1:
+        short, long = counts.index(min(counts)), counts.index(max(counts))
+        raise InputError(
+            f"a view {clips[short].name} of {counts[short]} and a view {clips[long].name} of {counts[long]} frames",
+            "one number, since all views show the same times",
+            "cut them to the same times",
+        )
+    names = tuple(p.stem if p.is_file() else p.name for p in clips)
+    return ViewFolder(folder, names, tuple(f"t{t}" for t in range(counts[0] if counts else 0)), tuple(clips), {})
+
+
+def count_frames(path: Path) -> int:
+    """Frames of a clip, without decoding a video.
+
+    Raises:
+        InputError: Not a clip.
+    """
+    if path.is_dir():
+        return sum(1 for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith("."))
+    if path.suffix.lower() in IMAGE_SUFFIXES | {".gif", ".apng"}:
+        return len(read_pictures(path))
+    import av
+
+    try:
+        with av.open(str(path)) as file:
+            if not file.streams.video:
+                raise InputError(f"{path} has no video stream", "a file with pictures", "take it out of the folder")
+            return sum(1 for packet in file.demux(file.streams.video[0]) if packet.size)
+    except (av.FFmpegError, UnicodeDecodeError) as err:
+        raise InputError(
+            f"{path} can't be read as a video ({err})", "one video a view", "take it out of the folder"
+        ) from err
+
+
+def _sized(path: Path, size: tuple[int, int] | None) -> Tensor:
+    frame = read_image(path)
+    if size is None or tuple(frame.shape[:2]) == tuple(size):
+        return frame
+    _check_aspect(path, frame, size)
+    return read_image(path, size)
+
+
+def _check_aspect(path: Path, frame: Tensor, size: tuple[int, int]) -> None:
+    h, w = frame.shape[:2]
+    if abs(w / h / (size[1] / size[0]) - 1) > ASPECT_TOLERANCE:
+        raise InputError(
+            f"a view {path.name} of {w} x {h} pixels", f"the aspect ratio of {size[1]} x {size[0]}", "crop it"
+        )

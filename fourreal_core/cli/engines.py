@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ..errors import InputError
 
 if TYPE_CHECKING:
+    from ..cameras import Cameras
     from ..geometry.sources import GeometrySource
     from ..pipeline import PipelineOptions
 
@@ -43,13 +44,16 @@ def add_engine_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def with_engines(options: PipelineOptions, args: argparse.Namespace, views: int) -> PipelineOptions:
+def with_engines(
+    options: PipelineOptions, args: argparse.Namespace, views: int, cameras: Cameras | None = None
+) -> PipelineOptions:
     """The pipeline's options with ``--geometry``, ``--focal``, ``--flow`` and ``--tracks``.
 
     Args:
         options: To begin with.
         args: The command's arguments.
         views: Frames of the freeze-time clip that are used.
+        cameras: Theirs, where they are known.
 
     Raises:
         InputError: Something that isn't here.
@@ -65,27 +69,31 @@ def with_engines(options: PipelineOptions, args: argparse.Namespace, views: int)
     return replace(
         options,
         parallax=parallax,
-        geometry_source=geometry_source(args.geometry, views, options.device),
+        geometry_source=geometry_source(args.geometry, views, options.device, cameras),
         flow_engine=flow,
         track_engine=tracks,
     )
 
 
-def geometry_source(spec: str, views: int, device: str) -> GeometrySource | None:
-    """The source that ``--geometry`` names; None for parallax.
+def geometry_source(spec: str, views: int, device: str, cameras: Cameras | None = None) -> GeometrySource | None:
+    """The source that ``--geometry`` names, with cameras that are known; None for parallax that finds them.
 
     Raises:
         InputError: No such folder, or a name without anything behind it.
     """
     if spec == "parallax":
-        return None
+        if cameras is None:
+            return None
+        from ..geometry.given_cameras import GivenCameras
+
+        return GivenCameras(cameras)
     kind, _, name = spec.partition(":")
     if kind == "hf":
         from ..geometry.hf_depth import HuggingFaceDepth
 
         if not name:
             raise InputError("the geometry hf: without a name", "hf:NAME", "name a depth network")
-        return HuggingFaceDepth(name, device=device)
+        return HuggingFaceDepth(name, device=device, cameras=cameras)
     folder = Path(spec)
     if not folder.is_dir():
         raise InputError(
@@ -94,4 +102,4 @@ def geometry_source(spec: str, views: int, device: str) -> GeometrySource | None
     from ..geometry.depth_maps import DepthPictures
     from ..media.depth import read_depth_folder
 
-    return DepthPictures(read_depth_folder(folder, views))
+    return DepthPictures(read_depth_folder(folder, views), cameras=cameras)

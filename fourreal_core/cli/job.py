@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from .. import media
+from ..cameras import Cameras
 from ..grid import FrameGrid
 from ..media.files import whole_file
 from ..media.video import there_and_back
@@ -35,12 +36,14 @@ _BULLET_FRAMES_A_CELL = 4
 _VIDEO_SECONDS = 4.0
 
 
-def complete(grid: FrameGrid, args: argparse.Namespace, bars: StageBars) -> PipelineResult:
-    """Runs the pipeline with a command's seed, device, geometry, flow and tracks."""
+def complete(
+    grid: FrameGrid, args: argparse.Namespace, bars: StageBars, cameras: Cameras | None = None
+) -> PipelineResult:
+    """Runs the pipeline with a command's seed, device, geometry, flow and tracks, and with cameras that are known."""
     options = replace(quality_options(args.quality), seed=args.seed, device=parse_device(args.device))
     if args.refit is not None:
         options = replace(options, refit=replace(options.refit, steps=args.refit))
-    return run_pipeline(grid, with_engines(options, args, grid.views), bars)
+    return run_pipeline(grid, with_engines(options, args, grid.views, cameras), bars)
 
 
 def write_clips(freeze_time: torch.Tensor, fixed_view: torch.Tensor, out: Path) -> tuple[Path, Path]:

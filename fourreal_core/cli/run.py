@@ -1,9 +1,8 @@
-"""``fourreal run``: the main job on the user's clips."""
+"""``fourreal run``: the main job on the user's clips, or on views of the same times."""
 
 from __future__ import annotations
 
 import argparse
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,8 +13,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ..grid import FrameGrid
+    from .views import GivenViews
 
-_CELL = re.compile(r"v(\d+)_t(\d+)\.(png|jpe?g)", re.IGNORECASE)
+INPUTS = ("freeze_time", "fixed_view", "views_from", "cameras", "mask", "grid")
+"""Options that name what is read."""
 
 
 def add_command(
@@ -26,18 +27,26 @@ def add_command(
         "run",
         parents=parents,
         help="complete the grid of two clips and make a 4D scene",
-        description="Completes the frame grid of two clips and makes a 4D scene of splats. A "
-        "clip is a video file, an animated WebP or GIF, or a folder of images.",
+        description="Completes the frame grid of two clips, or of several views of the same times, and makes a 4D "
+        "scene of splats. A clip is a video file, an animated WebP or GIF, or a folder of images.",
+    )
+    parser.add_argument("--freeze-time", type=Path, metavar="CLIP", help="the camera moves around a stopped scene")
+    parser.add_argument(
+        "--fixed-view", type=Path, metavar="CLIP", help="the camera stands where the other clip starts, and time runs"
     )
     parser.add_argument(
-        "--freeze-time", type=Path, required=True, metavar="CLIP", help="the camera moves around a stopped scene"
-    )
-    parser.add_argument(
-        "--fixed-view",
+        "--views-from",
         type=Path,
-        required=True,
-        metavar="CLIP",
-        help="the camera stands where the other clip starts, and time runs",
+        metavar="DIR",
+        help="in place of the two clips: one clip a view, all of the same times and of cameras that stand, in natural "
+        "order; or pictures named v{view}_t{time}",
+    )
+    parser.add_argument(
+        "--cameras",
+        type=Path,
+        metavar="PATH",
+        help="cameras of the views: a transforms.json (nerfstudio, Blender), or a folder of COLMAP's text model "
+        "(default: found by parallax)",
     )
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="OUT", help="output folder")
     add_job_options(parser, "size of the frames (default: the freeze-time clip's)")
@@ -59,38 +68,61 @@ def execute(args: argparse.Namespace) -> None:
 
     size = None if args.size is None else parse_size(args.size)
     parse_device(args.device)
-    refuse_overwriting([p for p in (args.freeze_time, args.fixed_view, args.mask, args.grid) if p], args.out)
+    check_inputs(args)
+    refuse_overwriting([path for name in INPUTS if (path := getattr(args, name))], args.out)
     clock = StageClock()
     with StageBars(args.quiet) as bars:
         on_step = bars("read clips")
         with clock("read clips"):
-            given = read_given(args, size)
+            given, views = read_given(args, size)
             on_step(1, 1)
         out = media.prepare_folder(args.out)
         with clock("job"):
-            result = complete(given, args, bars)
+            result = complete(given, args, bars, None if views is None else views.cameras)
         with clock("write"):
             write_clips(given.freeze_time, given.fixed_view, out)
             write_results(out, result, bars)
-    inputs = {
-        name: str(getattr(args, name)) for name in ("freeze_time", "fixed_view", "mask", "grid") if getattr(args, name)
-    }
+    inputs = {name: str(getattr(args, name)) for name in INPUTS if getattr(args, name)}
     report = {"command": "run", "inputs": inputs, **base_report(result, clock, args)}
     made = given.views * given.times - int(given.known.sum())
-    finish(out, report, f"{made} cells made from {int(given.known.sum())} given ones, {report['splats']} splats", args)
+    summary = f"{made} cells made from {int(given.known.sum())} given ones, {report['splats']} splats"
+    if views is not None:
+        order = views.order
+        report["views"] = {"rows": list(order.names), "central": order.central, "by_cameras": order.by_cameras}
+        summary += f"\n{order}"
+    finish(out, report, summary, args)
 
 
-def read_given(args: argparse.Namespace, size: tuple[int, int] | None) -> FrameGrid:
-    """The grid with everything that the user gave: two clips, a mask, further cells."""
+def check_inputs(args: argparse.Namespace) -> None:
+    """Raises InputError unless two clips are named, or a folder of views."""
+    clips = [name for name in ("freeze_time", "fixed_view") if getattr(args, name)]
+    if args.views_from and clips:
+        raise InputError("--views-from beside a clip", "one of the two ways", "leave one of them away")
+    if not args.views_from and len(clips) < 2:
+        missing = "--fixed-view" if "freeze_time" in clips else "--freeze-time"
+        raise InputError(f"no {missing}", "both clips, or --views-from", "name it")
+    if args.cameras and not args.views_from:
+        raise InputError("--cameras without --views-from", "cameras of views", "leave it away: parallax finds them")
+
+
+def read_given(args: argparse.Namespace, size: tuple[int, int] | None) -> tuple[FrameGrid, GivenViews | None]:
+    """The grid with everything that the user gave: two clips or views, a mask, further cells; and the views."""
     from .. import media
     from ..grid import FrameGrid
+    from .views import read_views
 
+    if args.views_from:
+        views = read_views(args, size)
+        return _with_more(views.grid, args.grid), views
     freeze, fixed = media.read_clip_pair(
         args.freeze_time, args.fixed_view, size, args.views, args.times, at_most=DEFAULT_COUNT
     )
     valid = None if args.mask is None else media.read_mask(args.mask, (freeze.shape[1], freeze.shape[2]))
-    grid = FrameGrid.from_clips(freeze, fixed, valid)
-    return grid if args.grid is None else grid.with_known(read_cells(args.grid, grid.size))
+    return _with_more(FrameGrid.from_clips(freeze, fixed, valid), args.grid), None
+
+
+def _with_more(grid: FrameGrid, folder: Path | None) -> FrameGrid:
+    return grid if folder is None else grid.with_known(read_cells(folder, grid.size))
 
 
 def read_cells(folder: Path, size: tuple[int, int]) -> dict[tuple[int, int], Tensor]:
@@ -100,12 +132,13 @@ def read_cells(folder: Path, size: tuple[int, int]) -> dict[tuple[int, int], Ten
         InputError: No such folder, no cell in it, two files for one cell, or another aspect ratio.
     """
     from .. import media
+    from ..media.view_clips import CELL_NAME
 
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder", "a folder of cells v{view}_t{time}.png", "check --grid")
     files: dict[tuple[int, int], Path] = {}
     for path in sorted(folder.iterdir(), key=media.natural_key):
-        if match := _CELL.fullmatch(path.name):
+        if match := CELL_NAME.fullmatch(path.name):
             cell = int(match[1]), int(match[2])
             if cell in files:
                 raise InputError(f"two files for one cell, {files[cell].name} and {path.name}", "one", "remove one")

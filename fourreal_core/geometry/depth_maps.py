@@ -15,13 +15,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..cameras import intrinsics_from_focal
+from ..cameras import Cameras, intrinsics_from_focal
 from ..errors import InputError
 from ..flow.clip_flows import ClipFlows
 from ..progress import OnStep, no_progress
 from .align_monocular import matched_points
-from .bundle_adjustment import Bundle, Observations
+from .bundle_adjustment import Observations
+from .dense_depth import Poses
 from .geometry import Geometry
+from .given_cameras import triangulate
 from .structure_from_motion import ParallaxOptions, find_cameras
 
 log = logging.getLogger(__name__)
@@ -42,10 +44,12 @@ class DepthPictures:
         kind: What the pictures are affine to: ``inverse`` depth (near is large, as relative depth networks draw),
             ``depth`` (far is large), ``metric`` depth (right but for a factor), or ``auto``: whichever fits, near large
             or small.
+        cameras: Of the frames, where they are known; found by parallax when None.
     """
 
     pictures: Tensor
     kind: Kind = "auto"
+    cameras: Cameras | None = None
 
     def __post_init__(self) -> None:
         if self.pictures.ndim != 3 or self.kind not in get_args(Kind):
@@ -71,6 +75,8 @@ class DepthPictures:
         """See GeometrySource."""
         views, (h, w) = len(clip), clip.size
         pictures = self._sized(views, (h, w))
+        if self.cameras is not None:
+            return self._with_cameras(self.cameras, pictures, clip, valid, options, on_step)
         found = find_cameras(clip, valid, options, lambda done, n, preview=None: on_step(9 * done // n, 10))
         state = found.state if found.turning is None else found.turning
         if found.turning is not None:
@@ -86,6 +92,28 @@ class DepthPictures:
         depth = 1.0 / torch.from_numpy(inverse).float()
         return Geometry(
             depth, intrinsics, torch.ones_like(depth, dtype=torch.bool), torch.from_numpy(state.world_to_cam).float()
+        )
+
+    def _with_cameras(
+        self,
+        cameras: Cameras,
+        pictures: Array,
+        clip: ClipFlows,
+        valid: Tensor | None,
+        options: ParallaxOptions | None,
+        on_step: OnStep,
+    ) -> Geometry:
+        found = triangulate(
+            clip, cameras, valid, options, lambda done, n, preview=None: on_step(max(1, 9 * done // n), 10)
+        )
+        inverse = align(pictures, found.state, found.obs, self.kind)
+        on_step(10, 10)
+        depth = 1.0 / torch.from_numpy(inverse).float()
+        return Geometry(
+            depth,
+            cameras.scaled(clip.size).intrinsics.float(),
+            torch.ones_like(depth, dtype=torch.bool),
+            torch.from_numpy(found.state.world_to_cam).float(),
         )
 
     def _sized(self, views: int, size: tuple[int, int]) -> Array:
@@ -131,10 +159,16 @@ class _Fit:
         return (1.0 / value.clip(1 / high, 1 / low)) if self.of_depth else value.clip(low, high)
 
 
-def align(pictures: Array, state: Bundle, obs: Observations, kind: Kind) -> Array:
+def align(pictures: Array, state: Poses, obs: Observations, kind: Kind) -> Array:
     """Inverse depth ``(V, H, W)`` of pictures of the same shape, in the adjustment's units.
 
     Frames with too few matched points take the median of the others' numbers.
+
+    Args:
+        pictures: ``(V, H, W)``.
+        state: Cameras, and the inverse depth of the matched points.
+        obs: The matches.
+        kind: See DepthPictures.
 
     Raises:
         InputError: Too few matched points in every frame.

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..cameras import Cameras
 from ..errors import InputError
 from ..flow.clip_flows import ClipFlows
 from ..progress import OnStep, no_progress
@@ -28,10 +29,12 @@ class HuggingFaceDepth:
     Attributes:
         name: Such as ``depth-anything/Depth-Anything-V2-Small-hf``.
         device: Where the network runs.
+        cameras: Of the frames, where they are known; found by parallax when None.
     """
 
     name: str
     device: str = "cpu"
+    cameras: Cameras | None = None
 
     def __call__(
         self,
@@ -47,7 +50,7 @@ class HuggingFaceDepth:
         """
         half = max(1, len(clip))
         pictures, kind = self.predict(clip.frames, lambda done, n, preview=None: on_step(done, 2 * half))
-        return DepthPictures(pictures, kind)(
+        return DepthPictures(pictures, kind, self.cameras)(
             clip, valid, options, lambda done, n, preview=None: on_step(half + half * done // n, 2 * half)
         )
 

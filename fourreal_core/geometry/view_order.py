@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
+
+from ..errors import InputError
+from ..media.video import pick_evenly
 
 Array = NDArray[np.float64]
 
@@ -11,6 +17,52 @@ TURN_WEIGHT = 0.5
 """A turn by one radian is as far as this share of the cameras' spread."""
 ENOUGH = 1.02
 """The given order stays where no other is shorter by more than this factor."""
+
+
+@dataclass(frozen=True)
+class ViewOrder:
+    """Which views become the rows of a grid.
+
+    Attributes:
+        names: Of the rows, the first one first.
+        index: ``(V,)`` their places among the views that were given.
+        by_cameras: They are in the order of their cameras' path, not in that in which they were given.
+    """
+
+    names: tuple[str, ...]
+    index: tuple[int, ...]
+    by_cameras: bool
+
+    @property
+    def central(self) -> str:
+        """The view whose camera is the scene's world."""
+        return self.names[len(self.names) // 2]
+
+    def __str__(self) -> str:
+        """What a user reads."""
+        way = "the order of their cameras' path" if self.by_cameras else "the order given"
+        return (
+            f"{len(self.names)} views in {way}: {', '.join(self.names)}; the first is {self.names[0]}, the central "
+            f"one {self.central}"
+        )
+
+
+def order_views(names: Sequence[str], world_to_cam: Array | None = None, count: int | None = None) -> ViewOrder:
+    """Orders views along their cameras' path, where there are cameras, and keeps some, evenly spread over it.
+
+    Args:
+        names: Of the views, in the order given.
+        world_to_cam: ``(V, 4, 4)`` their cameras; the order stays as given without.
+        count: How many views to keep, the first and the last among them; all when None.
+
+    Raises:
+        InputError: More views wanted than given, or fewer than two.
+    """
+    if count is not None and not 2 <= count <= len(names):
+        raise InputError(f"{count} views of {len(names)}", f"2 to {len(names)}", "ask for as many as there are")
+    path = list(range(len(names))) if world_to_cam is None else path_order(world_to_cam)
+    index = tuple(path[k] for k in pick_evenly(len(path), count))
+    return ViewOrder(tuple(names[k] for k in index), index, path != sorted(path))
 
 
 def path_order(world_to_cam: Array) -> list[int]:

@@ -52,7 +52,7 @@ def test_cameras_follow_the_size_of_the_frames(tmp_path: Path) -> None:
         sized_cameras(found, (480, 480))
 
 
-@pytest.mark.parametrize("model", ["SIMPLE_RADIAL 640 480 500 320 240 0.02", "OPENCV 640 480 500 500 320 240 0.1 0 0 0"])
+@pytest.mark.parametrize("model", ["RADIAL 640 480 500 320 240 0.02 0", "OPENCV 640 480 500 500 320 240 0.1 0 0 0"])
 def test_distortion_is_left_out_and_said(tmp_path: Path, caplog: pytest.LogCaptureFixture, model: str) -> None:
     with caplog.at_level(logging.WARNING, logger="fourreal_core"):
         found = read_camera_file(colmap(tmp_path, model))

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from fourreal_core.cameras import Cameras
 from fourreal_core.errors import InputError
 from fourreal_core.geometry.align_monocular import matched_points
 from fourreal_core.geometry.bundle_adjustment import Bundle, Observations
@@ -107,6 +108,17 @@ def test_the_source_is_one_call(walk: World) -> None:
     )
     assert found.size == SIZE and depth_error(found.depth, walk)[0] < 0.03
     assert found.cameras.world_to_cam.shape == (5, 4, 4) and seen == sorted(seen) and seen[-1] == (10, 10)
+
+
+def test_cameras_that_are_known_are_kept(walk: World) -> None:
+    """Drawn of inverse depth, in no unit; the cameras, in a unit of their own, say what depth that is."""
+    cameras = Cameras(walk.cameras.world_to_cam, walk.cameras.intrinsics, SIZE)
+    geometry = DepthPictures(drawn(walk, "inverse"), cameras=cameras)(walk.clip)
+    assert torch.equal(geometry.intrinsics, cameras.intrinsics)
+    turn = geometry.world_to_cam[:, :3, :3] - cameras.world_to_cam[:, :3, :3]  # the central camera is the world in both
+    assert float(turn.abs().max()) < 1e-6
+    middle, far = depth_error(geometry.depth, walk)
+    assert middle < 0.02 and far < 0.1
 
 
 def test_a_camera_that_only_turns_is_reported_and_gives_a_plain_guess(caplog: pytest.LogCaptureFixture) -> None:

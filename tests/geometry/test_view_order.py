@@ -7,7 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from fourreal_core.geometry.view_order import path_order
+from fourreal_core.errors import InputError
+from fourreal_core.geometry.view_order import order_views, path_order
 
 
 def looking_at_middle(places: list[tuple[float, float, float]]) -> np.ndarray:
@@ -53,3 +54,15 @@ def test_a_lattice_of_cameras_is_passed_by_neighbours() -> None:
     order = path_order(looking_at_middle(places))
     steps = [math.dist(places[a], places[b]) for a, b in zip(order, order[1:], strict=False)]
     assert sorted(order) == list(range(24)) and max(steps) < 0.43
+
+
+def test_rows_are_spread_over_the_path_and_named() -> None:
+    poses = arc(5, 60)[[2, 0, 4, 1, 3]]
+    order = order_views(("c", "a", "e", "b", "d"), poses, 3)
+    assert order.names == ("a", "c", "e") and order.index == (1, 0, 2) and order.by_cameras
+    assert str(order) == "3 views in the order of their cameras' path: a, c, e; the first is a, the central one c"
+    given = order_views(("c", "a", "e", "b", "d"))
+    assert given.index == (0, 1, 2, 3, 4) and not given.by_cameras and given.central == "e"
+    for count in (1, 6):
+        with pytest.raises(InputError, match=f"{count} views of 5"):
+            order_views(("c", "a", "e", "b", "d"), None, count)

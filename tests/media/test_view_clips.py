@@ -99,7 +99,8 @@ def test_what_is_no_folder_of_views_is_said(tmp_path, pictures):
     (tmp_path / "two" / "c.mp4").write_bytes(b"no video")
     with pytest.raises(InputError, match=r"c\.mp4 can't be read as a video"):
         find_views(tmp_path / "two")
+    (tmp_path / "cells").mkdir()
     for name in ("v1_t0.png", "v01_t0.png", "v0_t0.png"):
-        save_image(pictures(1)[0], tmp_path / "cells" / name) if (tmp_path / "cells").mkdir(exist_ok=True) is None else 0
+        save_image(pictures(1)[0], tmp_path / "cells" / name)
     with pytest.raises(InputError, match="two files for one cell"):
         find_views(tmp_path / "cells")

@@ -52,20 +52,20 @@ class ViewFolder:
         Args:
             views: Which, in the order wanted.
             times: How many times to keep, evenly spread, the first and the last among them; all when None.
-            size: ``(height, width)`` to resize to; the first view's own when None.
+            size: ``(height, width)`` to resize to, whatever shape the views have; the first view's own when None.
             on_step: Progress, one step a view.
 
         Returns:
             Frames ``(V, T, H, W, 3)`` float32 in ``[0, 1]``, and which of them there are, ``(V, T)`` bool.
 
         Raises:
-            InputError: Frames that cannot be read, or whose aspect ratio is not the first view's.
+            InputError: Frames that cannot be read; where no size is given, those of another aspect ratio.
         """
-        kept = pick_evenly(len(self.times), times)
+        kept, checked = pick_evenly(len(self.times), times), size is None
         frames: Tensor | None = None
         known = torch.zeros(len(views), len(kept), dtype=torch.bool)
         for row, view in enumerate(views):
-            for column, frame in self._frames(view, kept, size).items():
+            for column, frame in self._frames(view, kept, size, checked).items():
                 if frames is None:
                     size = size or (frame.shape[0], frame.shape[1])
                     frames = torch.zeros(len(views), len(kept), *size, 3)
@@ -75,14 +75,20 @@ class ViewFolder:
             raise InputError(f"no frame of the wanted views in {self.path}", "at least one", "ask for more views")
         return frames, known
 
-    def _frames(self, view: int, kept: list[int], size: tuple[int, int] | None) -> dict[int, Tensor]:
+    def _frames(self, view: int, kept: list[int], size: tuple[int, int] | None, checked: bool) -> dict[int, Tensor]:
+        """The wanted frames of a view by column; ``checked``: of no other aspect ratio than ``size``."""
         if not self.clips:
-            there = [(c, self.cells[view, t]) for c, t in enumerate(kept) if (view, t) in self.cells]
-            return {c: _sized(path, size) for c, path in there}
+            there = {c: self.cells[view, t] for c, t in enumerate(kept) if (view, t) in self.cells}
+            if size is not None and checked:
+                for path in there.values():
+                    _check_aspect(path, read_image(path), size)
+            return {c: read_image(path, size) for c, path in there.items()}
         path = self.clips[view]
-        if size is not None:
-            _check_aspect(path, read_clip(path, None, 1)[0], size)
-        return dict(enumerate(read_clip(path, size, len(kept))))
+        clip = read_clip(path, None if checked else size, len(kept))
+        if size is not None and tuple(clip.shape[1:3]) != tuple(size):
+            _check_aspect(path, clip[0], size)
+            clip = read_clip(path, size, len(kept))  # resized as it is decoded
+        return dict(enumerate(clip))
 
 
 def find_views(folder: Path | str) -> ViewFolder:
@@ -159,14 +165,6 @@ def count_frames(path: Path) -> int:
         raise InputError(
             f"{path} can't be read as a video ({err})", "one video a view", "take it out of the folder"
         ) from err
-
-
-def _sized(path: Path, size: tuple[int, int] | None) -> Tensor:
-    frame = read_image(path)
-    if size is None or tuple(frame.shape[:2]) == tuple(size):
-        return frame
-    _check_aspect(path, frame, size)
-    return read_image(path, size)
 
 
 def _check_aspect(path: Path, frame: Tensor, size: tuple[int, int]) -> None:

@@ -24,6 +24,7 @@ from .scene import CanonicalSplats, FitDeformation, PruneFloaters
 from .sync_strength import SyncStrength
 from .tracks import Tracks3D
 from .viewer_files import serve_viewer
+from .views import FrameGridFromViews
 
 
 class FourRealExtension(ComfyExtension):
@@ -42,6 +43,7 @@ class FourRealExtension(ComfyExtension):
             await self.on_load()
         return [
             FrameGridFromVideos,
+            FrameGridFromViews,
             FrameGridToImages,
             GeometryFromParallax,
             GeometryFromDepth,

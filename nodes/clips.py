@@ -40,7 +40,7 @@ def frames_of(clip: Any, name: str, at_most: int | None = None, longest_side: in
     images = images[pick_evenly(images.shape[0], at_most)][..., :3].to("cpu", torch.float32)
     check_frame(images, f"the {name} clip")
     images = images.expand(*images.shape[:3], 3).clamp(0, 1)
-    return resized(images, _scaled(images.shape[1:3], longest_side))
+    return resized(images, scaled_size(images.shape[1:3], longest_side))
 
 
 def matching_clips(freeze_time: Tensor, fixed_view: Tensor) -> tuple[Tensor, Tensor]:
@@ -107,7 +107,8 @@ def valid_pixels(ignore: Tensor | None, size: tuple[int, int]) -> Tensor | None:
     return valid
 
 
-def _scaled(size: tuple[int, int], longest_side: int) -> tuple[int, int]:
+def scaled_size(size: tuple[int, int], longest_side: int) -> tuple[int, int]:
+    """A ``(height, width)`` with another longer side; the same where that is 0."""
     if longest_side <= 0 or max(size) == longest_side:
         return size[0], size[1]
     factor = longest_side / max(size)

@@ -21,11 +21,11 @@ Splat = getattr(io, "Splat", None) or io.Custom("SPLAT")
 AnyInput = TypeVar("AnyInput", bound=io.Input)
 
 
-def schema(**declared: Any) -> io.Schema:
-    """``io.Schema`` with the fields that this host knows, in the category of this extension."""
+def schema(branch: str = "", **declared: Any) -> io.Schema:
+    """``io.Schema`` with the fields that this host knows, in a branch of this extension's menu."""
     known = {field.name for field in fields(io.Schema)}
     kept = {name: value for name, value in declared.items() if name in known or name not in LATER_SCHEMA_FIELDS}
-    return io.Schema(category="4Real", **kept)
+    return io.Schema(category="/".join(filter(None, ("4Real", branch))), **kept)
 
 
 def advanced(declared: AnyInput) -> AnyInput:

@@ -7,12 +7,13 @@ from typing import Any
 import torch
 from comfy_api.latest import io
 
+from ..fourreal_core.cameras import Cameras
 from ..fourreal_core.errors import InputError
 from ..fourreal_core.grid import FrameGrid
 from .compat import advanced, schema
 from .devices import compute_device, plain_tensors
 from .progress import HostProgress
-from .wires import GeometryWire, GridWire, to_packet
+from .wires import CamerasWire, GeometryWire, GridWire, cameras_from_da3, to_packet
 
 KINDS = ("auto", "inverse", "depth", "metric")
 DepthAnything3Wire = io.Custom("DA3_GEOMETRY")
@@ -61,6 +62,17 @@ class GeometryFromDepth(io.ComfyNode):
                         tooltip="Focal length of the camera in pixels of the grid's frames; 0 estimates it.",
                     )
                 ),
+                CamerasWire.Input(
+                    "cameras",
+                    optional=True,
+                    tooltip="Cameras of the rows, where they are known ('Frame Grid from Views'); found when left out.",
+                ),
+                io.Boolean.Input(
+                    "da3_cameras",
+                    default=False,
+                    optional=True,
+                    tooltip="Take the cameras of da3_geometry (mode multiview) in place of those that parallax finds.",
+                ),
             ],
             outputs=[GeometryWire.Output(display_name="moge_geometry")],
         )
@@ -73,6 +85,8 @@ class GeometryFromDepth(io.ComfyNode):
         focal_length: float,
         depth: torch.Tensor | None = None,
         da3_geometry: dict[str, Any] | None = None,
+        cameras: Cameras | None = None,
+        da3_cameras: bool = False,
     ) -> io.NodeOutput:
         """See ComfyNode."""
         from ..fourreal_core.flow.clip_flows import ClipFlows
@@ -83,9 +97,17 @@ class GeometryFromDepth(io.ComfyNode):
             raise InputError(
                 "no depth" if depth is None else "depth twice", "depth or da3_geometry", "connect one of the two"
             )
+        if da3_cameras and (da3_geometry is None or cameras is not None):
+            raise InputError(
+                "da3_cameras without da3_geometry" if da3_geometry is None else "cameras twice",
+                "cameras of one of the two",
+                "connect 'Run Depth Anything 3' in mode multiview, or switch da3_cameras off",
+            )
         with plain_tensors():
+            if da3_cameras and da3_geometry is not None:
+                cameras = cameras_from_da3(da3_geometry, grid.size)
             pictures = da3_geometry["depth"] if depth is None else depth[..., :3].mean(-1)
-            source = DepthPictures(pictures.detach().to("cpu", torch.float32).clone(), kind)
+            source = DepthPictures(pictures.detach().to("cpu", torch.float32).clone(), kind, cameras)
             geometry = source(
                 ClipFlows(grid.freeze_time),
                 grid.valid,

@@ -1,14 +1,15 @@
-"""Geometry of the freeze-time clip without any model: cameras and depth by parallax."""
+"""Geometry of the freeze-time clip without any model: depth by parallax, and cameras where none are known."""
 
 from __future__ import annotations
 
 from comfy_api.latest import io
 
+from ..fourreal_core.cameras import Cameras
 from ..fourreal_core.grid import FrameGrid
 from .compat import advanced, schema
 from .devices import plain_tensors
 from .progress import HostProgress
-from .wires import GeometryWire, GridWire, to_packet
+from .wires import CamerasWire, GeometryWire, GridWire, to_packet
 
 
 class GeometryFromParallax(io.ComfyNode):
@@ -35,19 +36,26 @@ class GeometryFromParallax(io.ComfyNode):
                         tooltip="Focal length of the camera in pixels of the grid's frames; 0 estimates it.",
                     )
                 ),
+                CamerasWire.Input(
+                    "cameras",
+                    optional=True,
+                    tooltip="Cameras of the rows, where they are known ('Frame Grid from Views'); found when left out.",
+                ),
             ],
             outputs=[GeometryWire.Output(display_name="moge_geometry")],
         )
 
     @classmethod
-    def execute(cls, grid: FrameGrid, focal_length: float) -> io.NodeOutput:
+    def execute(cls, grid: FrameGrid, focal_length: float, cameras: Cameras | None = None) -> io.NodeOutput:
         """See ComfyNode."""
         from ..fourreal_core.flow.clip_flows import ClipFlows
+        from ..fourreal_core.geometry.given_cameras import GivenCameras
         from ..fourreal_core.geometry.structure_from_motion import ParallaxOptions, parallax_geometry
 
         progress = HostProgress()
         with plain_tensors():
             options = ParallaxOptions(focal_px=focal_length or None)
             clip = ClipFlows(grid.freeze_time)
-            geometry = parallax_geometry(clip, grid.valid, options, progress.part())
+            source = parallax_geometry if cameras is None else GivenCameras(cameras)
+            geometry = source(clip, grid.valid, options, progress.part())
             return io.NodeOutput(to_packet(geometry, grid.freeze_time.clone()))

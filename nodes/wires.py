@@ -9,6 +9,7 @@ import torch
 from comfy_api.latest import io
 from torch import Tensor
 
+from ..fourreal_core.cameras import Cameras
 from ..fourreal_core.errors import InputError
 from ..fourreal_core.flow.flow_cache import FlowCache
 from ..fourreal_core.geometry.geometry import Geometry
@@ -24,6 +25,9 @@ TracksWire = io.Custom("FOURREAL_TRACKS")
 
 SceneWire = io.Custom("FOURREAL_SCENE")
 """A ``Scene4D``; a ``SceneOfGrid`` where it was made here and not read from a file."""
+
+CamerasWire = io.Custom("FOURREAL_CAMERAS")
+"""``Cameras`` of a grid's rows for its frames, or None where they are not known."""
 
 GeometryWire = io.Custom("MOGE_GEOMETRY")
 """The host's geometry packet: a dict of tensors with a leading frame axis.
@@ -143,6 +147,39 @@ def from_packet(packet: dict[str, Any]) -> Geometry:
         mask,
         *(_cpu(packet[name]) if packet.get(name) is not None else None for name in ("world_to_cam", "confidence")),
     )
+
+
+def cameras_from_da3(packet: dict[str, Any], size: tuple[int, int]) -> Cameras:
+    """The cameras of the host's Depth Anything 3 geometry, for frames of ``(height, width)``.
+
+    Its intrinsics are in pixels of the pictures that the network saw, whose size the packet does not tell; their centre
+    is the middle of the picture, which tells it.
+
+    Args:
+        packet: With ``extrinsics (1, S, 3 or 4, 4)`` world to camera and ``intrinsics (1, S, 3, 3)``.
+        size: Of the frames.
+
+    Raises:
+        InputError: A packet of the mode mono, or one whose cameras were not found.
+    """
+    found = [packet.get(name) for name in ("extrinsics", "intrinsics")]
+    if found[0] is None or found[1] is None:
+        raise InputError(
+            "da3_geometry without cameras", "that of mode multiview", "set 'Run Depth Anything 3' to multiview"
+        )
+    extrinsics, intrinsics = (_cpu(x).reshape(-1, *x.shape[-2:]) for x in found)
+    centre = intrinsics[:, :2, 2]
+    if not bool(extrinsics.isfinite().all() & intrinsics.isfinite().all() & (centre > 1).all()):
+        raise InputError(
+            "da3_geometry whose cameras were not found",
+            "finite extrinsics, and intrinsics in pixels",
+            "choose another pose_method in 'Run Depth Anything 3', or a Small or Base model",
+        )
+    world_to_cam = torch.eye(4).repeat(len(extrinsics), 1, 1)
+    world_to_cam[:, :3] = extrinsics[:, :3]
+    to_frames = torch.tensor([size[1] / 2, size[0] / 2]) / centre
+    scale = torch.cat([to_frames, torch.ones(len(extrinsics), 1)], 1)
+    return Cameras(world_to_cam, intrinsics * scale[:, :, None], size)
 
 
 def check_frames(geometry: Geometry, frames: Tensor) -> None:

@@ -40,6 +40,11 @@ class ViewFolder:
     clips: tuple[Path, ...]
     cells: dict[tuple[int, int], Path]
 
+    def frame_size(self) -> tuple[int, int]:
+        """``(height, width)`` of the first view's first frame."""
+        frame = read_clip(self.clips[0], None, 1)[0] if self.clips else read_image(self.cells[min(self.cells)])
+        return frame.shape[0], frame.shape[1]
+
     def read(
         self,
         views: Sequence[int],

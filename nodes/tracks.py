@@ -11,6 +11,7 @@ from ..fourreal_core.errors import InputError
 from ..fourreal_core.grid import FrameGrid
 from .compat import advanced, schema
 from .devices import compute_device, plain_tensors
+from .optical_flow import OpticalFlowWire, flow_engine_of
 from .progress import HostProgress
 from .tracker_files import NONE, list_weights, weights_path
 from .wires import ClipTracks, GeometryWire, GridWire, TracksWire, check_frames, from_packet
@@ -103,6 +104,12 @@ class Tracks3D(io.ComfyNode):
                         "densetrack3d is installed; none uses the built-in tracks.",
                     )
                 ),
+                OpticalFlowWire.Input(
+                    "optical_flow",
+                    optional=True,
+                    tooltip="RAFT from ComfyUI's 'Load Optical Flow Model' (models/optical_flow), in place of the built-in "
+                    "optical flow and of raft_weights.",
+                ),
             ],
             outputs=[TracksWire.Output(display_name="tracks")],
         )
@@ -119,6 +126,7 @@ class Tracks3D(io.ComfyNode):
         tracks_height: int = 0,
         raft_weights: str = NONE,
         delta_checkpoint: str = NONE,
+        optical_flow: Any = None,
     ) -> io.NodeOutput:
         """See ComfyNode."""
         from ..fourreal_core.flow.flow_cache import FlowCache
@@ -131,6 +139,8 @@ class Tracks3D(io.ComfyNode):
             geometry = from_packet(moge_geometry)
             check_frames(geometry, grid.freeze_time)
             flow_engine, engine = _engines(grid, raft_weights, delta_checkpoint)
+            if optical_flow is not None:
+                flow_engine = flow_engine_of(optical_flow, grid)
             flows = FlowCache(grid.frames, grid.known, flow_engine)
             if (tracks_width > 0) != (tracks_height > 0):
                 raise InputError(

@@ -58,7 +58,7 @@ class FrameGridFromViews(io.ComfyNode):
                     "clips",
                     types=[io.Image, io.Video],
                     optional=True,
-                    tooltip="A list of clips, one a view; or one batch of pictures, view after view, cut by 'in_batch'.",
+                    tooltip="A list of clips, one a view; or one batch of pictures, view after view, with 'in_batch'.",
                 ),
                 io.String.Input(
                     "folder",
@@ -95,8 +95,8 @@ class FrameGridFromViews(io.ComfyNode):
                     "cameras",
                     default="",
                     optional=True,
-                    tooltip="Cameras of the views, in ComfyUI's input folder: a transforms.json, or a folder of COLMAP's "
-                    "text model. Left empty, 'Geometry from Parallax' finds them.",
+                    tooltip="Cameras of the views, in ComfyUI's input folder: a transforms.json, or a folder of "
+                    "COLMAP's text model. Left empty, 'Geometry from Parallax' finds them.",
                 ),
                 DepthAnything3Wire.Input(
                     "da3_geometry",

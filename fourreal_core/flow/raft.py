@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,8 @@ from .flow_field import Flow, Gray
 
 if TYPE_CHECKING:
     from torch import nn
+
+_PARTS = ("feature_encoder", "context_encoder", "update_block")
 
 UPDATES = 12
 """Refinements a pair."""
@@ -36,6 +39,29 @@ class RaftFlow:
     def __init__(self, weights: str | os.PathLike[str] | None = None, device: str = "cpu") -> None:
         self.device = device
         self._model = _load(Path(weights) if weights is not None else find_weights()).to(device)
+
+    @classmethod
+    def of_module(cls, model: nn.Module, device: str = "cpu") -> RaftFlow:
+        """The engine of a network that somebody else has loaded; a copy of it is kept.
+
+        Args:
+            model: torchvision's RAFT, large or small.
+            device: Where it runs.
+
+        Raises:
+            InputError: Another network.
+        """
+        if not all(hasattr(model, part) for part in _PARTS):
+            raise InputError(
+                f"an optical flow model of type {type(model).__name__}",
+                "torchvision's RAFT",
+                "load raft_large or _small",
+            )
+        engine = cls.__new__(cls)
+        engine.device = device
+        with torch.inference_mode(False):
+            engine._model = copy.deepcopy(model).to(device, torch.float32).eval().requires_grad_(False)
+        return engine
 
     def __call__(self, a: Gray, b: Gray, init: Flow | None = None) -> Flow:
         """See FlowEngine; ``init`` is not used."""

@@ -103,6 +103,24 @@ def test_files_that_are_no_weights_are_refused(tmp_path: Path, torchvision: list
             RaftFlow(tmp_path / f"{name}.pth")
 
 
+def test_raft_that_another_program_loaded_is_copied() -> None:
+    """Also one that was made in inference mode, as ComfyUI's loaders make theirs."""
+    with torch.inference_mode():
+        loaded = Slide(64)
+        for part in ("context_encoder", "update_block"):
+            loaded.add_module(part, torch.nn.Identity())
+    engine = RaftFlow.of_module(loaded)
+    first = engine(np.full((50, 131), 100, np.uint8), np.full((50, 131), 151, np.uint8))
+    np.testing.assert_allclose(first, 0.4, atol=1e-6)
+    with torch.inference_mode():
+        for parameter in loaded.parameters():  # the host may free or move its own
+            parameter.zero_()
+    again = engine(np.full((50, 131), 100, np.uint8), np.full((50, 131), 151, np.uint8))
+    np.testing.assert_array_equal(first, again)
+    with pytest.raises(InputError, match="an optical flow model of type Linear; expected torchvision's RAFT"):
+        RaftFlow.of_module(torch.nn.Linear(2, 2))
+
+
 def test_without_torchvision_it_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("torchvision", "torchvision.models"):  # an earlier test may have imported it
         monkeypatch.setitem(sys.modules, name, None)

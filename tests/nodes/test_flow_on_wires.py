@@ -139,3 +139,32 @@ def test_a_refitted_scene_brings_the_grid_that_it_was_fitted_to(
     (other,) = run("FourRealGridFromVideos", freeze_time=freeze, fixed_view=fixed, views=8, times=8, longest_side=0)
     run("FourRealRenderScene", scene=scene, grid=other, **RENDER)
     assert len(made) == 2
+
+
+def test_the_hosts_own_optical_flow_model_measures(
+    extension: ModuleType, part: Part, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A network as *Load Optical Flow Model* gives it, in its patcher; it finds everything one pixel to the right."""
+
+    class Raft(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.shift = torch.nn.Parameter(torch.tensor([1.0, 0.0]))
+            self.feature_encoder = self.context_encoder = self.update_block = torch.nn.Identity()
+
+        def forward(self, a: torch.Tensor, b: torch.Tensor, num_flow_updates: int) -> list[torch.Tensor]:
+            return [self.shift[None, :, None, None].expand(1, 2, *a.shape[2:])]
+
+    with torch.inference_mode():
+        patcher = SimpleNamespace(model=Raft())
+    freeze, fixed = clips()
+    (grid,) = run("FourRealGridFromVideos", freeze_time=freeze, fixed_view=fixed, views=8, times=8, longest_side=0)
+    (packet,) = run("FourRealGeometryFromParallax", grid=grid, focal_length=0.0)
+    engines, built_in = part("fourreal_core.flow.engines"), []
+    calc = engines.DisFlow.__call__
+    monkeypatch.setattr(
+        engines.DisFlow, "__call__", lambda self, a, b, init=None: built_in.append(1) or calc(self, a, b, init)
+    )
+    (tracks,) = run("FourRealTracks3D", grid=grid, moge_geometry=packet, max_points=1500, optical_flow=patcher)
+    assert not built_in
+    assert tracks.flows((0, 0), (0, 1)).best.reshape(-1, 2).mean(0).tolist() == [1.0, 0.0]

@@ -107,8 +107,8 @@ class Tracks3D(io.ComfyNode):
                 OpticalFlowWire.Input(
                     "optical_flow",
                     optional=True,
-                    tooltip="RAFT from ComfyUI's 'Load Optical Flow Model' (models/optical_flow), in place of the built-in "
-                    "optical flow and of raft_weights.",
+                    tooltip="RAFT from ComfyUI's 'Load Optical Flow Model' (models/optical_flow), in place of the "
+                    "built-in optical flow and of raft_weights.",
                 ),
             ],
             outputs=[TracksWire.Output(display_name="tracks")],
@@ -138,9 +138,7 @@ class Tracks3D(io.ComfyNode):
         with plain_tensors():
             geometry = from_packet(moge_geometry)
             check_frames(geometry, grid.freeze_time)
-            flow_engine, engine = _engines(grid, raft_weights, delta_checkpoint)
-            if optical_flow is not None:
-                flow_engine = flow_engine_of(optical_flow, grid)
+            flow_engine, engine = chosen_engines(grid, raft_weights, delta_checkpoint, optical_flow)
             flows = FlowCache(grid.frames, grid.known, flow_engine)
             if (tracks_width > 0) != (tracks_height > 0):
                 raise InputError(
@@ -158,7 +156,9 @@ class Tracks3D(io.ComfyNode):
             return io.NodeOutput(ClipTracks(views, times, flows))
 
 
-def _engines(grid: FrameGrid, raft_weights: str, delta_checkpoint: str) -> tuple[FlowEngine | None, TrackEngine]:
+def chosen_engines(
+    grid: FrameGrid, raft_weights: str, delta_checkpoint: str, optical_flow: Any = None
+) -> tuple[FlowEngine | None, TrackEngine]:
     """The flow engine, None for the built-in one, and the track engine."""
     from ..fourreal_core.flow.raft import RaftFlow
     from ..fourreal_core.tracking.delta_tracks import DeltaTracks
@@ -166,7 +166,9 @@ def _engines(grid: FrameGrid, raft_weights: str, delta_checkpoint: str) -> tuple
 
     raft, delta = weights_path(raft_weights), weights_path(delta_checkpoint)
     device = str(compute_device(grid)) if raft or delta else "cpu"
-    flow = RaftFlow(raft, device) if raft else None
+    flow: FlowEngine | None = RaftFlow(raft, device) if raft and optical_flow is None else None
+    if optical_flow is not None:
+        flow = flow_engine_of(optical_flow, grid)
     return flow, DeltaTracks(delta, device) if delta else FlowTracks()
 
 

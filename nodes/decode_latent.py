@@ -26,7 +26,8 @@ class Decode4DLatent(io.ComfyNode):
         return schema(
             node_id="FourRealDecode4DLatent",
             display_name="Decode 4D Latent",
-            search_aliases=["4real", "vae decode", "latent to grid", "4d video"],
+            branch="model",
+            search_aliases=["4real", "vae decode", "latent to grid", "4d video", "decode grid", "vae decode grid"],
             description="Decodes a sampled latent of views and times into a frame grid, each cell alone.",
             inputs=[
                 io.Latent.Input("latent", tooltip="A sampled latent, (views, channels, times, height, width)."),

@@ -28,7 +28,17 @@ class GeometryFromDepth(io.ComfyNode):
         return schema(
             node_id="FourRealGeometryFromDepth",
             display_name="Geometry from Depth",
-            search_aliases=["4real", "depth map", "depth anything", "da3", "scale and shift", "geometry"],
+            branch="scene",
+            search_aliases=[
+                "4real",
+                "depth map",
+                "depth anything",
+                "da3",
+                "scale and shift",
+                "geometry",
+                "depth to camera",
+                "depth to geometry",
+            ],
             description="Turns depth pictures of the grid's first column into geometry with cameras: scale and shift "
             "of every picture are solved against the clip's parallax.",
             inputs=[
@@ -126,7 +136,16 @@ class GeometryFromDepthNetwork(io.ComfyNode):
         return schema(
             node_id="FourRealGeometryFromDepthNetwork",
             display_name="Geometry from Depth Network",
-            search_aliases=["4real", "hugging face", "depth anything", "monocular depth", "geometry"],
+            branch="scene",
+            search_aliases=[
+                "4real",
+                "hugging face",
+                "depth anything",
+                "monocular depth",
+                "geometry",
+                "video depth",
+                "depth model",
+            ],
             description="Runs a depth network of the Hugging Face hub on the grid's first column and solves scale and "
             "shift against the clip's parallax. The network must be on this disk already.",
             inputs=[

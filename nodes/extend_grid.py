@@ -42,7 +42,17 @@ class ExtendGrid(io.ComfyNode):
         return schema(
             node_id="FourRealExtendGrid",
             display_name="Extend 4D Grid",
-            search_aliases=["4real", "long video", "autoregressive", "outpaint time", "4d video", "more views"],
+            branch="model",
+            search_aliases=[
+                "4real",
+                "long video",
+                "autoregressive",
+                "outpaint time",
+                "4d video",
+                "more views",
+                "more frames",
+                "chunks",
+            ],
             description="Completes a grid with more views or times than the model sees at once, such as 8 views of 120 "
             "times: chunk after chunk, each beside the last finished cells and some far ones. Finished "
             "chunks wait in output/4real_unfinished; queue the same again after a cancel or a crash, and "

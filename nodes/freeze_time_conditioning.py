@@ -44,7 +44,17 @@ class FreezeTimeConditioning(io.ComfyNode):
         return schema(
             node_id="FourRealFreezeTimeConditioning",
             display_name="Freeze-Time Conditioning",
-            search_aliases=["4real", "4d video", "bullet time", "grid to latent", "image to video", "vace"],
+            branch="model",
+            search_aliases=[
+                "4real",
+                "4d video",
+                "bullet time",
+                "grid to latent",
+                "image to video",
+                "vace",
+                "multi view conditioning",
+                "video inpainting",
+            ],
             description="Turns a frame grid into the latent and the conditioning of a native video model: known cells "
             "are encoded one by one and held, and models that take an image or a mask are given them.",
             inputs=[

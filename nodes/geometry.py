@@ -21,7 +21,18 @@ class GeometryFromParallax(io.ComfyNode):
         return schema(
             node_id="FourRealGeometryFromParallax",
             display_name="Geometry from Parallax",
-            search_aliases=["4real", "depth", "structure from motion", "camera poses", "moge", "geometry estimation"],
+            branch="scene",
+            search_aliases=[
+                "4real",
+                "depth",
+                "structure from motion",
+                "camera poses",
+                "moge",
+                "geometry estimation",
+                "camera pose estimation",
+                "sfm",
+                "video to depth",
+            ],
             description="Finds cameras and depth of the freeze-time clip from its parallax alone; needs no model. The "
             "output fits the host's MoGe nodes, and theirs fits '3D Tracks'.",
             inputs=[

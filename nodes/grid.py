@@ -28,7 +28,18 @@ class FrameGridFromVideos(io.ComfyNode):
         return schema(
             node_id="FourRealGridFromVideos",
             display_name="Frame Grid from Videos",
-            search_aliases=["4real", "4d video", "freeze time", "bullet time", "frame grid", "multi view"],
+            branch="grid",
+            search_aliases=[
+                "4real",
+                "4d video",
+                "freeze time",
+                "bullet time",
+                "frame grid",
+                "multi view",
+                "video to 4d",
+                "two videos",
+                "image batch to grid",
+            ],
             description="Lays a freeze-time clip (the camera moves, time stands) and a fixed-view clip (time runs, the "
             "camera stands) down as the first column and the first row of a grid of frames.",
             inputs=[
@@ -111,7 +122,16 @@ class FrameGridToImages(io.ComfyNode):
         return schema(
             node_id="FourRealGridToImages",
             display_name="Frame Grid to Images",
-            search_aliases=["4real", "frame grid", "grid to batch", "contact sheet", "video wall"],
+            branch="grid",
+            search_aliases=[
+                "4real",
+                "frame grid",
+                "grid to batch",
+                "contact sheet",
+                "video wall",
+                "views to video",
+                "frames to batch",
+            ],
             description="Takes cells out of a frame grid: all of them view after view, one view's video, one moment "
             "from all views, one cell, a wall of small videos, or a contact sheet.",
             inputs=[

@@ -23,7 +23,16 @@ class LoadModel(io.ComfyNode):
         return schema(
             node_id="FourRealLoadModel",
             display_name="Load 4Real Model",
-            search_aliases=["4real", "4d video", "load checkpoint", "multi view", "unet loader"],
+            branch="model",
+            search_aliases=[
+                "4real",
+                "4d video",
+                "load checkpoint",
+                "multi view",
+                "unet loader",
+                "load video model",
+                "multi view model",
+            ],
             description="Loads a 4D video model of this extension. The MODEL runs a whole grid in the way that it was "
             "trained in, its own sync layers included; 'Apply Parallel Sync' changes that and is not "
             "needed otherwise. It works with 'Freeze-Time Conditioning', the usual samplers, guiders, "

@@ -20,6 +20,7 @@ class LoadScene(io.ComfyNode):
         return schema(
             node_id="FourRealLoadScene",
             display_name="Load 4D Scene",
+            branch="scene",
             search_aliases=["4real", "open scene", "import scene", "load splats"],
             description="Loads a 4D scene that was saved before.",
             inputs=[

@@ -119,7 +119,16 @@ class ApplyParallelSync(io.ComfyNode):
         return schema(
             node_id="FourRealApplyParallelSync",
             display_name="Apply Parallel Sync",
-            search_aliases=["4real", "4d video", "multi view", "two streams", "patch model"],
+            branch="model",
+            search_aliases=[
+                "4real",
+                "4d video",
+                "multi view",
+                "two streams",
+                "patch model",
+                "multi view video",
+                "wan multi view",
+            ],
             description="Makes a native video model run a grid of views and times: every layer attends along time in "
             "one stream and along the views in another, and the two are mixed after each layer. Works "
             "with the usual samplers and guiders.",

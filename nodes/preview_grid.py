@@ -21,7 +21,16 @@ class PreviewGrid(io.ComfyNode):
         return schema(
             node_id="FourRealPreviewGrid",
             display_name="Preview Frame Grid",
-            search_aliases=["4real", "frame grid", "scrub", "views and times", "preview cells"],
+            branch="grid",
+            search_aliases=[
+                "4real",
+                "frame grid",
+                "scrub",
+                "views and times",
+                "preview cells",
+                "multi view preview",
+                "view video grid",
+            ],
             description="Shows a frame grid in the node: drag over the picture, sideways for time and up or down for "
             "the view, or choose a cell; given cells are marked.",
             inputs=[GridWire.Input("grid", tooltip="The grid.")],

@@ -29,7 +29,17 @@ class PreviewScene(io.ComfyNode):
         return schema(
             node_id="FourRealPreviewScene",
             display_name="Preview 4D Scene",
-            search_aliases=["4real", "viewer", "play splats", "camera path", "gaussian splatting", "keyframes"],
+            branch="scene",
+            search_aliases=[
+                "4real",
+                "viewer",
+                "play splats",
+                "camera path",
+                "gaussian splatting",
+                "keyframes",
+                "view splats",
+                "gaussian splat viewer",
+            ],
             description="Plays a 4D scene in the node: time and camera are yours, nothing before it runs again. Draw a "
             "camera path with keyframes; it is saved with the workflow and goes to 'Render 4D Scene'. With the grid, "
             "its given frames are laid over the picture or beside it.",

@@ -31,7 +31,20 @@ class RenderScene(io.ComfyNode):
         return schema(
             node_id="FourRealRenderScene",
             display_name="Render 4D Scene",
-            search_aliases=["4real", "bullet time", "freeze time", "novel view", "render splats", "complete grid"],
+            branch="scene",
+            search_aliases=[
+                "4real",
+                "bullet time",
+                "freeze time",
+                "novel view",
+                "render splats",
+                "complete grid",
+                "camera path",
+                "splat to video",
+                "gaussian splat video",
+                "render video",
+                "orbit video",
+            ],
             description="Renders a 4D scene: the unknown cells of a frame grid (known cells stay as given), or a video "
             "along a path of viewpoints and times.",
             inputs=[

@@ -27,7 +27,17 @@ class ParallelSyncSampler(io.ComfyNode):
         return schema(
             node_id="FourRealParallelSyncSampler",
             display_name="Parallel-Sync 4D Sampler",
-            search_aliases=["4real", "4d video", "multi view", "ksampler", "bullet time"],
+            branch="model",
+            search_aliases=[
+                "4real",
+                "4d video",
+                "multi view",
+                "ksampler",
+                "bullet time",
+                "multi view sampler",
+                "complete grid",
+                "video to multi view",
+            ],
             description="Completes a frame grid with a video model in two synchronized streams. The same as "
             "'Apply Parallel Sync', 'Freeze-Time Conditioning', 'KSampler' and 'Decode 4D Latent' wired "
             "together.",

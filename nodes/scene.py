@@ -23,7 +23,15 @@ class CanonicalSplats(io.ComfyNode):
         return schema(
             node_id="FourRealCanonicalSplats",
             display_name="Canonical Splats",
-            search_aliases=["4real", "gaussian splatting", "3dgs", "point cloud to splats"],
+            branch="scene",
+            search_aliases=[
+                "4real",
+                "gaussian splatting",
+                "3dgs",
+                "point cloud to splats",
+                "points to splats",
+                "gaussians",
+            ],
             description="Turns tracked points into isotropic Gaussian splats, aligned to the central view of the "
             "freeze-time clip. The scene does not move yet.",
             inputs=[TracksWire.Input("tracks", tooltip="3D tracks of both clips.")],
@@ -51,7 +59,8 @@ class PruneFloaters(io.ComfyNode):
         return schema(
             node_id="FourRealPruneFloaters",
             display_name="Prune Floaters",
-            search_aliases=["4real", "clean splats", "remove floaters", "opacity"],
+            branch="scene",
+            search_aliases=["4real", "clean splats", "remove floaters", "opacity", "remove noise", "clean gaussians"],
             description="Renders every frame of the freeze-time clip from the splats, fits their opacity, and removes "
             "those that fade away.",
             inputs=[
@@ -88,7 +97,16 @@ class FitDeformation(io.ComfyNode):
         return schema(
             node_id="FourRealFitDeformation",
             display_name="Fit Deformation",
-            search_aliases=["4real", "dynamic splats", "deformable gaussians", "motion"],
+            branch="scene",
+            search_aliases=[
+                "4real",
+                "dynamic splats",
+                "deformable gaussians",
+                "motion",
+                "4d gaussian splatting",
+                "4dgs",
+                "animate splats",
+            ],
             description="Fits how the splats move in time, so that the rendered scene matches every known cell of the "
             "grid.",
             inputs=[

@@ -22,7 +22,8 @@ class SyncStrength(io.ComfyNode):
         return schema(
             node_id="FourRealSyncStrength",
             display_name="Sync Strength",
-            search_aliases=["4real", "plot", "layers", "analysis"],
+            branch="model",
+            search_aliases=["4real", "plot", "layers", "analysis", "layer analysis", "plot layers"],
             description="Samples a grid in a few steps and plots how strongly the sync after each layer changes the "
             "tokens of either stream: |x' - y| / |y|, averaged over the steps. Layers that do little can "
             "be left out in 'Apply Parallel Sync'.",

@@ -36,7 +36,17 @@ class Tracks3D(io.ComfyNode):
         return schema(
             node_id="FourRealTracks3D",
             display_name="3D Tracks",
-            search_aliases=["4real", "point tracking", "dense tracking", "scene flow"],
+            branch="scene",
+            search_aliases=[
+                "4real",
+                "point tracking",
+                "dense tracking",
+                "scene flow",
+                "track points",
+                "optical flow",
+                "raft",
+                "cotracker",
+            ],
             description="Follows surface points in 3D through both clips of a grid. Takes the geometry of 'Geometry "
             "from Parallax' or of the host's MoGe node run on the freeze-time column.",
             inputs=[

@@ -28,12 +28,19 @@ class ExportScene(io.ComfyNode):
         return schema(
             node_id="FourRealExportScene",
             display_name="Export 4D Scene",
+            branch="export",
             search_aliases=[
                 "4real",
-                *(form.name for form in EXPORTS),
                 "supersplat",
                 "gaussian splatting",
                 "save splats",
+                "export ply",
+                "save ply",
+                "export usd",
+                "export glb",
+                "ply sequence",
+                "blender",
+                "html viewer",
             ],
             description="Writes a 4D scene, or its cameras, to the output folder, under the next free number, in a "
             "format that other programs open.",

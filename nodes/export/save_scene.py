@@ -20,7 +20,8 @@ class SaveScene(io.ComfyNode):
         return schema(
             node_id="FourRealSaveScene",
             display_name="Save 4D Scene",
-            search_aliases=["4real", "export scene", "save splats"],
+            branch="export",
+            search_aliases=["4real", "export scene", "save splats", "save 4d"],
             description="Saves a 4D scene to the output folder, under the next free number.",
             inputs=[
                 SceneWire.Input("scene", tooltip="The scene to save."),

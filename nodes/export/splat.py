@@ -22,7 +22,8 @@ class SceneToSplat(io.ComfyNode):
         return schema(
             node_id="FourRealSceneToSplat",
             display_name="4D Scene to Splat",
-            search_aliases=["4real", "splat", "gaussian", "ply", "export splats"],
+            branch="export",
+            search_aliases=["4real", "splat", "gaussian", "ply", "export splats", "scene to ply", "gaussian splat"],
             description="Gives the scene to ComfyUI's own splat nodes: a batch with one item a time step, or one time "
             "step. Needs a ComfyUI that has the SPLAT type.",
             inputs=[

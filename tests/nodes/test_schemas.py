@@ -27,10 +27,25 @@ def schemas(extension: ModuleType) -> dict[str, Any]:
 def test_every_node_is_explained(schemas: dict[str, Any]) -> None:
     assert len(schemas) == 24
     for name, schema in schemas.items():
-        assert name.startswith("FourReal") and schema.category.split("/")[0] == "4Real"
+        assert name.startswith("FourReal")
+        assert schema.category in {"4Real/grid", "4Real/scene", "4Real/model", "4Real/export"}, name
         assert schema.display_name and schema.description and "4real" in schema.search_aliases
         assert all(declared.tooltip for declared in schema.inputs), name
         assert schema.outputs, name
+
+
+@pytest.mark.parametrize(
+    ("words", "node"),
+    [
+        ("export ply", "FourRealExportScene"),
+        ("gaussian splat video", "FourRealRenderScene"),
+        ("camera path", "FourRealPreviewScene"),
+        ("video to 4d", "FourRealGridFromVideos"),
+        ("multi view video", "FourRealGridFromViews"),
+    ],
+)
+def test_what_people_type_finds_the_node(schemas: dict[str, Any], words: str, node: str) -> None:
+    assert words in schemas[node].search_aliases
 
 
 def test_defaults_are_the_cores(schemas: dict[str, Any], part: Part) -> None:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from fourreal_core.errors import InputError
 from fourreal_core.flow.engines import DisFlow
+from fourreal_core.geometry.given_cameras import GivenCameras
 from fourreal_core.geometry.structure_from_motion import ParallaxOptions
 from fourreal_core.grid import FrameGrid
 from fourreal_core.pipeline import QUALITIES, PipelineOptions, PipelineResult, quality_options, run_pipeline
@@ -21,6 +22,7 @@ from fourreal_core.reconstruction.fit_deformation import FitOptions
 from fourreal_core.reconstruction.floaters import FloaterOptions
 from fourreal_core.reconstruction.refit import RefitOptions
 from fourreal_core.scene.render import render_cell
+from fourreal_core.scene.scene4d import Scene4D
 from fourreal_core.synthetic.sample_scenes import sample_clips
 from fourreal_core.synthetic.scene import SceneGrid
 from fourreal_core.tracking.track3d import TrackOptions
@@ -185,6 +187,23 @@ def test_more_known_cells_are_kept_and_help(demo: SceneGrid) -> None:
     assert torch.equal(many.grid.frames[2, 3], demo.frames[2, 3])
     # the cell between is now read from both sides
     assert psnr(many.grid.frames[2, 2], demo.frames[2, 2]) > psnr(few.grid.frames[2, 2], demo.frames[2, 2])
+
+
+def test_a_grid_of_known_cells_is_kept_and_its_scene_fitted_to_all_of_them(
+    demo: SceneGrid, result: PipelineResult
+) -> None:
+    """As several views of the same times give it, with the cameras that took them."""
+    grid = grid_of(demo)
+    whole = replace(grid, frames=demo.frames.clone(), known=torch.ones_like(grid.known))
+    done = run_pipeline(whole, replace(PipelineOptions(), geometry_source=GivenCameras(demo.cameras)))
+    assert torch.equal(done.grid.frames, demo.frames) and bool(done.grid.known.all())
+
+    def plain(scene: Scene4D) -> Tensor:
+        cells = [render_cell(scene, v, t).image.clamp(0, 1) for v in range(1, 5) for t in range(1, 4)]
+        return torch.stack(cells)
+
+    truth = demo.frames[1:5, 1:4].flatten(0, 1)
+    assert psnr(plain(done.scene), truth) > psnr(plain(result.scene), truth) + 0.5
 
 
 def test_a_clip_that_stands_still_gives_a_scene_that_does(demo: SceneGrid) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 import websocket
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-PROJECT_FOLDERS = ("nodes", "fourreal_core", "web", "workflows")
+PROJECT_FOLDERS = ("nodes", "fourreal_core", "web", "workflows", "locales")
 START_SECONDS = 180
 
 

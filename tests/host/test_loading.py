@@ -14,6 +14,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 WORKFLOWS = sorted(path.stem for path in (REPOSITORY / "workflows").glob("*.json"))
 NODES = {
     "FourRealGridFromVideos",
+    "FourRealGridFromViews",
     "FourRealGridToImages",
     "FourRealGeometryFromParallax",
     "FourRealTracks3D",
@@ -49,7 +50,7 @@ def test_every_node_is_there_and_explained(object_info: dict[str, Any]) -> None:
     ours = {name: info for name, info in object_info.items() if name.startswith("FourReal")}
     assert set(ours) == NODES
     for name, info in ours.items():
-        assert info["category"] == "4Real" and info["description"], name
+        assert info["category"].startswith("4Real/") and info["description"], name
         for section in (info["input"].get("required", {}), info["input"].get("optional", {})):
             for key, spec in section.items():
                 assert len(spec) > 1 and spec[1].get("tooltip"), f"{name}.{key} has no tooltip"
@@ -59,6 +60,22 @@ def test_newer_hosts_get_search_aliases(object_info: dict[str, Any]) -> None:
     host_has_them = any("search_aliases" in info for info in object_info.values())
     got = {bool(info.get("search_aliases")) for name, info in object_info.items() if name in NODES}
     assert got == {host_has_them}
+
+
+def test_the_host_serves_the_nodes_pages_and_their_pictures(host: Any) -> None:
+    """Where its front end asks for them."""
+    for name in NODES:
+        page = host.get(f"/extensions/comfyui-4real/docs/{name}.md").decode("utf-8")
+        assert page == (REPOSITORY / "web" / "docs" / f"{name}.md").read_text("utf-8")
+        for picture in re.findall(r"!\[[^]]+\]\(([^)]+)\)", page):
+            assert len(host.get(f"/extensions/comfyui-4real/docs/{picture}")) > 1000
+
+
+def test_the_host_hands_out_names_in_other_languages(host: Any) -> None:
+    said = host.get_json("/i18n")
+    for language in ("de", "zh", "ja"):
+        own = json.loads((REPOSITORY / "locales" / language / "nodeDefs.json").read_text("utf-8"))
+        assert {name: said[language]["nodeDefs"][name] for name in NODES} == own
 
 
 def test_the_host_lists_the_extension_as_imported(host: Any) -> None:

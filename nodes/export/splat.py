@@ -6,7 +6,7 @@ from comfy_api.latest import io
 
 from ...fourreal_core.errors import InputError
 from ...fourreal_core.scene.scene4d import Scene4D
-from ..compat import Splat, schema, splat_class
+from ..compat import Splat, camera_lists, schema, splat_class
 from ..devices import plain_tensors
 from ..progress import HostProgress
 from ..wires import SceneWire
@@ -62,4 +62,5 @@ class SceneToSplat(io.ComfyNode):
             splat = host_splat(**splat_fields(scene, steps, HostProgress().part()))
             camera = scene.cameras[view]
             depth = float(camera.to_camera(scene.splats.means)[0, :, 2].median()) if len(scene.splats) else 1.0
-            return io.NodeOutput(splat, camera_info(camera, depth))
+            info = camera_info(camera, depth)
+            return io.NodeOutput(splat, [info] if camera_lists() else info)

@@ -168,6 +168,20 @@ def test_a_host_without_splats_says_which_has_them(made: SimpleNamespace, fails:
     assert "expected ComfyUI 0.27 or newer" in fails("FourRealSceneToSplat", scene=made.scene, time=-1, view=0)
 
 
+@pytest.mark.parametrize("lists", [False, True], ids=["one camera", "a list of cameras"])
+def test_a_host_gets_splats_and_the_camera_as_its_types_are(
+    made: SimpleNamespace, run: Node, part: Part, monkeypatch: pytest.MonkeyPatch, lists: bool
+) -> None:
+    module = part("nodes.export.splat")
+    monkeypatch.setattr(module, "splat_class", lambda: lambda **fields: SimpleNamespace(counts=None, **fields))
+    monkeypatch.setattr(module, "camera_lists", lambda: lists)
+    splat, camera = run("FourRealSceneToSplat", scene=made.scene, time=1, view=0)
+    count = len(made.scene.splats)
+    assert splat.positions.shape == splat.scales.shape == (1, count, 3) and splat.rotations.shape == (1, count, 4)
+    assert splat.opacities.shape == (1, count, 1) and splat.sh.shape == (1, count, 1, 3)
+    assert set(camera[0] if lists else camera) >= {"position", "target", "quaternion", "fov", "cameraType", "zoom"}
+
+
 def test_splats_carry_the_scene_at_every_time(made: SimpleNamespace, part: Part) -> None:
     fields = part("nodes.export.host_splat").splat_fields(made.scene, [0, 2])
     n = len(made.scene.splats)

@@ -203,7 +203,8 @@ def test_a_grid_of_known_cells_is_kept_and_its_scene_fitted_to_all_of_them(
         return torch.stack(cells)
 
     truth = demo.frames[1:5, 1:4].flatten(0, 1)
-    assert psnr(plain(done.scene), truth) > psnr(plain(result.scene), truth) + 0.5
+    # 32.4 dB, and 29.4 dB from the two clips, when this was written
+    assert psnr(plain(done.scene), truth) > psnr(plain(result.scene), truth) + 1.5
 
 
 def test_a_clip_that_stands_still_gives_a_scene_that_does(demo: SceneGrid) -> None:

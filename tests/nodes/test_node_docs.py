@@ -88,22 +88,19 @@ def translated(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
     return request.param, json.loads(path.read_text("utf-8"))
 
 
-def test_every_name_and_tooltip_is_in_every_language(schemas: dict[str, Any], translated: tuple[str, Any]) -> None:
+def test_every_language_names_every_node_and_nothing_else(schemas: dict[str, Any], translated: tuple[str, Any]) -> None:
     language, nodes = translated
-    assert list(nodes) == list(schemas)
+    assert set(nodes) == set(schemas)
     for name, node in nodes.items():
         schema = schemas[name]
         if language == "en":  # the schema speaks English; a copy of its tooltips would only grow old
             assert node == {"display_name": schema.display_name}
             continue
-        assert list(node["inputs"]) == [declared.id for declared in schema.inputs], name
-        assert list(node["outputs"]) == [str(k) for k in range(len(schema.outputs))], name
         assert node["display_name"] and node["description"] and node["description"] != schema.description, name
-        said = {**node["inputs"], **node["outputs"]}
-        for key, declared in zip(said, (*schema.inputs, *schema.outputs), strict=True):
-            assert said[key]["name"], (name, key)
-            assert bool(said[key].get("tooltip")) == bool(declared.tooltip), (name, key)
-            assert not declared.tooltip or said[key]["tooltip"] != declared.tooltip, (name, key)
+        assert set(node["inputs"]) <= {declared.id for declared in schema.inputs}, name
+        assert set(node["outputs"]) <= {str(k) for k in range(len(schema.outputs))}, name
+        for key, said in {**node["inputs"], **node["outputs"]}.items():
+            assert said["name"] and said.get("tooltip", "said") != "", (name, key)
 
 
 def test_no_text_holds_what_the_host_takes_for_syntax(translated: tuple[str, Any]) -> None:

@@ -1,22 +1,28 @@
 """Trains and measures the variants of a comparison on held-out seeded scenes, beside what needs no model.
 
     python benchmarks/ablations.py train    benchmarks/ablations.toml [--only NAME ...] [--set KEY=VALUE ...]
-    python benchmarks/ablations.py evaluate benchmarks/ablations.toml [--json FILE] [--markdown FILE]
+    python benchmarks/ablations.py evaluate benchmarks/ablations.toml [--json FILE] [--markdown FILE] [--scenes FILE]
+    python benchmarks/ablations.py evaluate benchmarks/ablations.toml --only refiner --without sync tokens chooser rest
 
 Both go on where they were stopped: training from its checkpoints, the evaluation row by row (one file each under
 ``OUT/results``; a row whose weights changed is measured again). Row 0 and column 0 are given and the other cells are
 scored, see metrics.grid_quality. Rows that are not trained yet are named and left out.
 
+``--without`` measures rows once more with a part taken out, where they have it; see training.experiments.removals.
+
 The JSON is ``{"floors": {name: psnr}, "rows": [{"name", "psnr", "ci95", "ssim", "subject_psnr", ...}]}``. The Markdown
-file keeps its text; the table between ``<!-- table -->`` and ``<!-- end of table -->`` is written anew.
+file keeps its text; the table between ``<!-- table -->`` and ``<!-- end of table -->`` is written anew. ``--scenes`` is
+of every scene's figures, ``{"split": NAME, "rows": {name: {figure: [one a scene]}}}``: intervals can be computed again.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +49,7 @@ from fourreal_core.synthetic.scene import to_float  # noqa: E402
 from fourreal_core.training.completions import complete_frames, first_row_and_column  # noqa: E402
 from fourreal_core.training.data.cache import CachedGrids  # noqa: E402
 from fourreal_core.training.experiments.ablation import Ablation, EvaluateOptions, read_ablation, train_rows  # noqa: E402
+from fourreal_core.training.experiments.removals import REMOVALS, can_go_without, without  # noqa: E402
 
 Complete = Callable[[int, Tensor], dict[str, Tensor]]
 """Completions by name of grid ``index``, of whose frames only row 0 and column 0 are looked at."""
@@ -66,6 +73,14 @@ HEADINGS = {
     "ssim": "SSIM",
     "temporal_psnr": "in time",
     "view_psnr": "across views",
+}
+NO_MODEL = "frozen scene and the change of view 0"
+"""The cheapest floor that shows motion; every row says what it has over it."""
+REMOVED = {
+    "sync": "without sync",
+    "tokens": "without tokens",
+    "chooser": "with the rules' choice",
+    "rest": "the chooser alone",
 }
 SOFT = "parallel soft, trained"
 """The paper's own variant; the others are compared with it scene by scene."""
@@ -95,12 +110,20 @@ def geometric(index: int, frames: Tensor, folder: Path) -> Tensor:
     return to_float(load_file(path)["cells"])
 
 
-def model_completion(name: str, model: Model4D, options: EvaluateOptions) -> Complete:
-    """A model's completion, in ``options.steps`` steps from noise that depends on seed and grid alone."""
+def model_completion(name: str, model: Model4D, options: EvaluateOptions, removed: str | None = None) -> Complete:
+    """A model's completion, in ``options.steps`` steps from noise that depends on seed and grid alone.
+
+    Args:
+        name: Of the row.
+        model: What completes the grids.
+        options: Steps and seed.
+        removed: A part that is taken out, of REMOVALS.
+    """
 
     def complete(index: int, frames: Tensor) -> dict[str, Tensor]:
         generator = torch.Generator().manual_seed(options.seed * 1_000_003 + index)
-        return {name: complete_frames(model, frames, generator, SamplingOptions(steps=options.steps))}
+        with nullcontext(model) if removed is None else without(model, removed) as present:
+            return {name: complete_frames(present, frames, generator, SamplingOptions(steps=options.steps))}
 
     return complete
 
@@ -175,7 +198,7 @@ def gain(
 
 
 def evaluate(
-    ablation: Ablation, bars: StageBars, only: set[str] | None = None
+    ablation: Ablation, bars: StageBars, only: set[str] | None = None, removed: Sequence[str] = ()
 ) -> tuple[dict[str, dict], dict[str, dict], list[str]]:
     """Figures by name of the floors and of the rows that are trained, and the names of the others."""
     grids = CachedGrids(ablation.sections["data"]["cache"], ablation.evaluate.split)
@@ -218,18 +241,25 @@ def evaluate(
         if not ablation.model_file(row).is_file():
             missing.append(row.name)
             continue
-        complete = model_completion(row.name, ablation.model(row), ablation.evaluate)
-        rows |= measured([row.name], ablation.digest(row), complete, grids, ablation, bars)
+        model, digest = ablation.model(row), ablation.digest(row)
+        for part in (None, *(part for part in removed if can_go_without(model, part))):
+            name = row.name if part is None else f"{row.name}, {REMOVED[part]}"
+            complete = model_completion(name, model, ablation.evaluate, part)
+            of = digest if part is None else f"{digest} without {part}"
+            rows |= measured([name], of, complete, grids, ablation, bars)
     return floor_rows, rows, missing
 
 
 def table(floor_rows: dict[str, dict], rows: dict[str, dict], ablation: Ablation) -> str:
     """All figures as Markdown; what the best row gains over the best floor, the refiner over its proposals, SOFT over
     other rows."""
-    lines = ["| | " + " | ".join(HEADINGS.values()) + " |", "| --- |" + " --- |" * len(HEADINGS)]
+    headings = [*HEADINGS.values(), "over the change of view 0"]
+    lines = ["| | " + " | ".join(headings) + " |", "| --- |" + " --- |" * len(headings)]
+    floor = floor_rows.get(NO_MODEL)
     for name, figures in (floor_rows | rows).items():
         found = summary(figures, ablation.evaluate)
         cells = [_cell(found, figure) for figure in HEADINGS]
+        cells.append("" if floor is None else _gain(gain(figures, floor, "psnr", ablation.evaluate)))
         count = len(figures["psnr"])
         name = name if name in rows else f"*{name}*"
         name += f" (first {count} scenes)" if count < ablation.evaluate.grids else ""
@@ -251,14 +281,14 @@ def table(floor_rows: dict[str, dict], rows: dict[str, dict], ablation: Ablation
             lines += [
                 f"- {what}: *{SOFT}* over *{name}*: " + _gain(gain(rows[SOFT], rows[name], figure, ablation.evaluate))
                 for name in rows
-                if name not in (SOFT, "refiner")
+                if name != SOFT and not name.startswith("refiner")
             ]
         if "refiner" in rows:
             lines += [
                 f"- {what}: the refiner over *{name}*: "
-                + _gain(gain(rows["refiner"], floor_rows[name], figure, ablation.evaluate))
-                for name in (*PROPOSALS, *VERIFIED)
-                if name in floor_rows
+                + _gain(gain(rows["refiner"], (floor_rows | rows)[name], figure, ablation.evaluate))
+                for name in (*PROPOSALS, *VERIFIED, *(f"refiner, {words}" for words in REMOVED.values()))
+                if name in floor_rows | rows
             ]
     return "\n".join(lines)
 
@@ -271,6 +301,19 @@ def _cell(found: dict[str, Any], figure: str) -> str:
 
 def _gain(values: tuple[float, float, float]) -> str:
     return f"{values[0]:+.3f} dB ({values[1]:+.3f} to {values[2]:+.3f})"
+
+
+def scenes_text(rows: dict[str, dict], ablation: Ablation) -> str:
+    """The figures of every scene as JSON, one row a line."""
+    listed = [
+        f"  {json.dumps(name)}: "
+        + json.dumps(
+            {figure: [round(x, 4) if math.isfinite(x) else None for x in values] for figure, values in row.items()}
+        )
+        for name, row in rows.items()
+    ]
+    split = json.dumps(ablation.evaluate.split)
+    return f'{{"split": {split}, "rows": {{\n' + ",\n".join(listed) + "\n}}\n"
 
 
 def write_table(path: Path, text: str) -> None:
@@ -298,7 +341,7 @@ def main() -> int:
                 return 0
             if args.threads:
                 torch.set_num_threads(args.threads)
-            floor_rows, rows, missing = evaluate(ablation, bars, set(args.only) if args.only else None)
+            floor_rows, rows, missing = evaluate(ablation, bars, set(args.only) if args.only else None, args.without)
         text = table(floor_rows, rows, ablation) if floor_rows else ""
         print(text)
         for name in missing:
@@ -310,6 +353,8 @@ def main() -> int:
                 "rows": [{"name": name, **summary(f, ablation.evaluate)} for name, f in rows.items()],
             }
             write_bytes(args.json, (json.dumps(found, indent=1) + "\n").encode())
+        if args.scenes:
+            write_bytes(args.scenes, scenes_text(floor_rows | rows, ablation).encode())
         if args.markdown:
             write_table(args.markdown, text)
     except InputError as err:
@@ -331,6 +376,10 @@ def _parser() -> argparse.ArgumentParser:
         dest="changes",
         help='a value that takes the place of the file\'s, such as run.out="/data/runs"',
     )
+    parser.add_argument(
+        "--without", nargs="+", default=[], choices=tuple(REMOVALS), help="parts to take out, one by one"
+    )
+    parser.add_argument("--scenes", type=Path, metavar="FILE", help="write the figures of every scene there")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the table into this page")
     parser.add_argument("--threads", type=int, default=1, help="of torch while rows are measured (default 1)")

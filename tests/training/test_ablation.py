@@ -93,7 +93,12 @@ def test_the_benchmark_measures_rows_and_floors_and_goes_on(comparison, tmp_path
         str(tmp_path / "a.json"),
         "--markdown",
         str(page),
+        "--scenes",
+        str(tmp_path / "scenes.json"),
         "--quiet",
+        "--without",
+        "tokens",
+        "chooser",
     ]
     monkeypatch.setattr(sys, "argv", args)
     assert ablations.main() == 0
@@ -105,10 +110,19 @@ def test_the_benchmark_measures_rows_and_floors_and_goes_on(comparison, tmp_path
         *ablations.VERIFIED,
     }
     assert max(found["floors"], key=found["floors"].get) == "geometric proposal"
+    scenes = json.loads((tmp_path / "scenes.json").read_text(encoding="utf-8"))
+    assert scenes["split"] == "validation" and set(scenes["rows"]) == {
+        *found["floors"],
+        "soft, untrained",
+        "soft, untrained, without tokens",  # and there is no chooser to do without
+    }
     row = found["rows"][0]
+    assert scenes["rows"]["soft, untrained"]["psnr"] == [pytest.approx(row["psnr"], abs=1e-3)]
+    assert found["rows"][1]["psnr"] != row["psnr"]
     assert row["name"] == "soft, untrained" and row["ci95"][0] <= row["psnr"] <= row["ci95"][1]
     text = page.read_text(encoding="utf-8")
     assert text.startswith("before\n") and text.endswith("after\n") and "old" not in text and "*frozen scene*" in text
+    assert "| over the change of view 0 |" in text and "+0.000 dB (+0.000 to +0.000)" in text
     monkeypatch.setattr(ablations, "grid_quality", None)  # what is measured isn't measured again
     assert ablations.main() == 0
 

@@ -15,7 +15,8 @@ from ...fourreal_core.model.dit import GridInputs
 from ...fourreal_core.model.model4d import Model4D
 from ...fourreal_core.model.spec import PARALLEL
 from ...fourreal_core.model.streams import SyncRule
-from .two_streams import SYNC_RULE, grid_shape
+from .foreign_patches import check_call, check_whole
+from .two_streams import DIFFUSION_MODEL, SYNC_RULE, grid_shape
 
 PROPOSALS = "fourreal_proposals"
 """Model input and conditioning value: the input proposals of a refiner, ``(V, P C, T, h, w)``."""
@@ -60,7 +61,7 @@ class GridNet(nn.Module):
         denoise_mask: Tensor | None = None,
         **inputs: Any,
     ) -> Tensor:
-        """Velocities ``(g V, C, T, h, w)``.
+        """Velocities ``(g V, C, T, h, w)``; other nodes' wrappers run around the whole grid.
 
         Args:
             x: ``(g V, C, T, h, w)`` float32; clean at known cells.
@@ -72,10 +73,31 @@ class GridNet(nn.Module):
             **inputs: A refiner's proposals.
 
         Raises:
-            InputError: No grid, no mask, or a ControlNet.
+            InputError: No grid, a part of one, no mask, or a ControlNet.
         """
-        options = transformer_options or {}
+        options = dict(transformer_options or {})
+        if not options.get("wrappers", {}).get(DIFFUSION_MODEL):
+            return self._whole_grid(x, level, context, control, options, denoise_mask=denoise_mask, **inputs)
+        import comfy.patcher_extension
+
+        wrappers = comfy.patcher_extension.get_all_wrappers(DIFFUSION_MODEL, options)
+        run = comfy.patcher_extension.WrapperExecutor.new_class_executor(self._whole_grid, self, wrappers)
+        x = x.clone()  # it may be the sampler's own, and caches write into it
+        return run.execute(x, level, context, control, options, denoise_mask=denoise_mask, **inputs)
+
+    def _whole_grid(
+        self,
+        x: Tensor,
+        level: Tensor,
+        context: Tensor | None,
+        control: Any,
+        options: Mapping[str, Any],
+        denoise_mask: Tensor | None = None,
+        **inputs: Any,
+    ) -> Tensor:
+        check_call(options, own=True)
         shape = grid_shape(x, options)
+        check_whole(x, shape.chunks, options)
         if control is not None:
             raise InputError("a 4Real model with a ControlNet", "the model alone", "remove 'Apply ControlNet'")
         if denoise_mask is None:

@@ -69,6 +69,8 @@ class HostModel(ABC):
     per_video: ClassVar[frozenset[str]] = PER_VIDEO
     runs_grids: ClassVar[bool] = False
     """Whether one call of the model is a whole grid, whose streams it runs itself, mixed by a rule that it is given."""
+    skips_layers: ClassVar[bool] = False
+    """Whether the host's code lets another node replace a whole layer of it."""
 
     def __init__(self, diffusion_model: nn.Module) -> None:
         self.model = diffusion_model

@@ -19,6 +19,7 @@ class HunyuanVideo(HostModel):
     name = "HunyuanVideo 1.0 / 1.5"
     classes = ("comfy.ldm.hunyuan_video.model.HunyuanVideo",)
     per_video = PER_VIDEO | {"txt_byt5"}
+    skips_layers = True
 
     def refusal(self) -> str | None:
         """See HostModel."""

@@ -14,6 +14,7 @@ class Kandinsky5(HostModel):
 
     name = "Kandinsky 5"
     classes = ("comfy.ldm.kandinsky5.model.Kandinsky5",)
+    skips_layers = True
 
     def layers(self) -> list[nn.Module]:
         """See HostModel."""

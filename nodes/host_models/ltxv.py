@@ -15,6 +15,7 @@ class Ltxv(HostModel):
 
     name = "LTXV"
     classes = ("comfy.ldm.lightricks.model.LTXVModel",)
+    skips_layers = True
 
     def layers(self) -> list[nn.Module]:
         """See HostModel."""

@@ -15,6 +15,7 @@ class Mochi(HostModel):
 
     name = "Mochi"
     classes = ("comfy.ldm.genmo.joint_model.asymm_models_joint.AsymmDiTJoint",)
+    skips_layers = True
 
     def layers(self) -> list[nn.Module]:
         """See HostModel."""

@@ -8,11 +8,10 @@ import torch
 from torch import Tensor
 
 from ...fourreal_core.errors import InputError
+from .foreign_patches import check_sampling, prepare_options
 from .grid_preview import with_wall
-from .two_streams import APPLY_MODEL, OUTER_SAMPLE, TwoStreams, no_grid
-
-KEY = "fourreal_parallel_sync"
-"""Key of the wrappers; patching again replaces them."""
+from .registry import host_model
+from .two_streams import APPLY_MODEL, KEY, OUTER_SAMPLE, TwoStreams, no_grid
 
 KNOWN_CELLS = "fourreal_known_cells"
 """Conditioning value: the known cells ``(V, T)``, compared with the latent's to detect a wrong connection."""
@@ -75,18 +74,31 @@ def check_latent(samples: Tensor, mask: Tensor | None) -> None:
 
 
 def _around_sampling(executor: Any, noise: Tensor, latent_image: Tensor, *args: Any, **kwargs: Any) -> Any:
-    """Wraps a whole run of the sampler: checks that latent and conditioning belong together, and adds previews.
+    """Wraps a whole run of the sampler: checks that latent, conditioning and patches go together, and adds previews.
 
     ``args`` begin with sampler, sigmas, noise mask and callback.
     """
     sampler, sigmas, mask, callback, *others = args
     guider = executor.class_obj
     check_latent(latent_image, mask)
+    _check_patches(guider.model_patcher, guider.model_options, latent_image)
     for conds in guider.conds.values():
         for cond in conds or ():
             _check_cond(cond, latent_image, mask)
     callback = with_wall(callback, guider.model_patcher)
     return executor(noise, latent_image, sampler, sigmas, mask, callback, *others, **kwargs)
+
+
+def _check_patches(model: Any, options: dict[str, Any], latent: Tensor) -> None:
+    family = host_model(model)
+    if not family.runs_grids and streams_of(model) is None:
+        raise InputError(
+            f"{family.name} whose two streams another node has removed",
+            "the model of 'Apply Parallel Sync' as it is",
+            "put 'Apply Parallel Sync' behind the node that removes patches",
+        )
+    prepare_options(options, KEY, tuple(latent.shape))
+    check_sampling(model, options, family, latent)
 
 
 def _check_cond(cond: dict[str, Any], latent: Tensor, mask: Tensor | None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import comfy.model_management
@@ -16,11 +16,16 @@ from ...fourreal_core.errors import InputError
 from ...fourreal_core.model.streams import SyncRule
 from ...fourreal_core.model.sync import Sync
 from .batch_layout import GridShape
+from .compiled_layers import layers_compiled, original
+from .foreign_patches import check_call, check_innermost, check_whole, skips_layer
 from .host_model import HostModel
 from .lockstep import FIRST, LockStep
 
 APPLY_MODEL, DIFFUSION_MODEL, OUTER_SAMPLE = "apply_model", "diffusion_model", "outer_sample"
 """The host's names of what can be wrapped."""
+
+KEY = "fourreal_parallel_sync"
+"""Key of the wrappers; patching again replaces them."""
 
 APPLY_MODEL_INPUTS = ("c_concat", "c_crossattn", "control")
 """What the host gives ``apply_model`` by position after ``x`` and ``t``, up to the transformer options."""
@@ -78,26 +83,33 @@ class TwoStreams:
     ) -> Tensor:
         """The host's wrapper protocol; ``x`` is ``(g V, C, T, h, w)`` and so is what it returns."""
         options = transformer_options or {}
-        _check_options(options)
-        shape, family = grid_shape(x, options), type(self.family)(executor.class_obj.diffusion_model)
+        base = executor.class_obj
+        family = type(self.family)(original(base.diffusion_model))
+        check_call(options, family.runs_grids, family.skips_layers)
+        check_innermost(options, KEY)
+        shape = grid_shape(x, options)
+        check_whole(x, shape.chunks, options)
         if family.runs_grids:
             family.refuse_foreign(inputs)
-            rule = self._rule_at(executor.class_obj.model_sampling, family, x, t, shape)
+            rule = self._rule_at(base.model_sampling, family, x, t, shape)
             return executor(x, t, c_concat, c_crossattn, control, {**options, SYNC_RULE: rule}, **inputs)
         rows = dict(zip(APPLY_MODEL_INPUTS, (c_concat, c_crossattn, control), strict=True)) | inputs
         columns = family.column_inputs(rows, shape)
-        levels = noise_levels(executor.class_obj.model_sampling, t, rows.get("denoise_mask"), shape)
+        levels = noise_levels(base.model_sampling, t, rows.get("denoise_mask"), shape)
 
-        def call(video: Tensor, sigma: Tensor, given: dict[str, Any]) -> Tensor:
+        def call(video: Tensor, sigma: Tensor, given: dict[str, Any], stream: dict[str, Any]) -> Tensor:
             given = dict(given)
             first = [given.pop(name) for name in APPLY_MODEL_INPUTS]
-            return executor(video, sigma, *first, own_options(options, sigma), **given)
+            return executor(video, sigma, *first, stream, **given)
 
         meeting = _Meeting(self, family, shape, levels, _tokens_of_frame(family, x))
-        with self._listening(meeting) as steps:
+        with layers_compiled(base, family.layers()), self._listening(meeting) as steps:
+            turned = shape.once_a_column(t)
             time, view = steps.run(
-                lambda: call(x, t, rows), lambda: call(shape.to_columns(x), shape.once_a_column(t), columns)
+                lambda: call(x, t, rows, own_options(options, t)),
+                lambda: call(shape.to_columns(x), turned, columns, of_columns(own_options(options, turned))),
             )
+            _check_all_ran(meeting, options)
         return self.joined(shape.to_rows(view), time)
 
     def _mixes_at(self, levels: Tensor) -> bool:
@@ -136,6 +148,8 @@ class _Meeting:
     shape: GridShape
     levels: Tensor
     tokens_of_frame: int
+    ran: tuple[set[int], set[int]] = field(default_factory=lambda: (set(), set()))
+    """Layers that each stream has run."""
 
     def tokens_of_video(self, lane: int) -> int:
         """Tokens of one video of a stream."""
@@ -165,6 +179,7 @@ class _AfterLayer:
         if lane is None:  # some other call of the same model
             return output
         comfy.model_management.throw_exception_if_processing_interrupted()
+        self.meeting.ran[lane].add(self.index)
         if not self.meets:
             return output
         family = self.meeting.family
@@ -258,13 +273,22 @@ def _fetch_nothing_ahead(executor: Any, *args: Any, **kwargs: Any) -> Any:
     return executor(*args, **kwargs)
 
 
-def _check_options(options: Mapping[str, Any]) -> None:
-    if options.get("patches_replace", {}).get("dit"):
-        raise InputError(
-            "a model in which another node replaces blocks",
-            "the model's own blocks",
-            "remove 'SkipLayerGuidanceDiT' and other nodes that skip or replace blocks",
-        )
-    wrappers = options.get("wrappers", {}).get(APPLY_MODEL, {})
-    if wrappers.get("torch.compile"):
-        raise InputError("a compiled model", "one that is not", "remove 'TorchCompileModel'")
+def of_columns(options: dict[str, Any]) -> dict[str, Any]:
+    """A stream's options for the view stream: frames are views there, which no scale or shift of time holds for."""
+    if options.get("rope_options"):
+        options["rope_options"] = {**options["rope_options"], "scale_t": 1.0, "shift_t": 0.0}
+    return options
+
+
+def _check_all_ran(meeting: _Meeting, options: Mapping[str, Any]) -> None:
+    """Raises InputError where something answered in the layers' place, such as a cache of earlier steps."""
+    skipped = sum(skips_layer(function) for function in options.get("patches_replace", {}).get("dit", {}).values())
+    layers = len(meeting.family.layers())
+    for ran in meeting.ran:
+        if len(ran) < layers - skipped:
+            raise InputError(
+                f"{meeting.family.name} of which {len(ran)} of {layers} layers ran",
+                "all layers, in both streams",
+                "remove the node that skips layers or steps of this model (EasyCache, TeaCache and the like), or use "
+                "'LazyCache'",
+            )

@@ -21,6 +21,7 @@ class Wan(HostModel):
     name = "Wan 2.1 / 2.2"
     classes = ("comfy.ldm.wan.model.WanModel", "comfy.ldm.wan.model.CameraWanModel")
     per_cell = PER_CELL | {"camera_conditions": 2}
+    skips_layers = True
 
     def layers(self) -> list[nn.Module]:
         """See HostModel."""

@@ -112,7 +112,7 @@ def test_the_given_model_stays_as_it_was(model: Any, synchronized: Any) -> None:
         ({"something": torch.zeros(6, 4, 4, 2, 3)}, "the input 'something'"),
         ({"something": torch.arange(6.0)}, "the input 'something'"),
         ({"options": {"patches_replace": {"dit": {("double_block", 0): print}}}}, "remove 'SkipLayerGuidanceDiT'"),
-        ({"options": {"wrappers": {"apply_model": {"torch.compile": [print]}}}}, "remove 'TorchCompileModel'"),
+        ({"options": {"fourreal_grid": (VIEWS, 4, 8, 2, 3)}}, "'Extend 4D Grid'"),
     ],
 )
 @torch.no_grad()

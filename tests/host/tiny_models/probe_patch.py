@@ -135,35 +135,24 @@ def check_latents_that_are_no_grid_are_refused() -> None:
         sample(full, positive=prompts)
 
 
-def check_other_patches_that_do_not_go_with_it_are_refused() -> None:
-    plain = families.build("wan_t2v", torch.float32)
-    videos = grid_videos("wan_t2v")
-    skipping = apply_sync(plain)
-    skipping.set_model_patch_replace(lambda args, extra: args, "dit", "double_block", 1)
-    with refused("replaces blocks", "'SkipLayerGuidanceDiT'"):
-        sampled("wan_t2v", skipping, videos)
-    compiled = apply_sync(plain)
-    compiled.add_wrapper_with_key("apply_model", "torch.compile", lambda executor, *a, **k: executor(*a, **k))
-    with refused("compiled", "'TorchCompileModel'"):
-        sampled("wan_t2v", compiled, videos)
-    uneven = apply_sync(plain)
-    block = plain.model.diffusion_model.blocks[0]
-    original = block.forward
+def check_streams_of_unequal_layers_are_refused() -> None:
+    plain, videos = families.build("wan_t2v", torch.float32), grid_videos("wan_t2v")
+    network, forward = plain.model.diffusion_model, plain.model.diffusion_model.forward_orig
 
-    def without_last_block(executor: Any, *args: Any, **kwargs: Any) -> Any:
-        module = executor.class_obj
+    def without_last_block(*args: Any, **kwargs: Any) -> Any:
         if threading.current_thread() is threading.main_thread():
-            return executor(*args, **kwargs)
-        blocks, module.blocks = module.blocks, module.blocks[:2]
+            return forward(*args, **kwargs)
+        blocks, network.blocks = network.blocks, network.blocks[:2]
         try:
-            return executor(*args, **kwargs)
+            return forward(*args, **kwargs)
         finally:
-            module.blocks = blocks
+            network.blocks = blocks
 
-    uneven.add_wrapper_with_key("diffusion_model", "skips", without_last_block)
+    network.forward_orig = without_last_block
     with refused("different layers", "EasyCache"):
-        sampled("wan_t2v", uneven, videos)
-    assert block.forward == original and len(plain.model.diffusion_model.blocks) == 3
+        sampled("wan_t2v", apply_sync(plain), videos)
+    del network.forward_orig
+    assert len(network.blocks) == 3 and not any(block._forward_hooks for block in network.blocks)
 
 
 def check_inputs_from_outside_the_grid_are_refused() -> None:

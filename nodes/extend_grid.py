@@ -16,7 +16,7 @@ from ..fourreal_core.progress import no_progress
 from .compat import advanced, schema
 from .devices import plain_tensors
 from .freeze_time_conditioning import check_prompts, prompt_inputs, proposal_frames, proposal_input
-from .grid_sampling import SamplerSettings, check_start, sampler_inputs
+from .grid_sampling import SamplerSettings, check_start, level_input, sampler_inputs
 from .parallel_sync import SyncSettings, synchronized
 from .per_frame_vae import decode_alone
 from .progress import HostProgress
@@ -88,6 +88,7 @@ class ExtendGrid(io.ComfyNode):
                     )
                 ),
                 proposal_input(),
+                level_input(),
             ],
             outputs=[GridWire.Output(display_name="grid")],
         )
@@ -111,11 +112,12 @@ class ExtendGrid(io.ComfyNode):
         keep: int = 4,
         far: str = FAR[0],
         proposal: Any = None,
+        start_noise: float = 0.0,
     ) -> io.NodeOutput:
         """See ComfyNode."""
         from ..fourreal_core.sampling.chunks import ChunkOptions
 
-        settings = SamplerSettings(seed, steps, cfg, sampler_name, scheduler, denoise)
+        settings = SamplerSettings(seed, steps, cfg, sampler_name, scheduler, denoise, start_noise)
         given = None if proposal is None else proposal_frames(proposal, grid)
         options = ChunkOptions(window_views, window_times, keep, far)
         return io.NodeOutput(extended(model, vae, grid, (positive, negative), settings, options, given))

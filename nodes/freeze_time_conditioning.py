@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import comfy.samplers
 import torch
 from comfy_api.latest import io
 from torch import Tensor
@@ -12,8 +13,9 @@ from torch import Tensor
 from ..fourreal_core.errors import InputError
 from ..fourreal_core.grid import FrameGrid
 from .clips import frames_of, resized
-from .compat import schema
+from .compat import advanced, schema
 from .progress import HostProgress
+from .starting_level import level_of, say, start_noise_input, start_sigmas, what_is_left
 from .wires import GridWire
 
 if TYPE_CHECKING:
@@ -67,21 +69,62 @@ class FreezeTimeConditioning(io.ComfyNode):
                 GridWire.Input("grid", tooltip="The grid with its known cells."),
                 *prompt_inputs(),
                 proposal_input(),
+                start_noise_input(
+                    1.0,
+                    "Noise level at which the sigmas start: 0.4 leaves 60 % of the proposal, 1 none. 'SamplerCustom' "
+                    "takes the sigmas; 'KSampler' has its own denoise.",
+                ),
+                advanced(
+                    io.Int.Input("steps", default=20, min=1, max=10_000, optional=True, tooltip="Steps of the sigmas.")
+                ),
+                advanced(
+                    io.Combo.Input(
+                        "scheduler",
+                        options=comfy.samplers.KSampler.SCHEDULERS,
+                        default="simple",
+                        optional=True,
+                        tooltip="The host's schedule, from whose lower part the sigmas are.",
+                    )
+                ),
             ],
             outputs=[
                 io.Conditioning.Output(display_name="positive"),
                 io.Conditioning.Output(display_name="negative"),
                 io.Latent.Output(display_name="latent"),
+                io.Sigmas.Output(display_name="sigmas", tooltip="From the starting noise level to 0."),
+                io.String.Output(display_name="start", tooltip="What the sigmas leave of the proposal."),
             ],
+            hidden=[io.Hidden.unique_id],
         )
 
     @classmethod
     def execute(
-        cls, model: Any, vae: Any, grid: FrameGrid, positive: Any = None, negative: Any = None, proposal: Any = None
+        cls,
+        model: Any,
+        vae: Any,
+        grid: FrameGrid,
+        positive: Any = None,
+        negative: Any = None,
+        proposal: Any = None,
+        start_noise: float = 1.0,
+        steps: int = 20,
+        scheduler: str = "simple",
     ) -> io.NodeOutput:
         """See ComfyNode."""
+        from .host_models.registry import host_model
+
+        proposed = proposal is not None or bool(host_model(model).proposals)
+        if start_noise < 1 and not proposed:
+            raise InputError(
+                f"a start_noise of {start_noise:g} and no proposal to start from",
+                "a proposal, or a start_noise of 1",
+                "connect the grid of 'Render 4D Scene' to proposal, or set start_noise to 1",
+            )
+        sigmas = start_sigmas(model, steps, scheduler, start_noise)
         made = prepare(model, vae, grid, positive, negative, proposal)
-        return io.NodeOutput(made.positive, made.negative, made.latent)
+        start = what_is_left(level_of(model, float(sigmas[0])), proposed)
+        say(start, cls.hidden.unique_id if cls.hidden else None)
+        return io.NodeOutput(made.positive, made.negative, made.latent, sigmas, start)
 
 
 def prompt_inputs() -> list[io.Input]:
@@ -106,7 +149,7 @@ def proposal_input() -> io.Input:
         optional=True,
         tooltip="A first guess of every "
         "cell, such as the grid of 'Render 4D Scene', or a batch in the order of 'all cells'; "
-        "sample with denoise below 1 to keep of it. It is also the first input proposal of a refiner.",
+        "sample from a noise level below 1 to keep of it. It is also the first input proposal of a refiner.",
     )
 
 

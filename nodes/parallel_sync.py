@@ -15,7 +15,8 @@ from .error_context import naming
 from .sync_files import NONE, file_path, list_files
 
 AUTO = "auto"
-VARIANTS = (AUTO, "soft", "hard")
+ALTERNATE, IDENTITY = "alternate", "identity"
+VARIANTS = (AUTO, "soft", "hard", IDENTITY, ALTERNATE)
 
 
 @dataclass(frozen=True)
@@ -23,12 +24,15 @@ class SyncSettings:
     """What a user chooses of the sync.
 
     Attributes:
-        variant: ``soft``, ``hard``, or ``auto``: what the weights or the model itself were trained with, else soft.
+        variant: ``soft``, ``hard``, ``identity`` (two separate predictions, averaged), ``alternate`` (rows in one step,
+            columns in the next, at half the cost), or ``auto``: what the weights or the model itself were trained with,
+            else soft.
         weights: File in ``models/fourreal``, or ``none``.
         first_layer: First layer after which the streams are mixed.
         last_layer: Last one; negative numbers count from the end.
         highest_noise: Steps at a higher noise level are not mixed.
         lowest_noise: Nor are those at a lower one.
+        strength: How much of the mixing is done, in ``[0, 1]``: 1 is the rule, 0 separate streams.
     """
 
     variant: str = AUTO
@@ -37,6 +41,7 @@ class SyncSettings:
     last_layer: int = -1
     highest_noise: float = 1.0
     lowest_noise: float = 0.0
+    strength: float = 1.0
 
 
 def sync_inputs() -> list[io.Input]:
@@ -47,9 +52,10 @@ def sync_inputs() -> list[io.Input]:
             "variant",
             options=list(VARIANTS),
             default=defaults.variant,
-            tooltip="soft: each stream takes "
-            "a share of the other, more in later layers; hard: both go on with their mean; auto: what the "
-            "sync weights, or a 4Real model itself, were trained with, and soft for others.",
+            tooltip="soft: each stream takes a share of the other, more in later layers; hard: both go on with their "
+            "mean; identity: no mixing, both predictions are averaged; alternate: rows in one step, columns in the "
+            "next, at half the cost (native models); auto: what the sync weights, or a 4Real model itself, were "
+            "trained with, and soft for others.",
         ),
         io.Combo.Input(
             "sync_weights",
@@ -60,6 +66,20 @@ def sync_inputs() -> list[io.Input]:
         ),
         *_range_inputs(defaults),
     ]
+
+
+def strength_input() -> io.Input:
+    """The input for the strength of the mixing; it stands at the end of its nodes."""
+    return io.Float.Input(
+        "strength",
+        default=SyncSettings().strength,
+        min=0.0,
+        max=1.0,
+        step=0.01,
+        optional=True,
+        tooltip="How much of the mixing in the layers is done: 1 is the rule itself, 0 leaves the streams apart. A "
+        "native model has never seen mixed tokens: where an untrained rule blurs, a quarter of it is gentler.",
+    )
 
 
 def _range_inputs(defaults: SyncSettings) -> list[io.Input]:
@@ -140,6 +160,7 @@ class ApplyParallelSync(io.ComfyNode):
                     "than it was trained in.",
                 ),
                 *sync_inputs(),
+                strength_input(),
             ],
             outputs=[io.Model.Output(display_name="model")],
         )
@@ -154,11 +175,13 @@ class ApplyParallelSync(io.ComfyNode):
         last_layer: int = -1,
         highest_noise: float = 1.0,
         lowest_noise: float = 0.0,
+        strength: float = 1.0,
     ) -> io.NodeOutput:
         """See ComfyNode."""
         return io.NodeOutput(
             synchronized(
-                model, SyncSettings(variant, sync_weights, first_layer, last_layer, highest_noise, lowest_noise)
+                model,
+                SyncSettings(variant, sync_weights, first_layer, last_layer, highest_noise, lowest_noise, strength),
             )
         )
 
@@ -178,7 +201,17 @@ def synchronized(model: Any, settings: SyncSettings) -> Any:
     if own_way and family.runs_grids and family.own_sync() is None:
         return unpatched(model)  # fused or sequential: there is nothing between two streams to set
     sync = _sync(settings, family, *_range(settings, len(family.layers())))
-    return patched(model, TwoStreams(family, sync, settings.lowest_noise, settings.highest_noise))
+    return patched(
+        model,
+        TwoStreams(
+            family,
+            sync,
+            settings.lowest_noise,
+            settings.highest_noise,
+            strength=settings.strength,
+            alternate=settings.variant == ALTERNATE,
+        ),
+    )
 
 
 def _sync(settings: SyncSettings, family: Any, first: int, end: int) -> Any:
@@ -186,6 +219,9 @@ def _sync(settings: SyncSettings, family: Any, first: int, end: int) -> Any:
     from ..fourreal_core.model.sync import Sync, SyncSpec
 
     path, layers = file_path(settings.weights), len(family.layers())
+    if settings.variant in (ALTERNATE, IDENTITY):
+        _check_plain(settings, family, path)
+        return Sync(SyncSpec("identity", layers))
     own = family.own_sync() if settings.variant == AUTO else None
     if path is None and own is None:
         variant = "soft" if settings.variant == AUTO else settings.variant
@@ -195,6 +231,22 @@ def _sync(settings: SyncSettings, family: Any, first: int, end: int) -> Any:
     start = min(max(first, spec.first), spec.stop)
     sync.spec = replace(spec, first=start, end=max(start, min(end, spec.stop)))  # of the copy alone; weights are shared
     return sync
+
+
+def _check_plain(settings: SyncSettings, family: Any, path: Any) -> None:
+    """Raises InputError where a variant that mixes nothing is combined with what mixes."""
+    if path is not None:
+        raise InputError(
+            f"sync weights {path.name} with the variant {settings.variant!r}, which mixes no tokens",
+            "weights 'none', or a variant that mixes",
+            "set sync_weights to 'none', or the variant to 'auto'",
+        )
+    if settings.variant == ALTERNATE and family.runs_grids:
+        raise InputError(
+            "the variant 'alternate' for a 4Real model, which runs whole grids",
+            "auto, soft, hard or identity",
+            "choose another variant in 'Apply Parallel Sync'",
+        )
 
 
 def _range(settings: SyncSettings, layers: int) -> tuple[int, int]:

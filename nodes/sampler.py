@@ -12,8 +12,9 @@ from ..fourreal_core.grid import FrameGrid
 from .compat import schema
 from .decode_latent import decoded
 from .freeze_time_conditioning import prepare, prompt_inputs, proposal_input
-from .grid_sampling import SamplerSettings, check_start, sample, sampler_inputs
-from .parallel_sync import AUTO, SyncSettings, sync_inputs, synchronized
+from .grid_sampling import SamplerSettings, check_start, level_input, sample, sampler_inputs, told_start
+from .parallel_sync import AUTO, SyncSettings, strength_input, sync_inputs, synchronized
+from .starting_level import say
 from .sync_files import NONE
 from .wires import GridWire
 
@@ -52,8 +53,15 @@ class ParallelSyncSampler(io.ComfyNode):
                 *sampler_inputs(),
                 *sync_inputs(),
                 proposal_input(),
+                strength_input(),
+                level_input(),
             ],
-            outputs=[GridWire.Output(display_name="grid"), io.Latent.Output(display_name="latent")],
+            outputs=[
+                GridWire.Output(display_name="grid"),
+                io.Latent.Output(display_name="latent"),
+                io.String.Output(display_name="start", tooltip="Where sampling started, and what that left."),
+            ],
+            hidden=[io.Hidden.unique_id],
         )
 
     @classmethod
@@ -77,17 +85,22 @@ class ParallelSyncSampler(io.ComfyNode):
         highest_noise: float = 1.0,
         lowest_noise: float = 0.0,
         proposal: Any = None,
+        strength: float = 1.0,
+        start_noise: float = 0.0,
     ) -> io.NodeOutput:
         """See ComfyNode."""
         from .host_models.registry import host_model
 
         model = synchronized(
-            model, SyncSettings(variant, sync_weights, first_layer, last_layer, highest_noise, lowest_noise)
+            model, SyncSettings(variant, sync_weights, first_layer, last_layer, highest_noise, lowest_noise, strength)
         )
-        settings = SamplerSettings(seed, steps, cfg, sampler_name, scheduler, denoise)
-        check_start(settings, host_model(model), proposal)
+        settings = SamplerSettings(seed, steps, cfg, sampler_name, scheduler, denoise, start_noise)
+        family = host_model(model)
+        check_start(settings, family, proposal)
+        start = told_start(model, settings, proposal is not None or bool(family.proposals))
+        say(start, cls.hidden.unique_id if cls.hidden else None)
         made = prepare(model, vae, grid, positive, negative, proposal)
         noise = comfy.sample.prepare_noise(made.latent["samples"], seed)
         samples = sample(model, made, noise, settings, latent_preview.prepare_callback(model, steps))
         latent = {**made.latent, "samples": samples}
-        return io.NodeOutput(decoded(latent, vae, grid), latent)
+        return io.NodeOutput(decoded(latent, vae, grid), latent, start)

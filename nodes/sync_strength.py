@@ -52,15 +52,15 @@ class SyncStrength(io.ComfyNode):
         from .host_models.patch import patched, streams_of
 
         streams = streams_of(model)
-        if streams is None:
+        if streams is None or streams.alternate:
             raise InputError(
                 "a model without sync layers",
                 "one that runs two streams",
                 "put 'Apply Parallel Sync' before 'Sync Strength'",
             )
         require_matplotlib()  # before the sampling, which takes long
-        recorder = SyncRecorder(streams.sync, len(streams.family.layers()))
-        measured = patched(model, replace(streams, rule=recorder))
+        recorder = SyncRecorder(streams.mixing, len(streams.family.layers()))
+        measured = patched(model, replace(streams, rule=recorder, strength=1.0))
         start = latent["samples"]
         comfy.sample.sample(
             measured,

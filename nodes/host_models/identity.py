@@ -38,6 +38,8 @@ def identity(model: Any) -> dict[str, Any]:
             "sync": asdict(streams.sync.spec),
             "weights": dict(streams.sync.state_dict()),
             "levels": [streams.lowest_level, streams.highest_level],
+            "strength": streams.strength,
+            "alternate": streams.alternate,
         },
     }
 

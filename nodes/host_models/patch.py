@@ -27,7 +27,7 @@ def patched(model: Any, streams: TwoStreams) -> Any:
     clone.remove_wrappers_with_key(APPLY_MODEL, KEY)
     clone.add_wrapper_with_key(APPLY_MODEL, KEY, streams)
     clone.object_patches.pop(MEMORY, None)  # of an earlier patch like this one
-    if not streams.family.runs_grids:
+    if not streams.family.runs_grids and not streams.alternate:
         clone.add_object_patch(MEMORY, clone.get_model_object(MEMORY) * MEMORY_FACTOR)
     return clone
 

@@ -53,6 +53,8 @@ class TwoStreams:
         highest_level: Nor are those at a higher one.
         joined: Makes one prediction ``(V, C, T, h, w)`` of the view and the time stream's.
         rule: Runs in the place of ``sync``, after every layer; for measurements.
+        strength: How much of the rule's change is made, in ``[0, 1]``.
+        alternate: Runs one stream a call, the rows and the columns in turn from noise level to noise level.
     """
 
     family: HostModel
@@ -61,8 +63,12 @@ class TwoStreams:
     highest_level: float = 1.0
     joined: Callable[[Tensor, Tensor], Tensor] = mean_of
     rule: SyncRule | None = None
+    strength: float = 1.0
+    alternate: bool = False
 
     def __post_init__(self) -> None:
+        if not 0 <= self.strength <= 1:
+            raise InputError(f"a strength of {self.strength:g}", "0 to 1", "set another strength")
         if not 0 <= self.lowest_level <= self.highest_level <= 1:
             raise InputError(
                 f"noise levels from {self.lowest_level:g} to {self.highest_level:g}",
@@ -102,6 +108,11 @@ class TwoStreams:
             first = [given.pop(name) for name in APPLY_MODEL_INPUTS]
             return executor(video, sigma, *first, stream, **given)
 
+        if self.alternate:
+            if _is_row_step(options, t):
+                return call(x, t, rows, own_options(options, t))
+            turned = shape.once_a_column(t)
+            return shape.to_rows(call(shape.to_columns(x), turned, columns, of_columns(own_options(options, turned))))
         meeting = _Meeting(self, family, shape, levels, _tokens_of_frame(family, x))
         with layers_compiled(base, family.layers()), self._listening(meeting) as steps:
             turned = shape.once_a_column(t)
@@ -112,6 +123,12 @@ class TwoStreams:
             _check_all_ran(meeting, options)
         return self.joined(shape.to_rows(view), time)
 
+    @property
+    def mixing(self) -> SyncRule:
+        """What mixes the streams after a layer, at its strength."""
+        rule = self.rule or self.sync.forward  # no module: a network that is handed one would keep it as its part
+        return rule if self.strength == 1 else _weakened(rule, self.strength)
+
     def _mixes_at(self, levels: Tensor) -> bool:
         """Whether the streams are mixed in a step whose cells enter at these levels."""
         return self.lowest_level - LEVEL_ROUNDING <= float(levels.amax()) <= self.highest_level + LEVEL_ROUNDING
@@ -119,8 +136,7 @@ class TwoStreams:
     def _rule_at(self, sampling: Any, family: HostModel, x: Tensor, t: Tensor, shape: GridShape) -> SyncRule:
         """The sync rule, in this step, of a model that runs its streams itself."""
         _place(self.sync, x.new_empty((), dtype=family.model.dtype))
-        rule = self.rule or self.sync.forward  # no module: a network that is handed one would keep it as its part
-        return rule if self._mixes_at(noise_levels(sampling, t, None, shape)) else _unmixed
+        return self.mixing if self._mixes_at(noise_levels(sampling, t, None, shape)) else _unmixed
 
     @contextmanager
     def _listening(self, meeting: _Meeting) -> Iterator[LockStep[Tensor]]:
@@ -160,7 +176,7 @@ class _Meeting:
         shape, streams = self.shape, self.streams
         y_view, y_time = shape.cells_of_columns(view), shape.cells_of_rows(time)
         _place(streams.sync, y_time)
-        x_view, x_time = (streams.rule or streams.sync)(layer, y_view, y_time, self.levels)
+        x_view, x_time = streams.mixing(layer, y_view, y_time, self.levels)
         # columns_of_cells copies: where a rule gives one tensor for both streams, each has memory of its own again
         return shape.rows_of_cells(x_time), shape.columns_of_cells(x_view)
 
@@ -190,6 +206,23 @@ class _AfterLayer:
 
 def _unmixed(layer: int, y_view: Tensor, y_time: Tensor, level: Tensor | None) -> tuple[Tensor, Tensor]:
     return y_view, y_time
+
+
+def _weakened(rule: SyncRule, strength: float) -> SyncRule:
+    def weaker(layer: int, y_view: Tensor, y_time: Tensor, level: Tensor | None) -> tuple[Tensor, Tensor]:
+        x_view, x_time = rule(layer, y_view, y_time, level)
+        return torch.lerp(y_view, x_view, strength), torch.lerp(y_time, x_time, strength)
+
+    return weaker
+
+
+def _is_row_step(options: Mapping[str, Any], sigma: Tensor) -> bool:
+    """Whether the rows are run at this noise level: at every other one of the schedule, the first among them."""
+    schedule = options.get("sample_sigmas")
+    if not isinstance(schedule, Tensor):
+        return True
+    level = float(sigma.max())
+    return int((schedule >= level - LEVEL_ROUNDING * max(level, 1.0)).sum()) % 2 == 1
 
 
 def _tokens_of_frame(family: HostModel, x: Tensor) -> int:

@@ -12,7 +12,14 @@ from .tiny_models import probe, result_of
 
 pytestmark = pytest.mark.host
 FOLDER = Path(__file__).resolve().parent / "tiny_models"
-SCRIPTS = ("probe_nodes.py", "probe_patch.py", "probe_own_model.py", "probe_extend.py", "probe_neighbours.py")
+SCRIPTS = (
+    "probe_nodes.py",
+    "probe_patch.py",
+    "probe_own_model.py",
+    "probe_extend.py",
+    "probe_neighbours.py",
+    "probe_controls.py",
+)
 CHECKS = [
     function.name.removeprefix("check_")
     for script in SCRIPTS

@@ -93,6 +93,49 @@ def test_a_call_is_the_two_streams_of_the_supplement(
 
 
 @torch.no_grad()
+def test_a_weaker_rule_makes_a_share_of_its_change(model: Any, synchronized: Any) -> None:
+    x, sigma, prompts = inputs()
+
+    def made(**settings: Any) -> torch.Tensor:
+        return synchronized(model, **settings).apply_model(x, sigma, prompts, chunks=CHUNKS)
+
+    def quarter(layer: int, y_view: torch.Tensor, y_time: torch.Tensor) -> Any:
+        x_view, x_time = soft(layer, y_view, y_time)
+        return 0.75 * y_view + 0.25 * x_view, 0.75 * y_time + 0.25 * x_time
+
+    expected = torch.cat([by_hand(model, x[n : n + VIEWS], prompts[n : n + 1], quarter) for n in (0, VIEWS)])
+    torch.testing.assert_close(made(variant="soft", strength=0.25), expected, rtol=0, atol=1e-12)
+    unmixed = made(variant="identity")
+    assert torch.equal(made(variant="soft", strength=0.0), unmixed)
+    assert torch.equal(made(variant="identity", strength=0.5), unmixed)
+    expected = torch.cat([by_hand(model, x[n : n + VIEWS], prompts[n : n + 1], none) for n in (0, VIEWS)])
+    torch.testing.assert_close(unmixed, expected, rtol=0, atol=1e-12)
+
+
+@torch.no_grad()
+def test_rows_and_columns_in_turn(model: Any, synchronized: Any) -> None:
+    x, _, prompts = inputs()
+    schedule, calls = torch.tensor([1.0, 0.6, 0.3, 0.0]), []
+    handle = model.model.diffusion_model.register_forward_pre_hook(lambda module, args: calls.append(len(args[0])))
+    turned = synchronized(model, variant="alternate")
+    for step, level in enumerate(schedule[:3]):
+        calls.clear()
+        sigma = torch.full((CHUNKS * VIEWS,), float(level))
+        out = turned.apply_model(x, sigma, prompts, chunks=CHUNKS, options={"sample_sigmas": schedule})
+        assert calls == [CHUNKS * (VIEWS if step % 2 == 0 else TIMES)]  # one stream, half of what two cost
+        net = model.model.diffusion_model
+        if step % 2 == 0:
+            expected = net(x, prompts, transformer_options={})
+        else:
+            columns = x.unflatten(0, (CHUNKS, VIEWS)).transpose(1, 3).flatten(0, 1)
+            made = net(columns, prompts[::VIEWS].repeat_interleave(TIMES, 0), transformer_options={})
+            expected = made.unflatten(0, (CHUNKS, TIMES)).transpose(1, 3).flatten(0, 1)
+        torch.testing.assert_close(out, expected, rtol=0, atol=1e-12)
+    handle.remove()
+    assert turned.object_patches == {} and synchronized(model).object_patches  # memory of one stream, and of two
+
+
+@torch.no_grad()
 def test_the_given_model_stays_as_it_was(model: Any, synchronized: Any) -> None:
     x, sigma, prompts = inputs()
     alone = model.apply_model(x, sigma, prompts, chunks=CHUNKS)
@@ -184,6 +227,7 @@ def test_only_models_of_known_classes_are_patched(model: Any, synchronized: Any)
         ({"last_layer": 7}, "layers of 0 to 2"),
         ({"last_layer": -4}, "layers of 0 to 2"),
         ({"lowest_noise": 0.8, "highest_noise": 0.2}, "0 <= lowest <= highest <= 1"),
+        ({"strength": 1.5}, "a strength of 1.5"),
         ({"weights": "gone.safetensors"}, "no file 'gone.safetensors' in models/fourreal"),
     ],
 )

@@ -88,7 +88,7 @@ def prepared(name: str, **settings: Any) -> tuple[Any, Any, dict[str, torch.Tens
             families.conditioning(name, 4),
             **settings,
         )
-    )
+    )[:3]
 
 
 @contextlib.contextmanager

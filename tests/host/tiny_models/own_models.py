@@ -58,7 +58,7 @@ def loaded(model: Any, precision: str = "auto") -> tuple[Any, Any]:
 
 
 def conditioned(model: Any, vae: Any, grid: Any, **settings: Any) -> tuple[Any, Any, dict[str, torch.Tensor]]:
-    return outputs(node("freeze_time_conditioning", "FreezeTimeConditioning").execute(model, vae, grid, **settings))
+    return outputs(node("freeze_time_conditioning", "FreezeTimeConditioning").execute(model, vae, grid, **settings))[:3]
 
 
 def by_core(

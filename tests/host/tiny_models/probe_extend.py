@@ -108,7 +108,7 @@ def check_one_window_is_one_sampling() -> None:
     with output_folder():
         made = extended(model, vae, given)
     seed = core("sampling.extend").chunk_seed(SETTINGS["seed"], 0)
-    one, _ = outputs(node("sampler", "ParallelSyncSampler").execute(model, vae, given, **SETTINGS | {"seed": seed}))
+    one, *_ = outputs(node("sampler", "ParallelSyncSampler").execute(model, vae, given, **SETTINGS | {"seed": seed}))
     assert torch.equal(made.frames, one.frames)
 
 

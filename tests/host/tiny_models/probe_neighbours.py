@@ -34,9 +34,11 @@ def kinds() -> Any:
 
 
 def patched_by(module: str, node: str, model: Any, **settings: Any) -> Any:
-    """A MODEL behind a node of the host's own."""
+    """A MODEL behind a node of the host's own, with the settings that this version of the node knows."""
     kind = getattr(__import__(f"comfy_extras.{module}", fromlist=[node]), node)
-    made = (getattr(kind, "execute", None) or getattr(kind(), kind.FUNCTION))(model, **settings)
+    run = getattr(kind, "execute", None) or getattr(kind(), kind.FUNCTION)
+    known = inspect.signature(run).parameters
+    made = run(model, **{name: value for name, value in settings.items() if name in known})
     return getattr(made, "args", made)[0]
 
 
@@ -100,7 +102,7 @@ def check_every_kind_of_the_host_has_a_row() -> None:
     }
     for name, value in functions.items():
         getattr(patcher, name)(value)
-    patcher.disable_model_cfg1_optimization()
+    patcher.set_model_sampler_post_cfg_function(print, disable_cfg1_optimization=True)
     assert set(patcher.model_options) - {"transformer_options"} <= listed[known.SAMPLER]
     assert known.kind_of(known.WRAPPER, "some_new_place") is known.UNKNOWN
     assert known.UNKNOWN.native == known.UNKNOWN.own == known.REFUSED

@@ -31,7 +31,7 @@ def check_one_node_is_the_wired_graph() -> None:
     proposal = torch.rand(VIEWS * TIMES, PIXELS, PIXELS, 3)
     for denoise, guess in ((1.0, None), (0.6, proposal)):
         wired = apply_sync(model)
-        pos, neg, latent = outputs(
+        pos, neg, latent, *_ = outputs(
             node("freeze_time_conditioning", "FreezeTimeConditioning").execute(
                 wired, VAE, given, positive, negative, guess
             )
@@ -40,7 +40,7 @@ def check_one_node_is_the_wired_graph() -> None:
             wired, positive=pos, negative=neg, latent_image=latent, denoise=denoise, **SETTINGS
         )
         (frames,) = outputs(node("decode_latent", "Decode4DLatent").execute(latent, VAE, given))
-        one_grid, one_latent = outputs(
+        one_grid, one_latent, _ = outputs(
             node("sampler", "ParallelSyncSampler").execute(
                 model, VAE, given, positive, negative, denoise=denoise, variant="soft", proposal=guess, **SETTINGS
             )
@@ -55,7 +55,7 @@ def check_one_node_is_the_wired_graph() -> None:
 def check_every_frame_is_encoded_alone() -> None:
     model, given = families.build("wan_t2v", torch.float32), grid()
     text = families.conditioning("wan_t2v", 3)
-    _, _, latent = outputs(
+    _, _, latent, *_ = outputs(
         node("freeze_time_conditioning", "FreezeTimeConditioning").execute(model, VAE, given, text, text)
     )
     samples, mask = latent["samples"], latent["noise_mask"]

@@ -217,7 +217,7 @@ def check_one_node_is_the_wired_graph() -> None:
         made = conditioned(model, vae, given, proposal=proposal)
         latent = sampled(model, made, denoise=denoise)
         (wired,) = outputs(node("decode_latent", "Decode4DLatent").execute({"samples": latent}, vae, given))
-        one, one_latent = outputs(
+        one, one_latent, _ = outputs(
             node("sampler", "ParallelSyncSampler").execute(
                 model, vae, given, denoise=denoise, proposal=proposal, **SETTINGS
             )

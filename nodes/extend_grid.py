@@ -18,7 +18,7 @@ from .devices import plain_tensors
 from .freeze_time_conditioning import check_prompts, prompt_inputs, proposal_frames, proposal_input
 from .grid_sampling import SamplerSettings, check_start, level_input, sampler_inputs
 from .parallel_sync import SyncSettings, synchronized
-from .per_frame_vae import decode_alone
+from .per_frame_vae import at_once, decode_alone
 from .progress import HostProgress
 from .wires import GridWire
 
@@ -214,13 +214,16 @@ def _key(
 
 
 def _decoded(vae: Any, grid: FrameGrid, store: FolderStore) -> Tensor:
-    """Frames ``(V, T, H, W, 3)``: the known ones as they are, the others decoded one by one into one tensor."""
+    """Frames ``(V, T, H, W, 3)``: the known ones as they are, the others decoded a few at a time into one tensor."""
     on_step, cells = HostProgress().part(), (~grid.known).nonzero().tolist()
     with plain_tensors():
         frames = grid.frames.clone()
-    for done, (view, time) in enumerate(cells):
-        frame = decode_alone(vae, store.read([(view, time)])[:, :, None], no_progress)[0, 0]
+    count = at_once(vae, *grid.size)
+    for start in range(0, len(cells), count):
+        some = cells[start : start + count]
+        made = decode_alone(vae, store.read([(v, t) for v, t in some])[:, :, None], no_progress)[:, 0]
         with plain_tensors():
-            frames[view, time] = frame
-        on_step(done + 1, len(cells), frame)
+            for (view, time), frame in zip(some, made, strict=True):
+                frames[view, time] = frame
+        on_step(start + len(some), len(cells), made[-1])
     return frames

@@ -44,7 +44,7 @@ def start_sigmas(model: Any, steps: int, scheduler: str, level: float, sampler_n
             f"a starting noise level of {level:g}", "a value above 0 and up to 1", "set another start_noise"
         )
     sampling = model.get_model_object("model_sampling")
-    leave_out = sampler_name in comfy.samplers.KSampler.DISCARD_PENULTIMATE_SIGMA_SAMPLERS
+    leave_out = sampler_name in getattr(comfy.samplers.KSampler, "DISCARD_PENULTIMATE_SIGMA_SAMPLERS", ())
     count = steps + leave_out
     sigmas = comfy.samplers.calculate_sigmas(sampling, scheduler, count).double()
     if level < 1:

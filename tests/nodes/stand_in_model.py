@@ -58,6 +58,13 @@ class LatentFormat:
         return latent * 2 + 1
 
 
+class Sampling(comfy.model_sampling.CONST):
+    """Flow matching, with what schedules ask for."""
+
+    sigma_min, sigma_max = 0.001, 1.0
+    sigmas = torch.linspace(0.001, 1.0, 1000)
+
+
 class Base:
     """The host's model around the network."""
 
@@ -66,7 +73,7 @@ class Base:
     def __init__(self) -> None:
         torch.manual_seed(3)  # the network's own initialisation takes no generator
         self.diffusion_model = WanModel().double()
-        self.model_sampling = comfy.model_sampling.CONST()
+        self.model_sampling = Sampling()
         self.latent_format = LatentFormat()
 
     def direct(

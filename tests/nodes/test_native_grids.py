@@ -55,7 +55,7 @@ def grid(part: Part, small_grid: FrameGrid) -> Any:
 
 def test_known_cells_are_encoded_alone_and_held(run: Node, model: Any, grid: Any) -> None:
     vae = Vae()
-    positive, negative, latent = run(CONDITION, model=model, vae=vae, grid=grid, positive=TEXT, negative=TEXT)
+    positive, negative, latent, *_ = run(CONDITION, model=model, vae=vae, grid=grid, positive=TEXT, negative=TEXT)
     samples, mask = latent["samples"], latent["noise_mask"]
     assert samples.shape == (3, 4, 4, 4, 6) and mask.shape == (3, 1, 4, 4, 6) and vae.seen == {1}
     assert torch.equal(mask[:, 0, :, 0, 0] == 0, grid.known)
@@ -67,11 +67,64 @@ def test_known_cells_are_encoded_alone_and_held(run: Node, model: Any, grid: Any
     assert set(TEXT[0][1]) == {"pooled_output"}
 
 
+class HostVae(Vae):
+    """What the host's own video VAEs show of themselves, their cropping included."""
+
+    latent_dim, crop_input = 3, True
+
+    def memory_used_encode(self, shape: Any, dtype: Any) -> int:
+        return 0
+
+    def spacial_compression_decode(self) -> int:
+        return SCALE
+
+    def encode(self, pixels: torch.Tensor) -> torch.Tensor:
+        if pixels.ndim == 4:
+            return super().encode(pixels)
+        assert not self.crop_input and pixels.shape[1] == 1
+        self.seen.add(len(pixels))
+        return torch.cat([Vae.encode(Vae(self.channels), frame) for frame in pixels])
+
+
+def test_many_frames_go_into_one_call(part: Part, monkeypatch: pytest.MonkeyPatch) -> None:
+    module, vae, steps = part("nodes.per_frame_vae"), HostVae(), []
+    frames = list(torch.rand(21, 16, 24, 3, generator=torch.Generator().manual_seed(4)))
+    latents = module.encode_alone(vae, frames, 4, lambda done, total, preview: steps.append((done, total)))
+    assert steps == [(16, 21), (21, 21)] and vae.seen == {16, 5} and vae.crop_input
+    one_by_one = module.encode_alone(Vae(), frames, 4, lambda *step: None)
+    assert all(torch.equal(a, b) for a, b in zip(latents, one_by_one, strict=True))
+    grid, steps = torch.cat(latents).unflatten(0, (3, 7))[:, :, :, 0].transpose(1, 2), []
+    made = module.decode_alone(vae, grid, lambda done, total, preview: steps.append((done, total)))
+    assert steps == [(16, 21), (21, 21)]
+    assert torch.equal(made, module.decode_alone(Vae(), grid, lambda *step: None)) and made.shape == (3, 7, 16, 24, 3)
+    assert (
+        module.at_once(vae, 704, 1280) == 16
+        and module.at_once(vae, 2160, 3840) == 2
+        and module.at_once(Vae(), 8, 8) == 1
+    )
+    monkeypatch.setattr(module, "MOST_BYTES", 1)
+    assert module.at_once(vae, 704, 1280) == 1
+
+
+def test_the_start_is_said(run: Node, model: Any, grid: Any) -> None:
+    guess = torch.rand(12, 32, 48, 3, generator=torch.Generator().manual_seed(1))
+    given = {"model": model, "vae": Vae(), "grid": grid, "positive": TEXT, "negative": TEXT}
+    *_, sigmas, start = run(CONDITION, **given)
+    assert float(sigmas[0]) == 1 and "from nothing that was proposed" in start
+    *_, sigmas, start = run(CONDITION, **given, proposal=guess, start_noise=0.25, steps=5)
+    assert len(sigmas) == 6 and float(sigmas[0]) == 0.25 and (sigmas.diff() < 0).all()
+    assert start == "sampling starts at noise level 0.25: 75 % of the proposal is left in the cells to be made"
+    *_, start = run(CONDITION, **given, proposal=guess)
+    assert "nothing of the proposal is left" in start
+
+
 @pytest.mark.parametrize("kind", ["batch", "grid"])
 def test_a_proposal_is_where_unknown_cells_start(run: Node, model: Any, grid: Any, kind: str) -> None:
     guess = torch.rand(12, 32, 48, 3, generator=torch.Generator().manual_seed(1))
     proposal = guess if kind == "batch" else replace(grid, frames=guess.unflatten(0, (3, 4)), known=~grid.known)
-    _, _, latent = run(CONDITION, model=model, vae=Vae(), grid=grid, positive=TEXT, negative=TEXT, proposal=proposal)
+    _, _, latent, *_ = run(
+        CONDITION, model=model, vae=Vae(), grid=grid, positive=TEXT, negative=TEXT, proposal=proposal
+    )
     samples = latent["samples"]
     assert torch.equal(samples[1, :, 2], Vae().encode(guess[4 + 2][None])[0, :, 0])
     assert torch.equal(samples[0, :, 2], Vae().encode(grid.frames[0, 2][None])[0, :, 0])

@@ -23,11 +23,17 @@ _STEPS = 1000.0
 """Both families count noise levels from 0 to 1000."""
 
 
+WAN_21_CHANNELS = 16
+"""Latent channels of Wan 2.1's VAE."""
+
+
 class BaseVideos(Protocol):
     """A video model in the pieces that two streams run."""
 
     width: int
     layers: int
+    one_level: bool
+    """Whether all frames of a video have one noise level: known cells are then as noisy as the others."""
 
     def start(self, latents: Tensor, level: Tensor, text: Tensor) -> tuple[Tensor, Any]:
         """Tokens ``(N, F, S, D)`` of latents ``(N, C, F, h, w)`` at levels ``(N, F)`` with text ``(N, L, E)``; and what
@@ -50,13 +56,18 @@ class _Condition:
 
 
 class WanVideos:
-    """``WanTransformer3DModel``; every token gets its own frame's level, as in Wan 2.2 5B."""
+    """``WanTransformer3DModel``; every token gets its own frame's level.
+
+    Wan 2.2 5B was trained so. Wan 2.1 and the large Wan 2.2, whose VAE has 16 channels, know one level a video: ComfyUI
+    gives them known cells at the noise level of the step, and so does training.
+    """
 
     def __init__(self, model: Any) -> None:
         time, self.high, self.wide = model.config.patch_size
         if time != 1:
             raise InputError(f"a Wan model with {time} frames in a token", "1", "choose a model of Wan 2.1 or 2.2")
         self.model, self.layers = model, len(model.blocks)
+        self.one_level = model.config.in_channels == WAN_21_CHANNELS
         self.width = model.config.num_attention_heads * model.config.attention_head_dim
 
     def start(self, latents: Tensor, level: Tensor, text: Tensor) -> tuple[Tensor, _Condition]:
@@ -90,6 +101,8 @@ class WanVideos:
 
 class LTXVideos:
     """``LTXVideoTransformer3DModel``; a latent pixel is a token, with its own level."""
+
+    one_level = False
 
     def __init__(self, model: Any, seconds_a_frame: float = 8 / 25, factor: int = 32) -> None:
         if model.config.patch_size != 1 or model.config.patch_size_t != 1:

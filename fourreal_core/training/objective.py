@@ -15,12 +15,13 @@ from .batches import Batch
 from .options import TrainOptions
 
 
-def noisy_inputs(batch: Batch, codec: Codec) -> tuple[GridInputs, Tensor, Tensor]:
+def noisy_inputs(batch: Batch, codec: Codec, one_level: bool = False) -> tuple[GridInputs, Tensor, Tensor]:
     """The network's inputs, and its targets.
 
     Args:
         batch: Frames, known cells and levels.
         codec: Frames to latents.
+        one_level: Known cells enter with as much noise as the others, for a base that knows one level a video.
 
     Returns:
         The inputs, the clean latents and the noise, both ``(B, V, T, C, h, w)``.
@@ -29,7 +30,8 @@ def noisy_inputs(batch: Batch, codec: Codec) -> tuple[GridInputs, Tensor, Tensor
     noise = torch.stack(
         [torch.randn(clean.shape[1:], generator=torch.Generator().manual_seed(seed)) for seed in batch.noise_seeds]
     ).to(clean)
-    level = batch.level[..., None, None, None].to(clean)
+    levels = batch.level.amax((1, 2), keepdim=True).expand_as(batch.level) if one_level else batch.level
+    level = levels[..., None, None, None].to(clean)
     mixed = (1 - level) * clean + level * noise
     proposal = None
     if batch.proposals is not None:
@@ -37,7 +39,7 @@ def noisy_inputs(batch: Batch, codec: Codec) -> tuple[GridInputs, Tensor, Tensor
         if batch.shown is not None and not bool(batch.shown.all()):
             proposal = torch.where(batch.shown[:, None, None, :, None, None, None].to(proposal.device), proposal, 0)
         proposal = proposal.flatten(3, 4)
-    return GridInputs(mixed, batch.level.to(clean), batch.known, proposal), clean, noise
+    return GridInputs(mixed, levels.to(clean), batch.known, proposal), clean, noise
 
 
 LEAST_ERROR = 1e-5

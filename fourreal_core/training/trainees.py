@@ -55,6 +55,11 @@ def prediction_of(model: Trainee) -> str:
     return model.spec.dit.prediction if isinstance(model, Model4D) else "velocity"
 
 
+def has_one_level(model: Trainee) -> bool:
+    """Whether the network knows one noise level a video, so that known cells are given to it as noisy as the others."""
+    return isinstance(model, SyncedVideos) and model.videos.one_level
+
+
 @contextlib.contextmanager
 def offsets_of(model: Trainee) -> Iterator[list[Tensor]]:
     """While it lasts, the list gets the offsets in pixels of every call of a warp head."""

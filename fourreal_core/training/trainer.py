@@ -39,7 +39,17 @@ from .states import (
     whole_states,
     whole_weights,
 )
-from .trainees import Trainee, codec_of, kept, offsets_of, prediction_of, put_back, save_trained, with_weights
+from .trainees import (
+    Trainee,
+    codec_of,
+    has_one_level,
+    kept,
+    offsets_of,
+    prediction_of,
+    put_back,
+    save_trained,
+    with_weights,
+)
 from .validation import validate
 
 if TYPE_CHECKING:
@@ -211,7 +221,7 @@ class _Run:
 
     def _loss(self, part: Batch, step: int) -> tuple[torch.Tensor, torch.Tensor | float]:
         """The objective, and the supervision of the warp head's offsets where the batch has true flows."""
-        inputs, clean, noise = noisy_inputs(part, self.codec)
+        inputs, clean, noise = noisy_inputs(part, self.codec, has_one_level(self.model))
         device = self.accelerator.device
         inputs = inputs._replace(**{name: x.to(device) for name, x in inputs._asdict().items() if x is not None})
         watched: contextlib.AbstractContextManager[list[torch.Tensor]] = contextlib.nullcontext([])

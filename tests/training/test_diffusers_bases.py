@@ -8,9 +8,13 @@ import pytest
 import torch
 
 from fourreal_core.errors import InputError
+from fourreal_core.model.codec import SpaceToDepth
 from fourreal_core.model.dit import GridInputs
 from fourreal_core.model.sync_file import load_sync, save_sync
+from fourreal_core.training.batches import Batch
 from fourreal_core.training.diffusers_bases import SyncedVideos, load_base
+from fourreal_core.training.objective import noisy_inputs
+from fourreal_core.training.trainees import has_one_level
 from fourreal_core.training.trainer import train_stage
 
 diffusers = pytest.importorskip("diffusers")
@@ -21,11 +25,11 @@ except RuntimeError as error:  # a torchvision or torchaudio beside it that was 
 GRID = (1, 2, 3, 4, 4, 4)  # B, V, T, C, h, w
 
 
-def wan() -> torch.nn.Module:
+def wan(channels: int = 4) -> torch.nn.Module:
     torch.manual_seed(0)  # the library draws its weights from the global generator
     return diffusers.WanTransformer3DModel(
-        patch_size=(1, 2, 2), num_attention_heads=2, attention_head_dim=12, in_channels=4, out_channels=4, text_dim=8,
-        freq_dim=16, ffn_dim=32, num_layers=2)  # fmt: skip
+        patch_size=(1, 2, 2), num_attention_heads=2, attention_head_dim=12, in_channels=channels, out_channels=channels,
+        text_dim=8, freq_dim=16, ffn_dim=32, num_layers=2)  # fmt: skip
 
 
 def ltx() -> torch.nn.Module:
@@ -77,6 +81,25 @@ def test_a_single_video_is_the_base_model(make):
         made = SyncedVideos(model)(row)
         true = own(model, row.latents[0], row.noise_level[0], row.text)
     torch.testing.assert_close(made[0], true, rtol=1e-4, atol=2e-5)
+
+
+def test_known_cells_of_wan_21_are_as_noisy_as_in_the_host():
+    assert has_one_level(SyncedVideos(wan(16))) and not has_one_level(SyncedVideos(wan(48)))
+    assert not has_one_level(SyncedVideos(ltx()))
+    known = torch.zeros(2, 2, 3, dtype=torch.bool)
+    known[:, 0] = known[:, :, 0] = True
+    level = torch.where(known, 0.0, torch.tensor([0.7, 0.2])[:, None, None])
+    frames = torch.rand(2, 2, 3, 8, 8, 3, generator=torch.Generator().manual_seed(3))
+    batch = Batch(frames, known, level, [5, 6])
+    clean_known, clean, noise = noisy_inputs(batch, SpaceToDepth(2))
+    noisy, same_clean, same_noise = noisy_inputs(batch, SpaceToDepth(2), one_level=True)
+    assert torch.equal(clean, same_clean) and torch.equal(noise, same_noise)
+    # the host's sampling: x = sigma noise + (1 - sigma) latent at known cells, and sigma is the level of all
+    expected = torch.lerp(clean, noise, torch.tensor([0.7, 0.2]).view(2, 1, 1, 1, 1, 1).expand_as(clean))
+    torch.testing.assert_close(noisy.latents, expected)
+    assert torch.equal(noisy.noise_level, torch.tensor([0.7, 0.2])[:, None, None].expand(2, 2, 3))
+    assert torch.equal(clean_known.latents[known], clean[known]) and bool((clean_known.noise_level[known] == 0).all())
+    assert torch.equal(noisy.latents[~known], clean_known.latents[~known])
 
 
 @pytest.mark.parametrize("make", [wan, ltx], ids=["wan", "ltx"])

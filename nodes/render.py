@@ -14,7 +14,7 @@ from .compilation import compile_first
 from .devices import compute_device, place, plain_tensors
 from .export.host_splat import cameras_from_info
 from .progress import HostProgress
-from .wires import GridWire, SceneWire, completed_before, flows_for
+from .wires import GridWire, SceneWire, completed_before, flows_for, proposed
 
 COMPLETE_GRID, CAMERA, PATH = "complete grid", "camera", "camera path"
 MODES = (COMPLETE_GRID, "bullet time", "freeze time", "fixed view", "orbit", CAMERA, PATH)
@@ -133,7 +133,7 @@ class RenderScene(io.ComfyNode):
         camera_path: str = "",
     ) -> io.NodeOutput:
         """See ComfyNode."""
-        from ..fourreal_core.proposals.complete_grid import ProposalOptions, complete_grid
+        from ..fourreal_core.proposals.complete_grid import ProposalOptions, completion
         from ..fourreal_core.scene import camera_paths, render
 
         if mode == COMPLETE_GRID and grid is None:
@@ -148,7 +148,8 @@ class RenderScene(io.ComfyNode):
                 proposal, flows = ProposalOptions(colors=colors), flows_for(grid, scene)
                 filled = completed_before(scene, grid) if colors == proposal.colors == "source" else None
                 if filled is None:
-                    filled = place(complete_grid(scene, place(grid, device), proposal, on_step=on_step, flows=flows))
+                    made = completion(scene, place(grid, device), proposal, on_step=on_step, flows=flows)
+                    filled = proposed(place(made))
                 return io.NodeOutput(filled.frames.flatten(0, 1).clone(), filled)
             path = {
                 "bullet time": lambda: camera_paths.bullet_time_path(scene, frames),

@@ -14,6 +14,7 @@ from .decode_latent import decoded
 from .freeze_time_conditioning import prepare, prompt_inputs, proposal_input
 from .grid_sampling import SamplerSettings, check_start, level_input, sample, sampler_inputs, told_start
 from .parallel_sync import AUTO, SyncSettings, strength_input, sync_inputs, synchronized
+from .proposal_guidance import guidance_input, guided
 from .starting_level import say
 from .sync_files import NONE
 from .wires import GridWire
@@ -55,6 +56,7 @@ class ParallelSyncSampler(io.ComfyNode):
                 proposal_input(),
                 strength_input(),
                 level_input(),
+                guidance_input(),
             ],
             outputs=[
                 GridWire.Output(display_name="grid"),
@@ -87,6 +89,7 @@ class ParallelSyncSampler(io.ComfyNode):
         proposal: Any = None,
         strength: float = 1.0,
         start_noise: float = 0.0,
+        guide_until: float = 1.0,
     ) -> io.NodeOutput:
         """See ComfyNode."""
         from .host_models.registry import host_model
@@ -100,6 +103,7 @@ class ParallelSyncSampler(io.ComfyNode):
         start = told_start(model, settings, proposal is not None or bool(family.proposals))
         say(start, cls.hidden.unique_id if cls.hidden else None)
         made = prepare(model, vae, grid, positive, negative, proposal)
+        model = guided(model, proposal, made.latent["samples"], guide_until)
         noise = comfy.sample.prepare_noise(made.latent["samples"], seed)
         samples = sample(model, made, noise, settings, latent_preview.prepare_callback(model, steps))
         latent = {**made.latent, "samples": samples}

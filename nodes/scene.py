@@ -11,7 +11,7 @@ from .compat import schema
 from .compilation import compile_first
 from .devices import compute_device, place, plain_tensors
 from .progress import HostProgress
-from .wires import ClipTracks, GridWire, SceneWire, TracksWire, flows_for, of_grid
+from .wires import ClipTracks, GridWire, SceneWire, TracksWire, flows_for, of_grid, proposed
 
 
 class CanonicalSplats(io.ComfyNode):
@@ -179,4 +179,4 @@ class FitDeformation(io.ComfyNode):
                 return io.NodeOutput(of_grid(place(fitted), flows))
             made = completion(fitted, given, on_step=progress.part(1), flows=flows)
             fitted = refit_scene(fitted, made.grid, made.error_gray, again, on_step=progress.part(2))
-            return io.NodeOutput(of_grid(place(fitted), flows, place(made.grid)))
+            return io.NodeOutput(of_grid(place(fitted), flows, proposed(place(made))))

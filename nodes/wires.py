@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from comfy_api.latest import io
@@ -16,6 +16,9 @@ from ..fourreal_core.geometry.geometry import Geometry
 from ..fourreal_core.grid import FrameGrid
 from ..fourreal_core.scene.scene4d import Scene4D
 from ..fourreal_core.tracking.tracks import Tracks
+
+if TYPE_CHECKING:
+    from ..fourreal_core.proposals.complete_grid import Completion
 
 GridWire = io.Custom("FOURREAL_GRID")
 """A ``FrameGrid``."""
@@ -51,6 +54,31 @@ class ClipTracks:
     views: Tracks
     times: Tracks
     flows: FlowCache | None = None
+
+
+@dataclass(frozen=True)
+class ProposedGrid(FrameGrid):
+    """A completed grid, and how surely each pixel was completed.
+
+    Attributes:
+        error_gray: ``(V, T, H, W)`` expected error in grey levels of 255.
+        error_of: The frames that it is the error of; others, which a node made from this grid, have none.
+    """
+
+    error_gray: Tensor | None = None
+    error_of: Tensor | None = None
+
+
+def proposed(made: Completion) -> ProposedGrid:
+    """A completion as the next node gets it."""
+    grid = made.grid
+    return ProposedGrid(grid.frames, grid.known, grid.valid, made.error_gray, grid.frames)
+
+
+def expected_error(grid: Any) -> Tensor | None:
+    """The expected error ``(V, T, H, W)`` of a proposal in grey levels of 255, or None where nothing is known of it."""
+    error: Tensor | None = getattr(grid, "error_gray", None)
+    return error if error is not None and grid.frames is grid.error_of else None
 
 
 @dataclass(frozen=True)

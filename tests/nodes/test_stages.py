@@ -76,6 +76,16 @@ def test_a_completed_grid_keeps_its_known_cells(made: SimpleNamespace, run: Node
     assert not made.grid.frames[~made.grid.known].any(), "the given grid was filled in place"
 
 
+def test_a_completed_grid_says_how_sure_it_is(made: SimpleNamespace, run: Node, part: Any) -> None:
+    wires = part("nodes.wires")
+    _, filled = run("FourRealRenderScene", scene=made.scene, grid=made.grid, **RENDER)
+    error = wires.expected_error(filled)
+    assert error.shape == filled.frames.shape[:4] and not error[made.grid.known].any()
+    assert error[~made.grid.known].std() > 0.1 and float(error.min()) >= 0
+    # what another node makes of it is not what the error was expected of
+    assert wires.expected_error(filled.filled(filled.frames * 0.5)) is None and wires.expected_error(made.grid) is None
+
+
 @pytest.mark.parametrize("mode", ["bullet time", "freeze time", "fixed view", "orbit"])
 def test_every_path_gives_a_video(made: SimpleNamespace, run: Node, mode: str) -> None:
     images, _ = run("FourRealRenderScene", scene=made.scene, **RENDER | {"mode": mode})

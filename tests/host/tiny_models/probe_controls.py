@@ -109,6 +109,73 @@ def check_what_is_left_of_the_proposal_is_said_and_true() -> None:
         conditioning.execute(model, Decoding(16), given, text, text, start_noise=0.4)
 
 
+def check_guidance_by_the_proposal() -> None:
+    model, given, text = shifted(8.0), grid(), families.conditioning("wan_t2v", 3)
+    wires = part("wires")
+    frames = torch.rand(given.frames.shape, generator=torch.Generator().manual_seed(1))
+    error = torch.zeros(given.frames.shape[:4])
+    error[:, :, :, PIXELS // 2 :] = 30.0  # the right half is a guess
+    error[1, 2, 3, 3] = 7.0  # and one pixel
+    made = given.filled(frames)
+    proposal = wires.ProposedGrid(made.frames, made.known, made.valid, error, made.frames)
+    calls: list[tuple[float, torch.Tensor]] = []
+
+    def look(executor: Any, x: torch.Tensor, t: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+        calls.append((float(t.max()), x.clone()))
+        return executor(x, t, *args, **kwargs)
+
+    model.add_wrapper_with_key("apply_model", "look", look)
+
+    def run(**settings: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        calls.clear()
+        _, latent, _ = outputs(
+            node("sampler", "ParallelSyncSampler").execute(
+                model,
+                Decoding(16),
+                given,
+                text,
+                text,
+                **{"proposal": proposal, "start_noise": 0.9} | SETTINGS | settings,
+            )
+        )
+        return latent["samples"], latent["noise_mask"]
+
+    plain, mask = run()
+    assert torch.equal(run(guide_until=1.0)[0], plain)
+    prepared = outputs(
+        node("freeze_time_conditioning", "FreezeTimeConditioning").execute(
+            model, Decoding(16), given, text, text, proposal
+        )
+    )[2]["samples"]
+    sure = torch.zeros_like(mask)
+    sure[..., : PIXELS // 16] = 1
+    sure[1, :, 2, 0, 0] = 0
+    sure, unknown = (sure > 0).expand_as(plain), mask.expand_as(plain) > 0
+    whole, _ = run(guide_until=0.0)
+    # through four steps in the model's scale and back, in float32
+    assert largest_difference(whole[sure & unknown], prepared[sure & unknown]) < 1e-4, largest_difference(
+        whole[sure & unknown], prepared[sure & unknown]
+    )
+    start = model.get_model_object("latent_format").process_in(prepared)
+    noise = comfy.sample.prepare_noise(prepared, SETTINGS["seed"])
+    for level, x in calls:  # in every step reliable pixels are the proposal, with the noise it started from
+        expected = torch.lerp(start, noise, level)
+        assert largest_difference(x[sure & unknown], expected[sure & unknown]) < 1e-4, level
+    assert largest_difference(whole[~sure & unknown], prepared[~sure & unknown]) > 1e-2
+    half, _ = run(guide_until=0.7)
+    held = [largest_difference(x[sure & unknown], torch.lerp(start, noise, s)[sure & unknown]) < 1e-4 for s, x in calls]
+    levels = [level for level, _ in calls]
+    # the first step at or below the level begins where guidance has left off
+    assert min(levels) < 0.7 < max(levels)
+    assert held == [level > 0.7 or (k > 0 and levels[k - 1] > 0.7) for k, level in enumerate(levels)], (held, levels)
+    assert min(largest_difference(half, other) for other in (whole, plain)) > 1e-3
+    with refused("a guide_until of 0.5 and no proposal that says how sure it is", "'Render 4D Scene'"):
+        run(guide_until=0.5, proposal=made)
+    changed = proposal.filled(1 - frames)
+    with refused("no proposal that says how sure it is"):
+        run(guide_until=0.5, proposal=changed)
+
+
 def check_the_wired_graph_starts_there_too() -> None:
     from comfy_extras.nodes_custom_sampler import SamplerCustom
 

@@ -6,11 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..compiled import compiled
+from . import edge_aware_numpy
 
 Map = NDArray[np.float32]
 
 
-@compiled(fastmath=True)
+@compiled(edge_aware_numpy.solve_rows, fastmath=True)
 def solve_rows(values: Map, weights: Map, strength: np.float32) -> Map:
     """Solves ``(I + strength L_w) x = values`` along every row of values ``(H, W, C)``.
 
@@ -36,7 +37,7 @@ def solve_rows(values: Map, weights: Map, strength: np.float32) -> Map:
     return out
 
 
-@compiled(fastmath=True)
+@compiled(edge_aware_numpy.solve_columns, fastmath=True)
 def solve_columns(values: Map, weights: Map, strength: np.float32) -> Map:
     """Solves ``(I + strength L_w) x = values`` along every column of values ``(H, W, C)``.
 

@@ -10,17 +10,15 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ..compiled import compiled
+from ..compiled import compiled, part
+from . import bundle_numpy
 from .bundle_adjustment import Matches, Unknowns
+from .bundle_numpy import LEAST_Z, OWN
 
 Array = NDArray[np.float64]
-LEAST_Z = 1e-3
-"""Points at or behind a camera are held so far in front, in units of their distance from the anchor view."""
-OWN = 7
-"""Unknowns that a match sums over: turn and translation of the view that sees it, and the log focal length."""
 
 
-@compiled()
+@part
 def _product(a: Array, b: Array) -> Array:
     """A matrix product; numba's own one needs scipy."""
     out = np.zeros((a.shape[0], b.shape[1]))
@@ -31,7 +29,7 @@ def _product(a: Array, b: Array) -> Array:
     return out
 
 
-@compiled()
+@part
 def _between(rotations: Array, translations: Array, i: int, j: int) -> tuple[Array, Array]:
     """Rotation and translation from view i to view j."""
     rot, t = _product(rotations[j], rotations[i].T), translations[j].copy()
@@ -41,7 +39,7 @@ def _between(rotations: Array, translations: Array, i: int, j: int) -> tuple[Arr
     return rot, t
 
 
-@compiled()
+@compiled(bundle_numpy.cost_sum)
 def cost_sum(unknowns: Unknowns, matches: Matches, delta: float) -> float:
     """Weighted sum of Huber's costs, with a loss that bends at ``delta`` pixels."""
     rotations, translations, inv_depth, focal = unknowns
@@ -64,7 +62,7 @@ def cost_sum(unknowns: Unknowns, matches: Matches, delta: float) -> float:
     return total
 
 
-@compiled()
+@compiled(bundle_numpy.normal_sums)
 def normal_sums(unknowns: Unknowns, matches: Matches, delta: float) -> tuple[Array, Array, Array, Array, Array]:
     """Gauss-Newton's equations under Huber's weights, in the order of NormalEquations."""
     rotations, translations, inv_depth, focal = unknowns
@@ -119,7 +117,7 @@ def normal_sums(unknowns: Unknowns, matches: Matches, delta: float) -> tuple[Arr
     return hcc, gc, hpp, gp, hpc
 
 
-@compiled()
+@part
 def _add_pair(hcc: Array, gc: Array, own: Array, slope: Array, rot: Array, i: int, j: int) -> None:
     """Adds a pair's sums, those by pose j and focal length, and what follows for pose i."""
     columns = np.empty(OWN + 6, np.int64)

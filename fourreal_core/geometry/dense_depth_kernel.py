@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..compiled import compiled
+from . import dense_depth_numpy
 from .dense_depth import CONSISTENT_PX, LEAST_Z, REFINEMENTS, ROBUST_PX, Map, PairTerms
 
 _FAST = {"reassoc", "contract", "nsz", "arcp"}  # what is not finite stays what it is
@@ -13,7 +14,7 @@ _ONE, _LEAST_Z, _CONSISTENT2 = np.float32(1), np.float32(LEAST_Z), CONSISTENT_PX
 _NARROW2, _WIDE2 = np.float32(ROBUST_PX**2), np.float32((2 * ROBUST_PX) ** 2)
 
 
-@compiled(_FAST)
+@compiled(dense_depth_numpy.pair_term, _FAST)
 def pair_term(
     flow: Map,
     back: Map,
@@ -63,7 +64,7 @@ def pair_term(
             out[y, x, 5] = 1 / (1 + squared / _CONSISTENT2)
 
 
-@compiled(_FAST)
+@compiled(dense_depth_numpy.search, _FAST)
 def search(terms: PairTerms, lowest: np.float32, highest: np.float32) -> tuple[Map, Map, Map, Map]:
     """Every pixel's inverse depth, see measure_inverse_depth.
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from ..compiled import compiled
+from ..compiled import compiled, part
+from . import candidate_features_numpy
 
 Map = NDArray[np.float32]
 Real = np.float32
 
 
-@compiled()
+@compiled(candidate_features_numpy.compare)
 def compare(
     measured: Map, colors: Map, flows: Map, across: Map, scale: Real, most: Real, out: Map, leads: NDArray[np.bool_]
 ) -> None:
@@ -79,13 +79,13 @@ def compare(
                 leads[k, y, x] = error <= least
 
 
-@njit(nogil=True, error_model="numpy")
+@part
 def _length(x: Real, y: Real) -> Real:
     length: Real = np.sqrt(x * x + y * y)
     return length
 
 
-@njit(nogil=True, error_model="numpy")
+@part
 def _median(values: Map) -> Real:
     """Sorts a few values in place."""
     count = len(values)

@@ -6,12 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..compiled import compiled
+from . import coherent_choice_numpy
 
 Map = NDArray[np.float32]
 _FAST = {"reassoc", "contract", "nsz", "nnan"}  # infinities stay what they are
 
 
-@compiled(_FAST)
+@compiled(coherent_choice_numpy.seams_between, _FAST)
 def seams_between(colors: Map) -> Map:
     """What a seam between two labels costs in each pixel ``(H, W, K, K)``: the sum of differences over channels."""
     h, w, count, channels = colors.shape
@@ -28,7 +29,7 @@ def seams_between(colors: Map) -> Map:
     return out
 
 
-@compiled(_FAST)
+@compiled(coherent_choice_numpy.pass_messages, _FAST)
 def pass_messages(costs: Map, seams: Map, rounds: int) -> NDArray[np.int64]:
     """Labels ``(H, W)`` of low cost by sequential tree-reweighted message passing (see coherent_choice).
 

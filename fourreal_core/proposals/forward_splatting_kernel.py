@@ -6,11 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..compiled import compiled
+from . import forward_splatting_numpy
 
 Map = NDArray[np.float32]
 
 
-@compiled()
+@compiled(forward_splatting_numpy.splat)
 def splat(
     moves: Map, nearness: Map, values: Map, usable: NDArray[np.bool_], tear: float, out: Map, nearest: Map
 ) -> None:

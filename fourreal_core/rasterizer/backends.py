@@ -13,6 +13,7 @@ from typing import Protocol, cast
 
 import torch
 
+from ..compiled import announce_plain
 from .inputs import Buffers, SplatView
 from .options import RasterOptions, Rendered
 
@@ -55,9 +56,33 @@ def load_backend(name: str, like: torch.Tensor) -> Backend:
     if name == "auto":
         name, why = choose_backend(like.device.type, like.dtype)
         _announce(name, why)
+        if name == "torch":
+            _warn_of_slowness(like.device.type, like.dtype)
     elif (reason := _unfit(name, like.device.type, like.dtype) or _unavailable(name)) is not None:
         raise ValueError(f"backend {name!r} can't be used: {reason}; use backend='auto' or 'torch'")
     return _module(name)
+
+
+def render(views: Sequence[SplatView], options: RasterOptions, buffers: Buffers | None = None) -> Rendered:
+    """Renders all views by the back end that the options name; see Backend.
+
+    Where numba, taken by "auto", fails although it could be loaded, the definition renders from then on.
+
+    Raises:
+        ValueError: As load_backend, or if a value is NaN or infinite.
+    """
+    backend = load_backend(options.backend, views[0].means)
+    try:
+        return backend.render(views, options, buffers)
+    except (ValueError, MemoryError):  # of the inputs
+        raise
+    except Exception as error:
+        if options.backend != "auto" or backend is not _module("numba"):
+            raise
+        from .numba_backend import give_up
+
+        give_up(error)
+    return load_backend("auto", views[0].means).render(views, options)
 
 
 def choose_backend(device: str, dtype: torch.dtype) -> tuple[str, str]:
@@ -78,13 +103,32 @@ def _unfit(name: str, device: str, dtype: torch.dtype) -> str | None:
     return f"it computes in float32, the tensors are {dtype}" if dtype == torch.float64 else None
 
 
-@functools.cache
 def _unavailable(name: str) -> str | None:
     return _module(name).unavailable()
 
 
 def _module(name: str) -> Backend:
     return cast(Backend, importlib.import_module(f".{_MODULES[name]}", __package__))
+
+
+def _warn_of_slowness(device: str, dtype: torch.dtype) -> None:
+    """Warns, once, where a faster back end would fit but can't be had."""
+    fast = {"cpu": "numba", "cuda": "gsplat"}.get(device, "torch")
+    if _unfit(fast, device, dtype) is not None or (reason := _unavailable(fast)) is None:
+        return
+    if fast == "numba":
+        announce_plain(reason)
+    else:
+        _warn_of_gsplat(reason)
+
+
+@functools.cache
+def _warn_of_gsplat(reason: str) -> None:
+    _log.warning(
+        "%s: torch renders the splats, with the same result but many times more slowly; `python -m pip install -U "
+        "gsplat` beside a CUDA toolkit of torch's version may help",
+        reason,
+    )
 
 
 @functools.cache  # one line a choice, not one a render

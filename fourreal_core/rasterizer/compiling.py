@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from numba import njit
+
+from ..compiled import jitted, unkept
 
 _SOURCES = (
     "binning.py",
@@ -36,7 +38,7 @@ def kernel(function: Callable[..., None]) -> Callable[..., None]:
     its name gets a digest of all the kernels' sources and of the package.
     """
     function.__qualname__ += f"_{_OWNER}"
-    return njit(nogil=True, cache=True, error_model="numpy")(function)
+    return cast(Callable[..., None], jitted(function))
 
 
 def has_code(compiled: Any) -> bool:
@@ -45,8 +47,8 @@ def has_code(compiled: Any) -> bool:
         return True
     try:
         return Path(compiled._cache._cache_file._index_path).exists()
-    except AttributeError:  # numba's own affair; what isn't known isn't announced
-        return True
+    except AttributeError:  # nothing is kept; or this is numba's own affair, and what isn't known isn't announced
+        return unkept() is None
 
 
 def _digest() -> str:

@@ -8,6 +8,7 @@ pixel's transmittance to 1e-4 or less is dropped (here it is the last one drawn)
 
 from __future__ import annotations
 
+import functools
 import importlib
 from collections.abc import Sequence
 
@@ -21,6 +22,7 @@ _TILE = 16
 _FIXED = {"max_alpha": 0.99, "min_alpha": 1.0 / 255.0, "min_transmittance": 1e-4}
 
 
+@functools.cache  # a failing build is not tried again
 def unavailable() -> str | None:
     """The reason why this back end can't be used, or None."""
     if not torch.cuda.is_available():

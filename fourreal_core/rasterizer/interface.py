@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from .backends import load_backend
+from .backends import render
 from .inputs import split_views
 from .options import RasterOptions, Rendered
 
@@ -45,7 +45,7 @@ def rasterize(
         ValueError: If shapes, types or devices don't fit, a value is NaN or infinite, or the back end can't be used.
     """
     views, batched = split_views(means, scales, opacities, colors, intrinsics, size, background)
-    rendered = load_backend(options.backend, views[0].means).render(views, options)
+    rendered = render(views, options)
     if batched:
         return rendered
     # not [0], whose backward pass fills and copies whole images

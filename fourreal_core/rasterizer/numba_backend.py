@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
+from .. import compiled
 from .inputs import Buffers, SplatView, non_finite
 from .options import RasterOptions, Rendered
 from .workers import run_on_workers, worker_count
@@ -25,13 +27,30 @@ _log = logging.getLogger(__name__)
 _CHUNKS_PER_WORKER = 4  # splats are projected in chunks, so that a slow worker holds nobody up
 
 
+_failures: list[str] = []
+"""Why kernels that could be loaded failed when they were called; none is tried again."""
+
+
 def unavailable() -> str | None:
     """The reason why this back end can't be used, or None."""
+    return _failures[0] if _failures else _unloadable()
+
+
+@functools.cache
+def _unloadable() -> str | None:
+    if (reason := compiled.unavailable()) is not None:
+        return reason
     try:
         importlib.import_module(".gradients", __package__)  # it imports all the kernels
-    except Exception as error:  # no numba, one that doesn't fit numpy, nowhere to keep its cache: all end here
-        return f"numba's kernels can't be loaded ({type(error).__name__}: {error})"
+    except Exception as error:  # an llvmlite without something that they need: whatever it chose to raise
+        return f"numba's kernels can't be loaded ({compiled.one_line(error)})"
     return None
+
+
+def give_up(error: Exception) -> None:
+    """From here on this back end is unavailable: a kernel has failed, which it does only where numba does."""
+    _failures.append(f"numba can't compile the rasterizer ({compiled.one_line(error)})")
+    compiled.announce_plain(_failures[0])
 
 
 def render(views: Sequence[SplatView], options: RasterOptions, buffers: Buffers | None = None) -> Rendered:
@@ -89,6 +108,18 @@ class _Rasterize(torch.autograd.Function):
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *frame_gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        try:
+            return *_Rasterize._gradients(ctx, frame_gradients), None, None, None
+        except MemoryError:
+            raise
+        except Exception as error:
+            if ctx.options.backend == "numba":
+                raise
+            give_up(error)
+            return *_gradients_by_torch(ctx, frame_gradients), None, None, None
+
+    @staticmethod
+    def _gradients(ctx: Any, frame_gradients: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
         from .gradients import gather_gradients, replay_tiles, slot_size
 
         *inputs, image, alpha, depth = ctx.saved_tensors
@@ -111,7 +142,19 @@ class _Rasterize(torch.autograd.Function):
         run_on_workers(
             gather_gradients, chunks, means, scales, opacities, binned.first_slot, slots, used, lens, raster, out
         )
-        return *gradients, None, None, None
+        return gradients
+
+
+def _gradients_by_torch(ctx: Any, frame_gradients: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor | None, ...]:
+    """The same by the definition, which renders the view again."""
+    from .torch_backend import render as render_by_torch
+
+    with torch.enable_grad():
+        inputs = [tensor.detach().requires_grad_() for tensor in ctx.saved_tensors[:4]]
+        view = replace(ctx.view, **dict(zip(("means", "scales", "opacities", "colors"), inputs, strict=True)))
+        drawn = render_by_torch([view], ctx.options)
+        outputs = [part[0] for part in (drawn.image, drawn.alpha, drawn.depth)]
+        return torch.autograd.grad(outputs, inputs, frame_gradients, allow_unused=True)
 
 
 def _announce_compilation(kernel: Callable[..., None], what: str, seconds: int) -> None:

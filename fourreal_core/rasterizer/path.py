@@ -7,7 +7,7 @@ from typing import Protocol
 
 import torch
 
-from .backends import load_backend
+from .backends import render
 from .inputs import Buffers, split_views
 from .options import RasterOptions, Rendered
 
@@ -70,7 +70,7 @@ def render_path(
             pinhole = intrinsics[index] if intrinsics.ndim == 3 else intrinsics
             camera_space = world @ pose[:3, :3].T + pose[:3, 3]
             views, _ = split_views(camera_space, scales, opacities, colors, pinhole, size, background)
-            batch = load_backend(options.backend, views[0].means).render(views, options, buffers)
+            batch = render(views, options, buffers)
             rendered = Rendered(batch.image[0], batch.alpha[0], batch.depth[0])
         if on_step is not None:
             on_step(index + 1, total, preview=rendered.image)

@@ -6,7 +6,6 @@ import torch
 
 from .backends import choose_backend
 from .interface import rasterize
-from .options import RasterOptions
 
 
 def missing_code(gradients: bool) -> bool:
@@ -35,8 +34,6 @@ def warm_up(gradients: bool) -> None:
     with torch.inference_mode(False), torch.set_grad_enabled(gradients):
         means = torch.tensor([[0.0, 0.0, 2.0]], requires_grad=gradients)
         one, lens = torch.ones(1), torch.tensor([[8.0, 0.0, 4.0], [0.0, 8.0, 4.0], [0.0, 0.0, 1.0]])
-        image = rasterize(
-            means, 0.1 * one, 0.5 * one, torch.ones(1, 3), lens, (8, 8), options=RasterOptions(backend="numba")
-        ).image
+        image = rasterize(means, 0.1 * one, 0.5 * one, torch.ones(1, 3), lens, (8, 8)).image
         if gradients:
             image.sum().backward()

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import functools
-
 import torch
 from torch import Tensor
 
-from ..rasterizer.numba_backend import unavailable
+from ..rasterizer.numba_backend import give_up, unavailable
 from .ssim import similarity
 
 
@@ -23,7 +21,12 @@ def photometric_loss(image: Tensor, truth: Tensor, valid: Tensor, ssim_weight: f
     if ssim_weight > 0 and image.device.type == "cpu" and image.dtype == truth.dtype == torch.float32 and _compiled():
         from .fused_loss import fused_loss
 
-        return fused_loss(image, truth, valid, ssim_weight)
+        try:
+            return fused_loss(image, truth, valid, ssim_weight)
+        except MemoryError:
+            raise
+        except Exception as error:  # numba's, at its first call
+            give_up(error)
     return plain_loss(image, truth, valid, ssim_weight)
 
 
@@ -37,6 +40,5 @@ def plain_loss(image: Tensor, truth: Tensor, valid: Tensor, ssim_weight: float) 
     return (1 - ssim_weight) * l1 + ssim_weight * (((1 - score) / 2) * valid).sum() / mass
 
 
-@functools.cache
 def _compiled() -> bool:
     return unavailable() is None

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from ..cameras import Cameras
+from ..compiled import announce_plain, unavailable
 from ..errors import InputError
 from ..progress import OnStep, no_progress
 from .meshes import Floats, Ints, join, vector
@@ -140,16 +141,14 @@ def raster_backend(name: str) -> ModuleType:
     """The module that draws: compiled where numba works, unless another is named.
 
     Raises:
-        InputError: numba is asked for and can't be loaded.
+        InputError: numba is asked for and can't be used here.
     """
     if name != "numpy":
-        try:
+        if (reason := unavailable()) is None:
             return importlib.import_module(".raster_kernels", __package__)
-        except Exception as error:  # no numba, one that doesn't fit numpy, nowhere to keep its cache: all end here
-            if name == "numba":
-                raise InputError(
-                    f"numba, which can't be loaded ({error})", "a numba that works here", "use backend='auto'"
-                ) from error
+        if name == "numba":
+            raise InputError(f"the backend numba: {reason}", "a numba that works here", "use backend='auto'")
+        announce_plain(reason)
     return importlib.import_module(".raster_numpy", __package__)
 
 

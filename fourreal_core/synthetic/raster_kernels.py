@@ -8,15 +8,15 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
-from ..compiled import compiled
+from ..compiled import compiled, part
+from . import raster_numpy
 from .raster_numpy import CASTS, CLOSED, EMISSIVE, NEAR, SUBJECT
 
-_part = njit(nogil=True, forceinline=True, error_model="numpy", fastmath=True)
+_part = part(forceinline=True, fastmath=True)
 
 
-@compiled(fastmath=False)
+@compiled(raster_numpy.shadow_map)
 def shadow_map(in_light, faces, flags, out):
     """See ``raster_numpy.shadow_map``."""
     side = out.shape[0]
@@ -43,7 +43,7 @@ def shadow_map(in_light, faces, flags, out):
                     out[y, x] = min(out[y, x], depth)
 
 
-@compiled(fastmath=True)
+@compiled(raster_numpy.draw_faces, fastmath=True)
 def draw_faces(points, camera, surfaces, buffer):
     """See ``raster_numpy.draw_faces``."""
     screen, nearness, owner = buffer
@@ -94,7 +94,7 @@ def _project(points, pose, lens, screen):
         screen[n, 2] = near
 
 
-@compiled(fastmath=True)
+@compiled(raster_numpy.shade_cell, fastmath=True)
 def shade_cell(buffer, surfaces, lighting, pyramid, cell):
     """See ``raster_numpy.shade_cell``."""
     screen, nearness, owner = buffer

@@ -1,6 +1,6 @@
 """What numba compiles once and keeps on disk, and the plain way that runs where numba can't.
 
-numba may be missing, refuse the NumPy that is installed, be switched off, or have no folder to keep its code in. None of
+numba may be missing, refuse the NumPy beside it, be switched off, or have no folder to keep its code in. None of
 these stops a job: code that can't be kept is compiled anew in every process, and what can't be compiled at all runs as
 its plain twin in NumPy, which gives the same but for rounding. Each is said once, in one sentence.
 """
@@ -10,14 +10,14 @@ from __future__ import annotations
 import functools
 import hashlib
 import logging
-import re
 from collections.abc import Callable
 from typing import Any
+
+from .errors import one_line
 
 Function = Callable[..., Any]
 log = logging.getLogger(__name__)
 
-_COLOURS = re.compile(r"\x1b\[[0-9;]*m")  # numba writes in bold
 _INSTALL = "`python -m pip install -U numba` may help"
 
 
@@ -47,7 +47,9 @@ class Kernel:
             result = kernel(*arguments)
         except MemoryError:
             raise
-        except Exception as error:  # kernels raise nothing themselves: it is numba that fails, with whatever it chose to
+        except (
+            Exception
+        ) as error:  # kernels raise nothing themselves: it is numba that fails, somehow
             self._go_on_without(kernel, error)
             return self(*arguments)
         if self._failed_once:
@@ -150,12 +152,6 @@ def announce_plain(reason: str) -> None:
     """Warns, once a reason, that the plain way runs."""
     remedy = "unset it" if "NUMBA_DISABLE_JIT" in reason else _INSTALL
     _warn(f"{reason}: plain NumPy and torch do its work, with the same result but many times more slowly; {remedy}")
-
-
-def one_line(error: BaseException) -> str:
-    """An error's first line with its type."""
-    lines = _COLOURS.sub("", str(error)).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0].strip()}" if lines else type(error).__name__
 
 
 def _announce_unkept() -> None:

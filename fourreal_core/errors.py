@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+
 
 class InputError(ValueError):
     """Input that cannot be used; its message is one sentence a person can act on.
@@ -17,3 +21,9 @@ class InputError(ValueError):
     def __init__(self, got: str, expected: str, remedy: str) -> None:
         super().__init__(f"{got}; expected {expected}; {remedy}.")
         self.got, self.expected, self.remedy = got, expected, remedy
+
+
+def one_line(error: BaseException) -> str:
+    """An error's type and the first line of what it says, without a terminal's colours."""
+    lines = _COLOURS.sub("", str(error)).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0].strip()}" if lines else type(error).__name__

@@ -23,7 +23,7 @@ HOST = {
     "server",
 }
 FLOORS = [
-    {"errors", "progress", "compiled"},
+    {"errors", "progress", "compiled", "needed"},
     {"cameras", "grid"},
     {"media", "metrics"},
     {"rasterizer", "flow"},
@@ -40,7 +40,7 @@ FLOORS = [
 ]
 """From the ground up. A part may import the floors below its own and itself; the parts of one floor know each other
 only where ``BESIDE`` says so."""
-BESIDE = {("progress", "errors"), ("grid", "errors")}
+BESIDE = {("progress", "errors"), ("compiled", "errors"), ("needed", "errors"), ("grid", "errors")}
 HEAVY = ("numba", "gsplat", "cv2", "av", "imageio", "kornia", "webdataset", "accelerate", "diffusers", "tensorboard")
 
 

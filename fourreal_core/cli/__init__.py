@@ -23,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: Arguments without the program's name; ``sys.argv`` when None.
 
     Returns:
-        Exit status: 0, 2 for bad input, 130 when interrupted.
+        Exit status: 0, 2 for bad input or a missing package, 130 when interrupted.
     """
     args = _parser().parse_args(argv)
     try:
@@ -39,7 +39,20 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f"fourreal: {err}", file=sys.stderr)
         return BAD_INPUT
+    except ImportError as err:
+        if args.debug or (err.name or "").split(".")[0] == "fourreal_core":
+            raise
+        print(f"fourreal: {_missing(err)}", file=sys.stderr)
+        return BAD_INPUT
     return 0
+
+
+def _missing(error: ImportError) -> str:
+    """The sentence about a package that everything needs, such as torch."""
+    from ..needed import missing
+
+    name = (error.name or "").split(".")[0]
+    return str(missing(name or "a package", error, name or "-r requirements.txt"))
 
 
 def _parser() -> argparse.ArgumentParser:

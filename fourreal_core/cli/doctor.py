@@ -3,8 +3,24 @@
 from __future__ import annotations
 
 import argparse
+import importlib
+import importlib.util
 import json
 from typing import Any
+
+from ..errors import InputError
+
+_NEEDED = {"opencv": "OpenCV", "pyav": "PyAV", "pictures": "imageio"}
+_SINGLE_PURPOSES = {
+    "fourdgs": ("fourdgs", "exports as .4dgs and .glb"),
+    "pxr": ("usd-core", "exports for OpenUSD"),
+    "gaussforge": ("gaussforge", "exports as .spz and .sog"),
+    "matplotlib": ("matplotlib", "the plot of 'Sync Strength'"),
+    "kornia": ("kornia", "training on pseudo-4D grids"),
+    "accelerate": ("accelerate", "training"),
+    "webdataset": ("webdataset", "training on shards"),
+}
+"""By the module that is imported: what pip calls it, and what it is for."""
 
 
 def add_command(
@@ -15,7 +31,8 @@ def add_command(
         "doctor",
         parents=parents,
         help="print versions, devices and what works here",
-        description="Prints versions, devices, and which rasterizer back ends work and why the others don't.",
+        description="Prints versions, devices, what runs fast and what slowly, and which packages work and why the "
+        "others don't.",
     )
     parser.set_defaults(execute=execute)
 
@@ -24,7 +41,14 @@ def execute(args: argparse.Namespace) -> None:
     """Runs the command."""
     from .versions import versions
 
-    report = {"versions": versions(), "devices": devices(), "rasterizers": rasterizers(), "video": video()}
+    report = {
+        "versions": versions(),
+        "devices": devices(),
+        "speed": speed(),
+        "rasterizers": rasterizers(),
+        "video": video(),
+        "packages": packages(),
+    }
     if args.json:
         print(json.dumps(report, indent=1))
         return
@@ -44,6 +68,39 @@ def devices() -> dict[str, str]:
         found[f"cuda:{i}"] = f"{props.name}, {props.total_memory / 2**30:.1f} GiB"
     if torch.backends.mps.is_available():
         found["mps"] = "Apple GPU"
+    return found
+
+
+def speed() -> dict[str, str]:
+    """Which of the fast ways run here, and why the others don't."""
+    import torch
+
+    from ..compiled import unavailable, unkept
+    from ..rasterizer import available_backends
+
+    reason, states = unavailable(), available_backends()
+    if reason is not None:
+        cpu = f"slow: {reason}; plain NumPy and torch do its work"
+    elif (folder := unkept()) is not None:
+        cpu = f"fast, but compiled anew at every start: {folder}; set NUMBA_CACHE_DIR to a folder that can be written"
+    else:
+        cpu = "fast: compiled by numba, kept on disk"
+    gpu = "no CUDA device" if not torch.cuda.is_available() else f"slow: {states['gsplat']}; torch renders the splats"
+    return {"cpu kernels": cpu, "gpu splats": "fast: gsplat" if states.get("gsplat") == "ok" else gpu}
+
+
+def packages() -> dict[str, str]:
+    """The packages that a job can't do without, each loaded, and whether those of single purposes are there."""
+    found = {}
+    for module, name in _NEEDED.items():
+        try:
+            importlib.import_module(f"..needed.{module}", __package__)
+            found[name] = "works"
+        except Exception as err:
+            found[name] = str(err)
+    for module, (name, purpose) in _SINGLE_PURPOSES.items():
+        there = importlib.util.find_spec(module) is not None
+        found[name] = "installed" if there else f"not installed; needed for {purpose}"
     return found
 
 
@@ -79,8 +136,8 @@ def rasterizers() -> dict[str, str]:
 def video() -> dict[str, str]:
     """Whether H.264 can be written and read."""
     try:
-        import av
-    except ImportError as err:
-        return {"h264": f"PyAV is missing: {err}"}
+        from ..needed.pyav import av
+    except InputError as err:
+        return {"h264": str(err)}
     encoder = "libx264" in av.codecs_available
     return {"h264": "works" if encoder else "this build of PyAV has no libx264 encoder; install PyAV's own wheel"}

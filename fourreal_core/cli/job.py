@@ -14,6 +14,7 @@ from .. import media
 from ..cameras import Cameras
 from ..grid import FrameGrid
 from ..media.files import whole_file
+from ..media.films import write_film
 from ..media.video import there_and_back
 from ..metrics import peak_memory_mb
 from ..pipeline import PipelineResult, quality_options, run_pipeline
@@ -49,8 +50,8 @@ def complete(
 def write_clips(freeze_time: torch.Tensor, fixed_view: torch.Tensor, out: Path) -> tuple[Path, Path]:
     """Writes the two clips the job starts from."""
     return (
-        media.write_video(freeze_time, out / "freeze_time.mp4", CLIP_FPS, _CLIP_CRF),
-        media.write_video(fixed_view, out / "fixed_view.mp4", CLIP_FPS, _CLIP_CRF),
+        write_film(freeze_time, out / "freeze_time.mp4", CLIP_FPS, _CLIP_CRF),
+        write_film(fixed_view, out / "fixed_view.mp4", CLIP_FPS, _CLIP_CRF),
     )
 
 
@@ -59,9 +60,9 @@ def write_results(out: Path, result: PipelineResult, bars: StageBars) -> None:
     grid = result.grid
     frames = _BULLET_FRAMES_A_CELL * max(grid.views, grid.times)
     bullet = bullet_time(result.scene, frames, on_step=bars("bullet time"))
-    media.write_video(there_and_back(bullet, _VIDEO_SECONDS, _BULLET_FPS), out / "bullet_time.mp4", _BULLET_FPS)
+    write_film(there_and_back(bullet, _VIDEO_SECONDS, _BULLET_FPS), out / "bullet_time.mp4", _BULLET_FPS)
     wall = media.grid_wall(grid.frames)
-    media.write_video(there_and_back(wall, _VIDEO_SECONDS, CLIP_FPS), out / "grid.mp4", CLIP_FPS)
+    write_film(there_and_back(wall, _VIDEO_SECONDS, CLIP_FPS), out / "grid.mp4", CLIP_FPS)
     with whole_file(out / "scene.safetensors") as part:
         save_scene(result.scene, part)
     media.save_image(media.contact_sheet(grid.frames, grid.known), out / "contact_sheet.png")

@@ -12,13 +12,13 @@ _LIBRARIES = (
     "numpy",
     "numba",
     "kornia",
-    "opencv-python-headless",
     "imageio",
     "av",
     "gsplat",
     "safetensors",
-    "einops",
 )
+_OPENCV = ("opencv-python-headless", "opencv-contrib-python-headless", "opencv-python", "opencv-contrib-python")
+"""All of them bring the package cv2."""
 
 
 def versions() -> dict[str, str]:
@@ -27,8 +27,13 @@ def versions() -> dict[str, str]:
 
     found = {"fourreal": __version__, "python": platform.python_version(), "system": platform.platform()}
     for name in _LIBRARIES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            found[name] = "not installed"
+        found[name] = _installed(name) or "not installed"
+    found["opencv"] = next(filter(None, map(_installed, _OPENCV)), "not installed")
     return found | {"torch": str(torch.__version__)}  # what is installed may be named without its build
+
+
+def _installed(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None

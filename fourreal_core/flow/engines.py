@@ -23,7 +23,7 @@ class DisFlow:
     """Dense inverse search (Kroeger et al. 2016) of OpenCV: fast, no weights, good to about 20 pixels of motion."""
 
     def __init__(self) -> None:
-        import cv2
+        from ..needed.opencv import cv2
 
         # OpenCV's object remembers the last start it was given and uses it again when it is given none
         create = cv2.DISOpticalFlow_create  # type: ignore[attr-defined]  # OpenCV's own stubs lack it

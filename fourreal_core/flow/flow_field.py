@@ -43,7 +43,7 @@ def _identity(height: int, width: int) -> Flow:
 
 def warp(image: NDArray[Any], flow: Flow) -> NDArray[Any]:
     """Samples ``image (H, W[, C])`` at ``x + flow(x)`` bilinearly; outside, the border repeats."""
-    import cv2
+    from ..needed.opencv import cv2
 
     at = identity_map(flow.shape[:2]) + flow
     # one map of both coordinates; OpenCV's stubs have it that there must be a second one

@@ -38,7 +38,7 @@ CONFIDENCE_FALLOFF = 0.5
 
 def appearance_error(a: NDArray[np.float32], b: NDArray[np.float32], flow: Flow, window_px: float = WINDOW_PX) -> Image:
     """Mean colour difference ``(H, W)`` between frame a and frame b read at ``x + flow``, over a Gaussian window."""
-    import cv2
+    from ..needed.opencv import cv2
 
     difference = np.abs(a - warp(b, flow)).mean(-1)
     error: Image = cv2.GaussianBlur(difference, (0, 0), window_px)
@@ -126,7 +126,7 @@ def smooth_flow(frame: Image, flow: Flow, error: Image) -> Flow:
 
 
 def _without_specks(mask: Mask, side: int) -> Mask:
-    import cv2
+    from ..needed.opencv import cv2
 
     opened: Mask = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, np.ones((side, side), np.uint8)) > 0
     return opened

@@ -25,7 +25,7 @@ class EnlargedFlow:
 
     def __call__(self, a: Gray, b: Gray, init: Flow | None = None) -> Flow:
         """See FlowEngine."""
-        import cv2
+        from ..needed.opencv import cv2
 
         height, width = a.shape
         size = width * TIMES, height * TIMES

@@ -158,7 +158,7 @@ def _span(values: NDArray[np.uint8]) -> float:
 
 
 def _texture(gray: NDArray[np.uint8]) -> NDArray[np.float32]:
-    import cv2
+    from ..needed.opencv import cv2
 
     values = gray.astype(np.float32)
     variance: NDArray[np.float32] = cv2.blur(values**2, (7, 7)) - cv2.blur(values, (7, 7)) ** 2

@@ -82,7 +82,7 @@ class ClipCameras:
 
 def margin(valid: Mask, pixels: int) -> Mask:
     """The valid pixels ``(H, W)`` less a border of some pixels around every invalid one."""
-    import cv2
+    from ..needed.opencv import cv2
 
     kernel = np.ones((2 * pixels + 1, 2 * pixels + 1), np.uint8)
     kept: Mask = cv2.erode(valid.astype(np.uint8), kernel, borderValue=1) > 0

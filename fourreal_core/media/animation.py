@@ -32,7 +32,7 @@ def write_webp(frames: Tensor, path: Path | str, fps: float = 8.0) -> Path:
         raise InputError(
             f"an animation of shape {tuple(frames.shape)}", "(frames, height, width, 3 or 4)", "give at least one frame"
         )
-    import imageio.v3 as iio
+    from ..needed.pictures import iio
 
     ends = np.round(np.arange(len(frames) + 1) * 1000 / fps).astype(int)
     data = iio.imwrite(

@@ -86,7 +86,7 @@ def _shrink(frames: Tensor, width: int) -> Tensor:
 
 
 def _write_labels(sheet: Tensor, labels: list[tuple[str, int, int]]) -> Tensor:
-    import cv2
+    from ..needed.opencv import cv2
 
     picture = np.ascontiguousarray(to_uint8(sheet))
     ink = (int(_INK * 255),) * 3

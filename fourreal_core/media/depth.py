@@ -45,7 +45,7 @@ def read_depth_folder(folder: Path | str, frames: int | None = None) -> Tensor:
 
 
 def _read(path: Path) -> np.ndarray:
-    import cv2
+    from ..needed.opencv import cv2
 
     try:
         if path.suffix.lower() == ".npy":

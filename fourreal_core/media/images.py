@@ -61,7 +61,7 @@ def read_mask(path: Path | str, size: tuple[int, int]) -> Tensor:
             "draw it on a frame of the clip",
         )
     if (h, w) != size:
-        import cv2
+        from ..needed.opencv import cv2
 
         area = cv2.resize(
             valid.numpy().astype(np.float32),
@@ -91,21 +91,21 @@ def save_image(image: Tensor, path: Path | str) -> Path:
 
 def png_bytes(image: np.ndarray) -> bytes:
     """PNG file contents of ``(H, W, 3)`` uint8 RGB, or ``(H, W, 4)`` RGBA."""
-    import imageio.v3 as iio
+    from ..needed.pictures import iio
 
     return iio.imwrite("<bytes>", image, extension=".png", plugin="pillow", compress_level=4)
 
 
 def webp_bytes(image: np.ndarray, quality: int = 85) -> bytes:
     """WebP file contents, with losses, of ``(H, W, 3)`` uint8 RGB."""
-    import imageio.v3 as iio
+    from ..needed.pictures import iio
 
     return iio.imwrite("<bytes>", image, extension=".webp", plugin="pillow", quality=quality)
 
 
 def read_pictures(path: Path) -> list[np.ndarray]:
     """All pictures of a file (an animated WebP or GIF has many) as ``(H, W, 3)`` uint8 RGB."""
-    import imageio.v3 as iio
+    from ..needed.pictures import iio
 
     try:
         with iio.imopen(path, "r", plugin="pillow") as file:
@@ -138,7 +138,7 @@ def resize(picture: np.ndarray, size: tuple[int, int] | None) -> np.ndarray:
     """``(H, W, 3)`` uint8 at another ``(height, width)``: averaged when made smaller, cubic when made larger."""
     if size is None or picture.shape[:2] == size:
         return picture
-    import cv2
+    from ..needed.opencv import cv2
 
     smaller = size[0] * size[1] < picture.shape[0] * picture.shape[1]
     return cv2.resize(picture, (size[1], size[0]), interpolation=cv2.INTER_AREA if smaller else cv2.INTER_CUBIC)

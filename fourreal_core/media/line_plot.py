@@ -63,7 +63,7 @@ def require_matplotlib() -> None:
     """Raises InputError where matplotlib is not installed; for callers who plot what takes long to measure."""
     try:
         import matplotlib  # noqa: F401
-    except ImportError as err:
+    except Exception as err:  # missing, or one that doesn't fit NumPy
         raise InputError(
             "no package matplotlib", "what plots are drawn with", "install it: python -m pip install matplotlib"
         ) from err

@@ -12,6 +12,7 @@ import numpy as np
 from torch import Tensor
 
 from ..errors import InputError
+from ..needed import MissingPackage
 from .files import write_bytes
 from .images import resize, to_uint8
 
@@ -42,7 +43,7 @@ def decode_video(path: Path, size: tuple[int, int] | None, frames: int | None) -
     Raises:
         InputError: Not a video, or damaged before its first frame.
     """
-    import av
+    from ..needed.pyav import av
 
     try:
         total = _count_packets(path) if frames is not None else None
@@ -95,10 +96,15 @@ def write_video(frames: Tensor, path: Path | str, fps: float = 8.0, crf: int | N
 
 
 def _encode(pictures: np.ndarray, fps: Fraction, codec: tuple[str, str, int, dict[str, str]], crf: int | None) -> bytes:
-    import av
     from av.video.reformatter import ColorRange, Colorspace
 
+    from ..needed.pyav import av
+
     buffer, (container, encoder, usual, options) = io.BytesIO(), codec
+    if encoder not in av.codecs_available:
+        raise MissingPackage(
+            f"this build of PyAV has no encoder {encoder}", "PyAV's own wheel", "python -m pip install --force-reinstall av"
+        )
     with av.open(buffer, "w", format=container) as file:
         quality = str(usual if crf is None else crf)
         stream = cast("VideoStream", file.add_stream(encoder, rate=fps, options={"crf": quality, **options}))
@@ -120,7 +126,7 @@ def _encode(pictures: np.ndarray, fps: Fraction, codec: tuple[str, str, int, dic
 
 
 def _count_packets(path: Path) -> int:
-    import av
+    from ..needed.pyav import av
 
     with av.open(str(path)) as file:
         if not file.streams.video:
@@ -131,7 +137,7 @@ def _count_packets(path: Path) -> int:
 def _decode(
     path: Path, size: tuple[int, int] | None, total: int | None, frames: int | None
 ) -> tuple[list[np.ndarray], int]:
-    import av
+    from ..needed.pyav import av
 
     wanted = None if total is None else set(pick_evenly(total, frames))
     kept: list[np.ndarray] = []

@@ -37,8 +37,7 @@ def splat_forward(
         The carried map ``(H, W, C)``, extended smoothly over what nothing landed in, and where something landed, gaps
         closed, ``(H, W)`` bool.
     """
-    import cv2
-
+    from ..needed.opencv import cv2
     from .forward_splatting_kernel import splat  # numba is loaded when the first map is carried, not before
 
     out, nearest = np.zeros(values.shape, np.float32), np.zeros(nearness.shape, np.float32)

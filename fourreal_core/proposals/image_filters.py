@@ -18,7 +18,7 @@ _REGION_SOFT_PX = 1.5
 
 def gaussian_blur(values: Image, sigma_px: float) -> Image:
     """A map ``(H, W[, C])`` averaged over a Gaussian window of at least LEAST_SIGMA_PX."""
-    import cv2
+    from ..needed.opencv import cv2
 
     blurred = cv2.GaussianBlur(values.astype(np.float32), (0, 0), max(sigma_px, LEAST_SIGMA_PX))
     return np.asarray(blurred, np.float32)
@@ -26,7 +26,7 @@ def gaussian_blur(values: Image, sigma_px: float) -> Image:
 
 def resized(values: Image, size: tuple[int, int]) -> Image:
     """A map ``(H, W[, C])`` in another size: averaged over squares where that is smaller, bilinear where larger."""
-    import cv2
+    from ..needed.opencv import cv2
 
     if values.shape[:2] == size:
         return values
@@ -41,7 +41,7 @@ def logistic_step(values: Image, half: float, softness: float) -> Image:
 
 def median_flow(flow: Flow, side_px: int) -> Flow:
     """Each component of a flow ``(H, W, 2)`` as the median of a square window; a side of 0 leaves it as it is."""
-    import cv2
+    from ..needed.opencv import cv2
 
     if side_px == 0:
         return flow
@@ -50,7 +50,7 @@ def median_flow(flow: Flow, side_px: int) -> Flow:
 
 def open_regions(share: Image, side_px: int) -> Image:
     """A share ``(H, W)`` without regions narrower than ``side_px``, with soft outlines; 0 leaves it as it is."""
-    import cv2
+    from ..needed.opencv import cv2
 
     if side_px == 0:
         return share

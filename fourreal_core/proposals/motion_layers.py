@@ -95,7 +95,7 @@ def normalized_convolution(flow: Flow, weight: Image, sigma: float) -> Flow:
         weight: ``(H, W)``, not negative.
         sigma: Standard deviation of the window in pixels.
     """
-    import cv2
+    from ..needed.opencv import cv2
 
     def spread(values: Image) -> Image:
         return np.asarray(cv2.GaussianBlur(values, (0, 0), sigma, borderType=cv2.BORDER_CONSTANT), np.float32)

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from .. import compiled
+from ..errors import one_line
 from .inputs import Buffers, SplatView, non_finite
 from .options import RasterOptions, Rendered
 from .workers import run_on_workers, worker_count
@@ -43,13 +44,13 @@ def _unloadable() -> str | None:
     try:
         importlib.import_module(".gradients", __package__)  # it imports all the kernels
     except Exception as error:  # an llvmlite without something that they need: whatever it chose to raise
-        return f"numba's kernels can't be loaded ({compiled.one_line(error)})"
+        return f"numba's kernels can't be loaded ({one_line(error)})"
     return None
 
 
 def give_up(error: Exception) -> None:
     """From here on this back end is unavailable: a kernel has failed, which it does only where numba does."""
-    _failures.append(f"numba can't compile the rasterizer ({compiled.one_line(error)})")
+    _failures.append(f"numba can't compile the rasterizer ({one_line(error)})")
     compiled.announce_plain(_failures[0])
 
 

@@ -67,7 +67,7 @@ def _spread(gradient: Tensor) -> Tensor:
 def _summed(x: Tensor) -> Tensor:
     """Sums weighted by the window, with nothing outside the picture; symmetric, so its own transpose."""
     if x.device.type == "cpu":
-        import cv2
+        from ..needed.opencv import cv2
 
         kernel = _window(torch.float64).numpy()
         pixels = x.detach().contiguous().numpy()

@@ -113,7 +113,7 @@ class RigidPart:
 
 def moving_parts(flows: Maps, valid: Mask) -> NDArray[np.int32]:
     """Connected parts ``(H, W)`` of the picture that move at any time, numbered from 1; 0 stands or is too small."""
-    import cv2
+    from ..needed.opencv import cv2
 
     moves = (np.linalg.norm(flows, axis=-1).max(0) > MOVES_PX) & valid
     reach = np.ones((5, 5), np.uint8)  # closes gaps that flow left standing, parts thin bridges between bodies

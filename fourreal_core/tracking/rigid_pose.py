@@ -121,7 +121,7 @@ def pose_flow(pose: RigidPose, points: Array, intrinsics: Array, part: Mask) -> 
         intrinsics: ``(3, 3)``.
         part: ``(H, W)`` bool.
     """
-    import cv2
+    from ..needed.opencv import cv2
 
     at = project_points(pose.apply(points), intrinsics) - 0.5
     flow = (at - identity_map(part.shape)).astype(np.float32)

@@ -225,13 +225,13 @@ def _to_grid(pictures: list[Tensor], views: int, times: int, size: tuple[int, in
 
 
 def _png(picture: np.ndarray) -> bytes:
-    import imageio.v3 as iio
+    from ...needed.pictures import iio
 
     return iio.imwrite("<bytes>", picture, extension=".png")
 
 
 def _decode(data: bytes) -> Tensor:
-    import imageio.v3 as iio
+    from ...needed.pictures import iio
 
     picture = iio.imread(io.BytesIO(data))
     if picture.ndim != 3 or picture.shape[-1] < 3:

@@ -61,7 +61,7 @@ def pseudo_grid(clip: Tensor, views: int, generator: torch.Generator, options: W
     Returns:
         ``(V, T, H, W, 3)`` in ``[0, 1]``.
     """
-    import kornia.geometry.transform as kgt
+    from ...needed.kornia import kgt
 
     t, h, w, _ = clip.shape
     path = _corner_path(views, generator, options or WarpOptions())

@@ -1,0 +1,12 @@
+"""imageio, which reads and writes pictures."""
+
+from __future__ import annotations
+
+from . import missing
+
+try:
+    import imageio.v3 as iio
+except Exception as error:  # missing, or broken in its own way
+    raise missing("imageio", error, "imageio") from error
+
+__all__ = ["iio"]

@@ -47,9 +47,7 @@ class Kernel:
             result = kernel(*arguments)
         except MemoryError:
             raise
-        except (
-            Exception
-        ) as error:  # kernels raise nothing themselves: it is numba that fails, somehow
+        except Exception as error:  # kernels raise nothing themselves: it is numba that fails, somehow
             self._go_on_without(kernel, error)
             return self(*arguments)
         if self._failed_once:

@@ -103,7 +103,9 @@ def _encode(pictures: np.ndarray, fps: Fraction, codec: tuple[str, str, int, dic
     buffer, (container, encoder, usual, options) = io.BytesIO(), codec
     if encoder not in av.codecs_available:
         raise MissingPackage(
-            f"this build of PyAV has no encoder {encoder}", "PyAV's own wheel", "python -m pip install --force-reinstall av"
+            f"this build of PyAV has no encoder {encoder}",
+            "PyAV's own wheel",
+            "python -m pip install --force-reinstall av",
         )
     with av.open(buffer, "w", format=container) as file:
         quality = str(usual if crf is None else crf)

@@ -1,7 +1,8 @@
 """Differentiable rasterizer of isotropic 3D Gaussian splats.
 
 One function, :func:`rasterize`, with interchangeable back ends: ``torch`` is the definition and runs on any device,
-``numba`` is the fast one for CPUs, ``gsplat`` the fast one for CUDA. Importing this package imports torch only.
+``numba`` is the fast one for CPUs, ``sparse`` takes its place where there is no numba, ``gsplat`` is the fast one for
+CUDA. Importing this package imports torch only.
 """
 
 from .backends import available_backends

@@ -21,6 +21,7 @@ _log = logging.getLogger(__name__)
 _MODULES = {
     "numba": "numba_backend",
     "gsplat": "gsplat_backend",
+    "sparse": "sparse_backend",
     "torch": "torch_backend",
 }
 
@@ -56,7 +57,7 @@ def load_backend(name: str, like: torch.Tensor) -> Backend:
     if name == "auto":
         name, why = choose_backend(like.device.type, like.dtype)
         _announce(name, why)
-        if name == "torch":
+        if name in ("sparse", "torch"):
             _warn_of_slowness(like.device.type, like.dtype)
     elif (reason := _unfit(name, like.device.type, like.dtype) or _unavailable(name)) is not None:
         raise ValueError(f"backend {name!r} can't be used: {reason}; use backend='auto' or 'torch'")
@@ -66,7 +67,7 @@ def load_backend(name: str, like: torch.Tensor) -> Backend:
 def render(views: Sequence[SplatView], options: RasterOptions, buffers: Buffers | None = None) -> Rendered:
     """Renders all views by the back end that the options name; see Backend.
 
-    Where numba, taken by "auto", fails although it could be loaded, the definition renders from then on.
+    Where numba, taken by "auto", fails although it could be loaded, "sparse" renders from then on.
 
     Raises:
         ValueError: As load_backend, or if a value is NaN or infinite.
@@ -90,17 +91,21 @@ def choose_backend(device: str, dtype: torch.dtype) -> tuple[str, str]:
     fast = {"cpu": "numba", "cuda": "gsplat"}.get(device)
     if fast is None:
         return "torch", f"no faster back end runs on {device}"
-    reason = _unfit(fast, device, dtype) or _unavailable(fast)
-    return ("torch", f"{fast}: {reason}") if reason else (fast, f"it is the fast one on {device}")
+    if (reason := _unfit(fast, device, dtype)) is not None:
+        return "torch", f"{fast}: {reason}"
+    if (reason := _unavailable(fast)) is not None:
+        return "sparse" if device == "cpu" else "torch", f"{fast}: {reason}"
+    return fast, f"it is the fast one on {device}"
 
 
 def _unfit(name: str, device: str, dtype: torch.dtype) -> str | None:
     if name == "torch":
         return None
-    needed = {"numba": "cpu", "gsplat": "cuda"}[name]
+    needed = {"numba": "cpu", "gsplat": "cuda", "sparse": "cpu"}[name]
     if device != needed:
         return f"it computes on {needed}, the tensors are on {device}"
-    return f"it computes in float32, the tensors are {dtype}" if dtype == torch.float64 else None
+    wrong = dtype == torch.float64 and name != "sparse"
+    return f"it computes in float32, the tensors are {dtype}" if wrong else None
 
 
 def _unavailable(name: str) -> str | None:

@@ -147,8 +147,8 @@ class _Rasterize(torch.autograd.Function):
 
 
 def _gradients_by_torch(ctx: Any, frame_gradients: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor | None, ...]:
-    """The same by the definition, which renders the view again."""
-    from .torch_backend import render as render_by_torch
+    """The same by torch, which renders the view again."""
+    from .sparse_backend import render as render_by_torch
 
     with torch.enable_grad():
         inputs = [tensor.detach().requires_grad_() for tensor in ctx.saved_tensors[:4]]

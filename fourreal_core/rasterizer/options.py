@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-BACKENDS = ("auto", "numba", "gsplat", "torch")
+BACKENDS = ("auto", "numba", "gsplat", "sparse", "torch")
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class RasterOptions:
         max_alpha: A splat's alpha at a pixel is clipped to this, in (0, 1).
         min_alpha: A splat adds nothing to a pixel where its alpha is less than this, in (0, 1).
         min_transmittance: A pixel takes splats, front to back, for as long as its transmittance is at least this.
-        backend: "auto", "numba", "gsplat" or "torch".
+        backend: "auto", "numba", "gsplat", "sparse" or "torch".
 
     Raises:
         ValueError: If a value is outside its range.

@@ -9,6 +9,7 @@ import sys
 import pytest
 import torch
 
+from fourreal_core import compiled
 from fourreal_core.rasterizer import RasterOptions, Rendered, available_backends, backends, rasterize, render_path
 
 from .scenes import CAMERA, SIZE, assert_close, random_splats
@@ -25,7 +26,7 @@ def test_importing_loads_no_back_end() -> None:
     assert done.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("backend", ["torch", "numba"])
+@pytest.mark.parametrize("backend", ["torch", "sparse", "numba"])
 def test_a_batch_is_its_frames(backend: str) -> None:
     _skip_unless(backend)
     options = RasterOptions(backend=backend)
@@ -39,7 +40,7 @@ def test_a_batch_is_its_frames(backend: str) -> None:
         assert torch.equal(together.image[index], alone.image) and torch.equal(together.depth[index], alone.depth)
 
 
-@pytest.mark.parametrize("backend", ["torch", "numba"])
+@pytest.mark.parametrize("backend", ["torch", "sparse", "numba"])
 def test_what_has_no_camera_axis_is_shared(backend: str) -> None:
     _skip_unless(backend)
     means, scales, opacities, colors = (tensor.requires_grad_() for tensor in random_splats(20))
@@ -60,7 +61,7 @@ def _same_depth(one: torch.Tensor, other: torch.Tensor, backend: str) -> None:
         assert torch.equal(one, other)
 
 
-@pytest.mark.parametrize("backend", ["torch", "numba"])
+@pytest.mark.parametrize("backend", ["torch", "sparse", "numba"])
 def test_without_colours(backend: str) -> None:
     _skip_unless(backend)
     means, scales, opacities, colors = random_splats(30)
@@ -72,7 +73,7 @@ def test_without_colours(backend: str) -> None:
     _same_depth(plain.depth, coloured.depth, backend)
 
 
-@pytest.mark.parametrize("backend", ["torch", "numba"])
+@pytest.mark.parametrize("backend", ["torch", "sparse", "numba"])
 def test_a_view_of_nothing_is_background_with_zero_gradients(backend: str) -> None:
     _skip_unless(backend)
     inputs = [tensor.requires_grad_() for tensor in random_splats(5)]
@@ -84,7 +85,7 @@ def test_a_view_of_nothing_is_background_with_zero_gradients(backend: str) -> No
     assert all(tensor.grad is None or not tensor.grad.any() for tensor in inputs) and inputs[0].grad is not None
 
 
-@pytest.mark.parametrize("backend", ["torch", "numba"])
+@pytest.mark.parametrize("backend", ["torch", "sparse", "numba"])
 @pytest.mark.parametrize("name", ["means", "scales", "opacities", "colors"])
 @pytest.mark.parametrize("value", [float("nan"), float("-inf")])
 def test_non_finite_inputs_raise(backend: str, name: str, value: float) -> None:
@@ -133,23 +134,24 @@ def test_rendered_checks_its_shapes() -> None:
 
 def test_available_backends_gives_reasons(monkeypatch: pytest.MonkeyPatch) -> None:
     found = available_backends()
-    assert list(found) == ["numba", "gsplat", "torch"] and found["torch"] == "ok"
+    assert list(found) == ["numba", "gsplat", "sparse", "torch"] and found["torch"] == "ok"
     if not torch.cuda.is_available():
         assert "CUDA" in found["gsplat"]
         with pytest.raises(ValueError, match="'gsplat' can't be used"):
             rasterize(*random_splats(2), CAMERA, SIZE, options=RasterOptions(backend="gsplat"))
 
 
-def test_auto_falls_back_to_torch_and_says_so_once(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_auto_falls_back_and_says_so_once(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     monkeypatch.setattr(backends, "_unavailable", lambda name: "it isn't installed" if name == "numba" else None)
     backends._announce.cache_clear()
-    with caplog.at_level(logging.INFO, logger="fourreal_core.rasterizer.backends"):
+    compiled._warn.cache_clear()
+    with caplog.at_level(logging.INFO, logger="fourreal_core"):
         for _ in range(2):
             rasterize(*random_splats(2), CAMERA, SIZE)
-    assert [record.getMessage() for record in caplog.records] == [
-        "rasterizer: auto took torch (numba: it isn't installed)"
+    said = [record.getMessage().split(";")[0] for record in caplog.records]
+    assert said == [
+        "rasterizer: auto took sparse (numba: it isn't installed)",
+        "it isn't installed: plain NumPy and torch do its work, with the same result but many times more slowly",
     ]
 
 
@@ -166,7 +168,7 @@ def test_half_precision_is_rendered_in_float32() -> None:
     assert got.image.dtype == torch.float32 and torch.equal(got.image, expected.image)
 
 
-@pytest.mark.parametrize("backend", ["torch", "numba"])
+@pytest.mark.parametrize("backend", ["torch", "sparse", "numba"])
 def test_a_path_is_its_frames(backend: str) -> None:
     _skip_unless(backend)
     options = RasterOptions(backend=backend)
@@ -187,7 +189,7 @@ def test_a_path_is_its_frames(backend: str) -> None:
         assert_close(frame.image, alone.image, 1e-5, lambda d: d.abs().max())
 
 
-@pytest.mark.parametrize("backend", ["torch", "numba"])
+@pytest.mark.parametrize("backend", ["torch", "sparse", "numba"])
 def test_a_path_without_colours(backend: str) -> None:
     _skip_unless(backend)
     options = RasterOptions(backend=backend)

@@ -16,6 +16,7 @@ OUTPUT_NAMES = (
     "fixed_view.mp4",
     "grid.mp4",
     "bullet_time.mp4",
+    *(f"{name}.webp" for name in ("freeze_time", "fixed_view", "grid", "bullet_time")),  # where there is no PyAV
     "scene.safetensors",
     "viewer.html",
     "contact_sheet.png",

@@ -96,16 +96,12 @@ def write_video(frames: Tensor, path: Path | str, fps: float = 8.0, crf: int | N
 
 
 def _encode(pictures: np.ndarray, fps: Fraction, codec: tuple[str, str, int, dict[str, str]], crf: int | None) -> bytes:
-    from av.video.reformatter import ColorRange, Colorspace
-
-    from ..needed.pyav import av
+    from ..needed.pyav import ColorRange, Colorspace, av
 
     buffer, (container, encoder, usual, options) = io.BytesIO(), codec
     if encoder not in av.codecs_available:
         raise MissingPackage(
-            f"this build of PyAV has no encoder {encoder}",
-            "PyAV's own wheel",
-            "python -m pip install --force-reinstall av",
+            f"this PyAV has no encoder {encoder}", "PyAV's own wheel", "python -m pip install --force-reinstall av"
         )
     with av.open(buffer, "w", format=container) as file:
         quality = str(usual if crf is None else crf)
@@ -156,7 +152,7 @@ def _decode(
 
 
 def _to_rgb(frame: VideoFrame) -> np.ndarray:
-    from av.video.reformatter import Colorspace
+    from ..needed.pyav import Colorspace
 
     matrix = None  # the frame's own tag
     if int(frame.colorspace) == _UNSPECIFIED and not frame.format.is_rgb:
@@ -171,7 +167,7 @@ def _exact(method: str) -> Interpolation:
 
     Without the flags swscale takes a short cut that repeats colour pixels, which costs 3 dB on small 4:2:0 clips.
     """
-    from av.video.reformatter import Interpolation
+    from ..needed.pyav import Interpolation
 
     flags = Interpolation[method]
     for name in ("ACCURATE_RND", "FULL_CHR_H_INT"):

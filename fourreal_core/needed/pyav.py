@@ -6,7 +6,8 @@ from . import missing
 
 try:
     import av
+    from av.video.reformatter import ColorRange, Colorspace, Interpolation
 except Exception as error:  # missing, or broken in its own way
     raise missing("PyAV", error, "av") from error
 
-__all__ = ["av"]
+__all__ = ["ColorRange", "Colorspace", "Interpolation", "av"]

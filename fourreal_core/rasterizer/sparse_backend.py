@@ -1,9 +1,9 @@
 """The back end for CPUs without a compiler: the definition's sums over (splat, pixel) pairs instead of whole tiles.
 
 Every splat is paired with the pixels that it reaches, the pairs are sorted by pixel and, within one, by depth; the
-transmittance in front of a pair is the exponential of a running sum of ``log(1 - a)`` less the sum at its pixel's start.
-All of it is torch, so gradients are autograd's. Some ten times as fast as :mod:`.torch_backend` where splats are small;
-a picture of large ones is divided into bands of rows, so that the pairs of one fit into memory.
+transmittance in front of a pair is the exponential of a running sum of ``log(1 - a)`` less the sum where its pixel
+starts. All of it is torch, so gradients are autograd's. Where splats are small it is many times as fast as
+:mod:`.torch_backend`; a picture of large ones is divided into bands of rows, so that the pairs of one fit into memory.
 """
 
 from __future__ import annotations

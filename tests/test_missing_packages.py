@@ -28,7 +28,9 @@ class Without(importlib.abc.MetaPathFinder):
 
     def find_spec(self, name, path=None, target=None):
         if name.split(".")[0] in self.names:
-            raise self.error(f"No module named {name!r}", **({"name": name} if self.error is ModuleNotFoundError else {}))
+            error = self.error(f"No module named {name!r}")
+            error.name = name
+            raise error
 
 names, error, *arguments = sys.argv[1:]
 sys.meta_path.insert(0, Without(names.split(","), getattr(builtins, error)))

@@ -7,6 +7,8 @@ import contextlib
 import logging
 import sys
 from collections.abc import Iterator, Sequence
+from io import TextIOWrapper
+from typing import cast
 
 from .. import __version__
 from ..errors import InputError
@@ -26,6 +28,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         Exit status: 0, 2 for bad input or a missing package, 130 when interrupted.
     """
     args = _parser().parse_args(argv)
+    with contextlib.suppress(AttributeError, ValueError):  # a console may lack a letter of a folder's name
+        cast(TextIOWrapper, sys.stdout).reconfigure(errors="backslashreplace")
     try:
         with _logging(args), interruptible():
             args.execute(args)

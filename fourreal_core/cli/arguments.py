@@ -16,7 +16,6 @@ OUTPUT_NAMES = (
     "fixed_view.mp4",
     "grid.mp4",
     "bullet_time.mp4",
-    *(f"{name}.webp" for name in ("freeze_time", "fixed_view", "grid", "bullet_time")),  # where there is no PyAV
     "scene.safetensors",
     "viewer.html",
     "contact_sheet.png",
@@ -98,7 +97,8 @@ def parse_device(text: str) -> str:
 def refuse_overwriting(inputs: list[Path], out: Path) -> None:
     """Raises InputError when an output would overwrite an input, or be taken for one in the next run."""
     out = out.resolve()
-    targets = {out, out / "grid", *(out / name for name in OUTPUT_NAMES)}
+    names = [*OUTPUT_NAMES, *(name.replace(".mp4", ".webp") for name in OUTPUT_NAMES)]  # WebP where there is no PyAV
+    targets = {out, out / "grid", *(out / name for name in names)}
     for path in inputs:
         if path.resolve() in targets or path.resolve().parent == out / "grid":
             raise InputError(

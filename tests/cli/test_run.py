@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import os
 import re
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -207,3 +209,11 @@ def test_an_interrupt_while_writing_leaves_only_whole_files(tmp_path, two_clips,
     monkeypatch.setattr(os, "replace", replace)
     assert main([*two_clips, "-o", str(tmp_path / "out"), "--quiet"]) == 130
     assert outputs(tmp_path / "out") == set(done) and len(done) == 3
+
+
+def test_a_console_without_the_letters_of_a_folder(tmp_path, two_clips, pipeline, monkeypatch):
+    console = io.TextIOWrapper(io.BytesIO(), encoding="cp1252")
+    monkeypatch.setattr(sys, "stdout", console)
+    assert main([*two_clips, "-o", str(tmp_path / "\u6620\u753b")]) == 0
+    console.flush()
+    assert b"outputs in" in console.buffer.getvalue() and b"\\u6620\\u753b" in console.buffer.getvalue()

@@ -127,11 +127,6 @@ def test_what_it_cannot_do_without_is_named(clips: list[str], tmp_path: Path, na
     assert install in told(run(names, [*clips, "-o", str(tmp_path / "out")]))
 
 
-def test_a_broken_opencv_is_named_like_a_missing_one(clips: list[str], tmp_path: Path) -> None:
-    sentence = told(run("cv2", [*clips, "-o", str(tmp_path / "out")], "AttributeError"))
-    assert "OpenCV can't be loaded (AttributeError: " in sentence and "opencv-python-headless" in sentence
-
-
 def test_video_files_need_pyav(tmp_path: Path) -> None:
     clip = tmp_path / "a.mp4"
     clip.write_bytes(b"no matter what")
@@ -140,19 +135,31 @@ def test_video_files_need_pyav(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("names", "error", "section", "name", "says"),
+    ("names", "error", "said"),
     [
-        ("numba", "ImportError", "speed", "cpu kernels", "slow: numba can't be loaded (ImportError: "),
-        ("llvmlite", "ModuleNotFoundError", "speed", "cpu kernels", "slow: numba can't be loaded ("),
-        ("cv2", "AttributeError", "packages", "OpenCV", "OpenCV can't be loaded (AttributeError: "),
-        ("av", "OSError", "video", "h264", "PyAV can't be loaded (OSError: "),
-        ("imageio", "ModuleNotFoundError", "packages", "imageio", "imageio can't be loaded ("),
+        ("numba", "ImportError", {"speed": {"cpu kernels": "slow: numba can't be loaded (ImportError: No module"}}),
+        (
+            "llvmlite,cv2,av,imageio",
+            "AttributeError",  # as where a package was built for another NumPy
+            {
+                "speed": {"cpu kernels": "slow: numba can't be loaded (AttributeError: No module named 'llvmlite"},
+                "packages": {
+                    "OpenCV": "OpenCV can't be loaded (AttributeError: No module named 'cv2')",
+                    "PyAV": "PyAV can't be loaded (",
+                    "imageio": "imageio can't be loaded (",
+                },
+                "video": {"h264": "PyAV can't be loaded ("},
+            },
+        ),
     ],
 )
-def test_the_doctor_says_what_is_missing(names: str, error: str, section: str, name: str, says: str) -> None:
+def test_the_doctor_says_what_is_missing(names: str, error: str, said: dict[str, dict[str, str]]) -> None:
     done = run(names, ["doctor", "--json"], error)
     assert done.returncode == 0
-    assert json.loads(done.stdout)[section][name].startswith(says)
+    report = json.loads(done.stdout)
+    for section, entries in said.items():
+        for name, start in entries.items():
+            assert report[section][name].startswith(start)
 
 
 def test_nothing_that_may_be_missing_is_imported_past_its_guard() -> None:

@@ -159,7 +159,7 @@ def count_frames(path: Path) -> int:
         return sum(1 for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith("."))
     if path.suffix.lower() in IMAGE_SUFFIXES | {".gif", ".apng"}:
         return len(read_pictures(path))
-    import av
+    from ..needed.pyav import av
 
     try:
         with av.open(str(path)) as file:

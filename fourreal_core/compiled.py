@@ -34,9 +34,13 @@ class Kernel:
         self.compiled: Function | None = None
         self._function, self._options = function, {"fastmath": fastmath}
         self._failed_once = False
-        if (reason := unavailable()) is None:
-            self.compiled = jitted(function, **self._options)
-        else:
+        reason = unavailable()
+        if reason is None:
+            try:
+                self.compiled = jitted(function, **self._options)
+            except Exception as error:
+                reason = f"numba can't compile {function.__name__} ({one_line(error)})"
+        if reason is not None:
             announce_plain(reason)
 
     def __call__(self, *arguments: Any) -> Any:
@@ -92,7 +96,10 @@ def part(function: Function | None = None, **options: Any) -> Any:
         return function  # nobody calls it: the kernels' twins have parts of their own
     from numba import njit
 
-    return njit(nogil=True, error_model="numpy", **options)(function)
+    try:
+        return njit(nogil=True, error_model="numpy", **options)(function)
+    except Exception:  # the kernels that call it then fail, each with its own twin
+        return function
 
 
 def jitted(function: Function, keep: bool = True, **options: Any) -> Any:
@@ -120,10 +127,11 @@ def unavailable() -> str | None:
     """Why numba can't compile here, or None; tried once, on a function of one line."""
     try:
         import numba
+
+        if numba.config.DISABLE_JIT:
+            return "numba is switched off (NUMBA_DISABLE_JIT is set)"
     except Exception as error:  # missing, or one that doesn't fit NumPy or llvmlite: each raises what it chose to
         return f"numba can't be loaded ({one_line(error)})"
-    if numba.config.DISABLE_JIT:
-        return "numba is switched off (NUMBA_DISABLE_JIT is set)"
     reason = "it computes wrongly"
     for keep in (True, False):
         try:
@@ -149,7 +157,7 @@ def unkept() -> str | None:
 def announce_plain(reason: str) -> None:
     """Warns, once a reason, that the plain way runs."""
     remedy = "unset it" if "NUMBA_DISABLE_JIT" in reason else _INSTALL
-    _warn(f"{reason}: plain NumPy and torch do its work, with the same result but many times more slowly; {remedy}")
+    _warn(f"{reason}: plain NumPy and torch do its work, with the same result but more slowly; {remedy}")
 
 
 def _announce_unkept() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Protocol, cast
 
 from ..errors import InputError
+from ..needed import MissingPackage
 from .flow_field import Flow, Gray
 
 LEAST_SIDE_PX = 16
@@ -26,7 +27,13 @@ class DisFlow:
         from ..needed.opencv import cv2
 
         # OpenCV's object remembers the last start it was given and uses it again when it is given none
-        create = cv2.DISOpticalFlow_create  # type: ignore[attr-defined]  # OpenCV's own stubs lack it
+        create = getattr(cv2, "DISOpticalFlow_create", None)  # OpenCV's own stubs lack it, and so do small builds
+        if create is None:
+            raise MissingPackage(
+                f"an OpenCV {cv2.__version__} without DISOpticalFlow",
+                "one that has it",
+                "install it for this Python: python -m pip install -U opencv-python-headless, or use --flow raft",
+            )
         self._free, self._started = (create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM) for _ in range(2))
         for dis in (self._free, self._started):
             dis.setFinestScale(0)

@@ -6,6 +6,7 @@ from . import missing
 
 try:
     import imageio.v3 as iio
+    import PIL.Image  # noqa: F401 - what imageio reads pictures with
 except Exception as error:  # missing, or broken in its own way
     raise missing("imageio", error, "imageio") from error
 

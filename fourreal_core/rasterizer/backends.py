@@ -130,7 +130,7 @@ def _warn_of_slowness(device: str, dtype: torch.dtype) -> None:
 @functools.cache
 def _warn_of_gsplat(reason: str) -> None:
     _log.warning(
-        "%s: torch renders the splats, with the same result but many times more slowly; `python -m pip install -U "
+        "%s: torch renders the splats, with the same result but more slowly; `python -m pip install -U "
         "gsplat` beside a CUDA toolkit of torch's version may help",
         reason,
     )

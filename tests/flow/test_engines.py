@@ -187,3 +187,11 @@ def test_a_flow_does_not_depend_on_the_pairs_before() -> None:
     first = engine(a, b)
     engine(b, c, first)  # OpenCV would take this start for the next pair too
     assert np.array_equal(engine(a, b), first)
+
+
+def test_an_opencv_without_dis_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    import cv2
+
+    monkeypatch.delattr(cv2, "DISOpticalFlow_create")
+    with pytest.raises(InputError, match="without DISOpticalFlow.*opencv-python-headless"):
+        DisFlow()

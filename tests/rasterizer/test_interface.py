@@ -151,7 +151,7 @@ def test_auto_falls_back_and_says_so_once(monkeypatch: pytest.MonkeyPatch, caplo
     said = [record.getMessage().split(";")[0] for record in caplog.records]
     assert said == [
         "rasterizer: auto took sparse (numba: it isn't installed)",
-        "it isn't installed: plain NumPy and torch do its work, with the same result but many times more slowly",
+        "it isn't installed: plain NumPy and torch do its work, with the same result but more slowly",
     ]
 
 

@@ -32,7 +32,8 @@ class Kernel:
     def __init__(self, function: Function, plain: Function, fastmath: bool | set[str]) -> None:
         self.plain = plain
         self.compiled: Function | None = None
-        self._function, self._options = function, {"fastmath": fastmath}
+        self._function = function
+        self._options: dict[str, Any] = {"fastmath": fastmath}
         self._failed_once = False
         reason = unavailable()
         if reason is None:
@@ -128,7 +129,7 @@ def unavailable() -> str | None:
     try:
         import numba
 
-        if numba.config.DISABLE_JIT:
+        if getattr(numba.config, "DISABLE_JIT", 0):
             return "numba is switched off (NUMBA_DISABLE_JIT is set)"
     except Exception as error:  # missing, or one that doesn't fit NumPy or llvmlite: each raises what it chose to
         return f"numba can't be loaded ({one_line(error)})"

@@ -62,8 +62,8 @@ def search(terms: PairTerms, lowest: np.float32, highest: np.float32) -> tuple[M
         if step < REFINEMENTS:
             slope = (robust * (c * c + d * d)).sum(0) + np.float32(1e-6)
             rho = np.clip(-(robust * (a * c + b * d)).sum(0) / slope, lowest, highest)
-    sigma = np.float32(ROBUST_PX) / np.sqrt(slope)
-    return rho, sigma, agree / np.maximum(whole, np.float32(1e-3)), whole
+    sigma, share = np.float32(ROBUST_PX) / np.sqrt(slope), agree / np.maximum(whole, np.float32(1e-3))
+    return np.asarray(rho, np.float32), np.asarray(sigma, np.float32), np.asarray(share, np.float32), whole
 
 
 def _bilinear(picture: NDArray[np.floating], x: Grid, y: Grid) -> Grid:

@@ -14,7 +14,7 @@ def compare(
 ) -> None:
     """See ``candidate_features_kernel.compare``."""
     here = np.float32(255 / colors.shape[-1]) * colors
-    away = _length(flows - np.median(flows, 0)) / scale
+    away = _length(flows - np.asarray(np.median(flows, 0), np.float32)) / scale
     errors = np.minimum(measured[1], most)
     ordered = np.sort(errors, 0)
     least, second = ordered[0], ordered[1] if len(errors) > 1 else np.full_like(ordered[0], np.inf)

@@ -59,7 +59,8 @@ def sampled(part: Part, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]
 
     def sample(model: Any, made: Any, noise: torch.Tensor, settings: Any, callback: Any) -> torch.Tensor:
         start, mask = made.latent["samples"], made.latent["noise_mask"]
-        calls.append({"model": model, "made": made, "seed": settings.seed, "known": mask[:, 0, :, 0, 0] == 0})
+        known = mask[:, 0, :, 0, 0] == 0
+        calls.append({"model": model, "made": made, "seed": settings.seed, "known": known, "settings": settings})
         callback(0, start, start, 1)
         mean = (start * (1 - mask)).sum() / (1 - mask).expand_as(start).sum()
         return start * (1 - mask) + (0.5 * mean + 0.01 * noise) * mask
@@ -112,7 +113,8 @@ def test_a_proposal_is_cut_with_the_grid(
     run: Any, model: Any, grid: Any, sampled: list[Any], host_folders: Path
 ) -> None:
     guess = torch.rand(VIEWS * TIMES, 2 * SCALE, 3 * SCALE, 3, generator=torch.Generator().manual_seed(1))
-    run(NODE, model=model, vae=Vae(), grid=grid, proposal=guess, **SETTINGS)
+    run(NODE, model=model, vae=Vae(), grid=grid, proposal=guess, **SETTINGS, start_noise=0.4)
+    assert {call["settings"].start_noise for call in sampled} == {0.4}
     start = sampled[1]["made"].latent["samples"]  # times 0, 3, 4, 5
     assert torch.equal(start[2, :, 3], Vae().encode(guess[2 * TIMES + 5][None])[0, :, 0])
 
@@ -125,6 +127,7 @@ def test_what_cannot_be_extended_is_refused(
 
     assert "room for new cells in a window" in sentence(keep=4)
     assert "no positive prompt for Wan" in sentence(positive=None)
+    assert "a start_noise of 0.4 and no proposal to start from" in sentence(start_noise=0.4)
     assert "connect 'CLIP Text Encode'" in fails("FourRealFreezeTimeConditioning", model=model, vae=Vae(), grid=grid)
     assert not sampled
 

@@ -11,8 +11,8 @@ from torch.nn import functional as F
 
 from ..fourreal_core.errors import InputError
 from ..fourreal_core.grid import check_frame
-from ..fourreal_core.media.clips import ASPECT_TOLERANCE
-from ..fourreal_core.media.video import pick_evenly
+from ..fourreal_core.media.frame_times import pick_evenly
+from ..fourreal_core.media.framing import ASPECT_TOLERANCE
 
 log = logging.getLogger(__name__)
 

@@ -50,6 +50,16 @@ def add_command(
     )
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="OUT", help="output folder")
     add_job_options(parser, "size of the frames (default: the freeze-time clip's)")
+    parser.add_argument(
+        "--fit",
+        choices=("crop", "pad", "stretch"),
+        default="crop",
+        help="what to do with a clip of another shape than the frames: crop keeps its centre (default), pad all of it "
+        "between black bars that are not looked at, stretch distorts it",
+    )
+    parser.add_argument(
+        "--strict", action="store_true", help="refuse a clip that is damaged or ends early, instead of a warning"
+    )
     parser.add_argument("--mask", type=Path, metavar="PNG", help="picture that is black where pixels don't count")
     parser.add_argument("--grid", type=Path, metavar="DIR", help="more known cells, named v{view}_t{time}.png or .jpg")
     parser.set_defaults(execute=execute)
@@ -113,25 +123,40 @@ def read_given(args: argparse.Namespace, size: tuple[int, int] | None) -> tuple[
 
     if args.views_from:
         views = read_views(args, size)
-        return _with_more(views.grid, args.grid), views
-    freeze, fixed = media.read_clip_pair(
-        args.freeze_time, args.fixed_view, size, args.views, args.times, at_most=DEFAULT_COUNT
+        return _with_more(views.grid, args), views
+    clips = media.read_pair(
+        *(args.freeze_time, args.fixed_view, size, args.views, args.times),
+        at_most=DEFAULT_COUNT,
+        fit=args.fit,
+        strict=args.strict,
     )
-    valid = None if args.mask is None else media.read_mask(args.mask, (freeze.shape[1], freeze.shape[2]))
-    return _with_more(FrameGrid.from_clips(freeze, fixed, valid), args.grid), None
+    height, width = clips.inside.shape
+    valid = clips.inside
+    if args.mask is not None:
+        valid = valid & media.read_mask(args.mask, (height, width), args.fit, clips.shown)
+    return _with_more(FrameGrid.from_clips(clips.freeze_time, clips.fixed_view, valid), args, clips.shown), None
 
 
-def _with_more(grid: FrameGrid, folder: Path | None) -> FrameGrid:
-    return grid if folder is None else grid.with_known(read_cells(folder, grid.size))
+def _with_more(grid: FrameGrid, args: argparse.Namespace, shown: tuple[int, int] | None = None) -> FrameGrid:
+    return grid if args.grid is None else grid.with_known(read_cells(args.grid, grid.size, args.fit, shown))
 
 
-def read_cells(folder: Path, size: tuple[int, int]) -> dict[tuple[int, int], Tensor]:
+def read_cells(
+    folder: Path, size: tuple[int, int], fit: str = "crop", shown: tuple[int, int] | None = None
+) -> dict[tuple[int, int], Tensor]:
     """Cells ``(view, time)`` of a folder, ``(H, W, 3)`` each, brought to ``size`` (height, width).
+
+    Args:
+        folder: Where the pictures are.
+        size: Of the frames.
+        fit: How the clips came into the frames; cells of the clip's own shape go the same way.
+        shown: ``(height, width)`` of the freeze-time clip; the frames' when None.
 
     Raises:
         InputError: No such folder, no cell in it, two files for one cell, or another aspect ratio.
     """
     from .. import media
+    from ..media.framing import same_shape
     from ..media.view_clips import CELL_NAME
 
     if not folder.is_dir():
@@ -148,9 +173,9 @@ def read_cells(folder: Path, size: tuple[int, int]) -> dict[tuple[int, int], Ten
     cells = {}
     for cell, path in files.items():
         h, w = media.read_image(path).shape[:2]
-        if abs(w / h / (size[1] / size[0]) - 1) > media.ASPECT_TOLERANCE:
+        if not any(same_shape((h, w), shape) for shape in (size, shown or size)):
             raise InputError(
                 f"the cell {path} of {w} x {h} pixels", f"the clips' aspect ratio, {size[1]} x {size[0]}", "crop it"
             )
-        cells[cell] = media.read_image(path, size)
+        cells[cell] = media.read_clip(path, size, fit=fit)[0]
     return cells

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
+from .frame_times import pick_evenly
 from .images import natural_key
-from .video import pick_evenly
 
 DEPTH_SUFFIXES = {".png", ".tif", ".tiff", ".jpg", ".jpeg", ".webp", ".bmp", ".npy"}
 

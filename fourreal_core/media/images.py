@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from ..errors import InputError
 from .files import write_bytes
+from .picture_files import first_picture
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
 """What counts as a picture in a folder of pictures."""
@@ -38,44 +38,8 @@ def read_image(path: Path | str, size: tuple[int, int] | None = None) -> Tensor:
     """
     path = Path(path)
     check_readable(path)
-    return to_float(resize(read_pictures(path)[0], size))
-
-
-def read_mask(path: Path | str, size: tuple[int, int]) -> Tensor:
-    """Reads a mask of pixels to look at, ``(H, W)`` bool: true where the picture is not black.
-
-    Args:
-        path: A picture; black hides pixels.
-        size: ``(height, width)`` of the frames. A mask of another size is resized, and a pixel of which any part is
-            hidden is hidden.
-
-    Raises:
-        InputError: Not a picture, of another aspect ratio, or with nothing left to look at.
-    """
-    valid = (read_image(path) > 0).any(-1)
-    h, w = valid.shape
-    if abs(w / h / (size[1] / size[0]) - 1) > 0.02:
-        raise InputError(
-            f"the mask {path} of {w} x {h} pixels",
-            f"the aspect ratio of the frames, {size[1]} x {size[0]}",
-            "draw it on a frame of the clip",
-        )
-    if (h, w) != size:
-        from ..needed.opencv import cv2
-
-        area = cv2.resize(
-            valid.numpy().astype(np.float32),
-            (size[1], size[0]),
-            interpolation=cv2.INTER_AREA if h > size[0] else cv2.INTER_LINEAR,
-        )
-        valid = torch.from_numpy(area > 1 - 1e-3)
-    if not bool(valid.any()):
-        raise InputError(
-            f"the mask {path} hides every pixel",
-            "some pixels that are not black",
-            "paint black only what should be ignored",
-        )
-    return valid
+    with path.open("rb") as file:
+        return to_float(resize(first_picture(str(path), file), size))
 
 
 def save_image(image: Tensor, path: Path | str) -> Path:
@@ -101,27 +65,6 @@ def webp_bytes(image: np.ndarray, quality: int = 85) -> bytes:
     from ..needed.pictures import iio
 
     return iio.imwrite("<bytes>", image, extension=".webp", plugin="pillow", quality=quality)
-
-
-def read_pictures(path: Path) -> list[np.ndarray]:
-    """All pictures of a file (an animated WebP or GIF has many) as ``(H, W, 3)`` uint8 RGB."""
-    from ..needed.pictures import iio
-
-    try:
-        with iio.imopen(path, "r", plugin="pillow") as file:
-            mode = file.metadata(index=0).get("mode", "")
-            if mode.startswith("I") or mode == "F":
-                return [_deep_to_rgb(picture, path) for picture in file.iter()]
-            reader: Any = file  # the plugin's own options are not part of imageio's types
-            return [_over_black(picture) for picture in reader.iter(mode="RGBA", rotate=True)]
-    except InputError:
-        raise
-    except Exception as err:  # each codec has its own exceptions for the same thing: these bytes are no picture
-        raise InputError(
-            f"{path} can't be read as a picture ({type(err).__name__}: {err})",
-            "a PNG, JPEG, WebP, GIF, BMP or TIFF file",
-            "convert it or choose another file",
-        ) from err
 
 
 def check_readable(path: Path) -> None:
@@ -162,25 +105,3 @@ def to_uint8(frames: Tensor) -> np.ndarray:
             "find the step before this one that divides by zero",
         )
     return (frames.detach().clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
-
-
-def _over_black(picture: np.ndarray) -> np.ndarray:
-    rgb, alpha = picture[..., :3], picture[..., 3:]
-    if alpha.min() == 255:
-        return np.ascontiguousarray(rgb)
-    laid: np.ndarray = (rgb.astype(np.uint16) * alpha + 127) // 255
-    return laid.astype(np.uint8)
-
-
-def _deep_to_rgb(picture: np.ndarray, path: Path) -> np.ndarray:
-    if picture.dtype.kind == "f":
-        if not np.isfinite(picture).all() or picture.min() < 0 or picture.max() > 1:
-            raise InputError(
-                f"{path} has values from {picture.min():.3g} to {picture.max():.3g}",
-                "finite values in [0, 1]",
-                "save it as an 8-bit PNG",
-            )
-        grey = (picture * 255).round().astype(np.uint8)
-    else:
-        grey = (picture.astype(np.int64) >> 8).clip(0, 255).astype(np.uint8)
-    return np.repeat(grey[..., None], 3, -1)

@@ -1,4 +1,4 @@
-"""Video files through PyAV: exact frames in by their own colour tags, H.264 or VP9 out."""
+"""Video files out, through PyAV: H.264 or VP9."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ from torch import Tensor
 from ..errors import InputError
 from ..needed import MissingPackage
 from .files import write_bytes
-from .images import resize, to_uint8
+from .images import to_uint8
 
 if TYPE_CHECKING:
-    from av import VideoFrame
     from av.video import VideoStream
     from av.video.reformatter import Interpolation
 
@@ -26,44 +25,6 @@ _CODECS: dict[str, tuple[str, str, int, dict[str, str]]] = {
     ".webm": ("webm", "libvpx-vp9", 20, {"b": "0", "deadline": "good", "cpu-used": "2", "row-mt": "1"}),
 }
 """By ending: container, encoder, the quality that is hard to tell from the source, and the encoder's other options."""
-_UNSPECIFIED = 2  # the code of "not tagged" in ITU-T H.273
-
-
-def decode_video(path: Path, size: tuple[int, int] | None, frames: int | None) -> list[np.ndarray]:
-    """Frames of a video file as ``(H, W, 3)`` uint8 RGB.
-
-    Only the frames that are kept stay in memory. Colours follow the stream's own range and matrix; a stream without a
-    matrix tag is taken as BT.709 from 720 lines up and as BT.601 below, as players do. A phone's rotation is applied.
-
-    Args:
-        path: The file.
-        size: ``(height, width)`` to resize to.
-        frames: How many frames to keep, evenly spread with the first and the last; all of them when None.
-
-    Raises:
-        InputError: Not a video, or damaged before its first frame.
-    """
-    from ..needed.pyav import av
-
-    try:
-        total = _count_packets(path) if frames is not None else None
-        kept, seen = _decode(path, size, total, frames)
-        if total is not None and seen != total:  # headers and packets may promise more than decodes
-            kept, seen = _decode(path, size, seen, frames)
-    except (av.FFmpegError, UnicodeDecodeError) as err:
-        raise InputError(
-            f"{path} can't be read as a video ({err})",
-            "a video file, an animated WebP or GIF, or a folder of images",
-            "convert it to MP4 or choose another file",
-        ) from err
-    return kept
-
-
-def pick_evenly(total: int, count: int | None) -> list[int]:
-    """Indices of ``count`` of ``total`` frames, evenly spread, the first and the last among them."""
-    if count is None or count >= total:
-        return list(range(total))
-    return [round(i) for i in np.linspace(0, total - 1, count)]
 
 
 def write_video(frames: Tensor, path: Path | str, fps: float = 8.0, crf: int | None = None) -> Path:
@@ -116,53 +77,14 @@ def _encode(pictures: np.ndarray, fps: Fraction, codec: tuple[str, str, int, dic
                 format="yuv420p",
                 dst_colorspace=Colorspace.ITU709,
                 dst_color_range=ColorRange.MPEG,
-                interpolation=_exact("AREA"),
+                interpolation=full_interpolation("AREA"),
             )
             file.mux(stream.encode(frame))
         file.mux(stream.encode(None))
     return buffer.getvalue()
 
 
-def _count_packets(path: Path) -> int:
-    from ..needed.pyav import av
-
-    with av.open(str(path)) as file:
-        if not file.streams.video:
-            return 0
-        return sum(1 for packet in file.demux(file.streams.video[0]) if packet.size)
-
-
-def _decode(
-    path: Path, size: tuple[int, int] | None, total: int | None, frames: int | None
-) -> tuple[list[np.ndarray], int]:
-    from ..needed.pyav import av
-
-    wanted = None if total is None else set(pick_evenly(total, frames))
-    kept: list[np.ndarray] = []
-    seen = 0
-    with av.open(str(path)) as file:
-        if not file.streams.video:
-            raise InputError(f"{path} has no video stream", "a file with pictures", "choose the video, not its sound")
-        file.streams.video[0].thread_type = "AUTO"
-        for frame in file.decode(video=0):
-            if wanted is None or seen in wanted:
-                kept.append(resize(_to_rgb(frame), size))
-            seen += 1
-    return kept, seen
-
-
-def _to_rgb(frame: VideoFrame) -> np.ndarray:
-    from ..needed.pyav import Colorspace
-
-    matrix = None  # the frame's own tag
-    if int(frame.colorspace) == _UNSPECIFIED and not frame.format.is_rgb:
-        matrix = Colorspace.ITU709 if max(frame.height, frame.width * 9 // 16) >= 720 else Colorspace.ITU601
-    picture = frame.to_ndarray(format="rgb24", interpolation=_exact("BICUBIC"), src_colorspace=matrix)
-    turns = round(getattr(frame, "rotation", 0) / 90) % 4  # counter-clockwise degrees
-    return np.ascontiguousarray(np.rot90(picture, turns)) if turns else picture
-
-
-def _exact(method: str) -> Interpolation:
+def full_interpolation(method: str) -> Interpolation:
     """A resampling method for colour, with rounding and interpolation in full where this PyAV can ask for them.
 
     Without the flags swscale takes a short cut that repeats colour pixels, which costs 3 dB on small 4:2:0 clips.

@@ -65,10 +65,6 @@ def test_one_frame_clips(refused, clip_folder):
     assert "the fixed-view clip has 1 frame (one moment has no motion)" in refused(fixed_view=clip_folder("two", 1))
 
 
-def test_aspect_ratios_that_differ(refused, clip_folder):
-    assert "within 2 % of each other" in refused(fixed_view=clip_folder("square", 3, 48, 48))
-
-
 @pytest.mark.parametrize("size", ["512", "512*288", "0x0", "16x16", "x", "1e3x288"])
 def test_sizes_that_are_none(refused, size):
     assert "say for example --size 512x288" in refused(size=size)

@@ -6,8 +6,9 @@ from comfy_api.latest import io
 
 from ..fourreal_core.errors import InputError
 from ..fourreal_core.grid import FrameGrid
+from ..fourreal_core.media.framing import FITS, place, tell_fit
 from .cell_names import parse_cells
-from .clips import frames_of, matching_clips, resized, valid_pixels
+from .clips import framed, frames_of, matching_clips, one_clip, valid_pixels
 from .compat import advanced, schema
 from .devices import plain_tensors
 from .wires import GridWire
@@ -88,7 +89,18 @@ class FrameGridFromVideos(io.ComfyNode):
                         tooltip="Where the further cells lie, in their order: v3_t5, v7_t2 (view, time; both from 0).",
                     )
                 ),
+                advanced(
+                    io.Combo.Input(
+                        "fit",
+                        options=list(FITS),
+                        default=FITS[0],
+                        optional=True,
+                        tooltip="What to do with a fixed-view clip of another shape than the freeze-time clip. crop: "
+                        "keep its centre; pad: keep all of it between bars, which are ignored; stretch: distort it.",
+                    )
+                ),
             ],
+            is_input_list=True,
             outputs=[GridWire.Output(display_name="grid")],
         )
 
@@ -103,14 +115,20 @@ class FrameGridFromVideos(io.ComfyNode):
         ignore: object = None,
         more_cells: object = None,
         more_cells_at: str = "",
+        fit: str = FITS[0],
     ) -> io.NodeOutput:
-        """See ComfyNode."""
+        """See ComfyNode; the host gives every input as a list, so that a list of single pictures can be one clip."""
+        views, times, longest_side, ignore, more_cells_at, fit = (
+            value[0] if isinstance(value, list) else value
+            for value in (views, times, longest_side, ignore, more_cells_at, fit)
+        )
         with plain_tensors():
-            freeze = frames_of(freeze_time, "freeze-time", views, longest_side)
-            fixed = frames_of(fixed_view, "fixed-view", times, longest_side)
-            freeze, fixed = matching_clips(freeze, fixed)
-            grid = FrameGrid.from_clips(freeze, fixed, valid_pixels(ignore, freeze.shape[1:3]))
-            return io.NodeOutput(_with_more(grid, more_cells, more_cells_at))
+            freeze = frames_of(one_clip(freeze_time, "freeze-time"), "freeze-time", views, longest_side)
+            fixed = frames_of(one_clip(fixed_view, "fixed-view"), "fixed-view", times, longest_side)
+            freeze, fixed, inside = matching_clips(freeze, fixed, fit)
+            looked_at = valid_pixels(ignore, freeze.shape[1:3])
+            grid = FrameGrid.from_clips(freeze, fixed, inside if looked_at is None else inside & looked_at)
+            return io.NodeOutput(_with_more(grid, more_cells, more_cells_at, fit))
 
 
 class FrameGridToImages(io.ComfyNode):
@@ -177,7 +195,7 @@ class FrameGridToImages(io.ComfyNode):
             return io.NodeOutput(pick().clone())  # a later node may write into its image, not into the grid
 
 
-def _with_more(grid: FrameGrid, more_cells: object, more_cells_at: str) -> FrameGrid:
+def _with_more(grid: FrameGrid, more_cells: object, more_cells_at: str, fit: str) -> FrameGrid:
     cells = parse_cells(more_cells_at)
     if more_cells is None and not cells:
         return grid
@@ -188,7 +206,9 @@ def _with_more(grid: FrameGrid, more_cells: object, more_cells_at: str) -> Frame
             "one name a cell",
             "write where each lies into more_cells_at, such as v3_t5, v7_t2",
         )
-    return grid.with_known(dict(zip(cells, resized(frames, grid.size), strict=True)))
+    placed = place((frames.shape[1], frames.shape[2]), grid.size, fit)
+    tell_fit("a further cell", placed, (frames.shape[1], frames.shape[2]), fit)
+    return grid.with_known(dict(zip(cells, framed(frames, placed), strict=True)))
 
 
 def _check_index(axis: str, index: int, count: int) -> None:

@@ -14,11 +14,11 @@ from torch import Tensor
 
 from ..errors import InputError
 from .frame_times import pick_evenly, pick_in_time, rate_varies
-from .framing import Placement, check_fit, place, same_shape, shown_size, tell_fit
+from .framing import FIT_WORDS, Placement, check_fit, place, same_shape, shown_size, tell_fit
 from .images import IMAGE_SUFFIXES, check_readable, natural_key, to_float
 from .picture_files import first_picture, read_animation
 from .sources import ClipSource
-from .video_reader import VideoFrames, read_video
+from .video_reader import VideoFrames, counted, read_video
 
 log = logging.getLogger(__name__)
 
@@ -137,14 +137,6 @@ def read_clip_pair(
     return pair.freeze_time, pair.fixed_view
 
 
-FIT_WORDS = {
-    "crop": "cropped to its centre and resized (fit 'pad' keeps all of it between black bars, 'stretch' distorts it)",
-    "pad": "resized between black bars",
-    "stretch": "stretched",
-}
-"""What happens to a clip of another shape."""
-
-
 @dataclass(frozen=True)
 class _Wanted:
     """Arguments of ``read_clip``; ``told`` where the user has read all warnings of this clip before."""
@@ -203,18 +195,19 @@ def _read(clip: Path | str | io.BytesIO, wanted: _Wanted) -> _Clip:
         name, read = source.name, _read_file(source, wanted, shaper)
     pictures = read.pictures
     if not pictures:
-        raise InputError(f"{name} has no frames", "a clip with pictures", "choose another clip")
+        raise InputError(f"{name} {read.damage or 'has no frames'}", "a clip with pictures", "choose another clip")
     if wanted.frames is not None and len(pictures) < wanted.frames:
         raise InputError(
-            f"{name} has {_frames(len(pictures))}",
+            f"{name} {read.damage or 'has ' + counted(len(pictures))}",
             f"the {wanted.frames} that were asked for",
             "ask for fewer or choose a longer clip",
         )
     if any(p.shape != pictures[0].shape for p in pictures):
-        raise InputError(f"{name} has frames of different sizes", "one size", "resize them or say a size")
+        broken = f" {read.damage} and" if read.damage else ""
+        raise InputError(f"{name}{broken} has frames of different sizes", "one size", "resize them or say a size")
     assert shaper.first is not None
     if not wanted.told:
-        _tell(name, read, len(pictures))
+        _tell(name, read, wanted)
         tell_fit(name, shaper.first, shaper.shown, wanted.fit)
     return _Clip(to_float(np.stack(pictures)), torch.from_numpy(shaper.first.inside()), shaper.shown)
 
@@ -233,7 +226,7 @@ def _read_file(source: ClipSource, wanted: _Wanted, shaper: _Shaper) -> VideoFra
     return read
 
 
-def _tell(name: str, read: VideoFrames, kept: int) -> None:
+def _tell(name: str, read: VideoFrames, wanted: _Wanted) -> None:
     """Warns of what the reader had to do that can cost the result."""
     if read.damage:
         log.warning("%s %s; what could be read is taken", name, read.damage)
@@ -241,11 +234,13 @@ def _tell(name: str, read: VideoFrames, kept: int) -> None:
         log.warning("%s is interlaced; it was deinterlaced (%s), which costs sharpness", name, read.deinterlaced)
     if read.color is not None:
         log.info("%s has colours of %s; they were converted to BT.709", name, read.color)
-    if kept == len(read.times) and rate_varies(read.times):
+    taken = [read.times[i] for i in wanted.pick(read.times)]
+    if rate_varies(taken) and not read.damage:
         log.warning(
-            "the frame rate of %s varies and all its frames are taken: they are not evenly spaced in time "
-            "(ask for fewer and they will be)",
+            "the frame rate of %s varies, and where it is low frames are too few: those taken are up to %.2g s beside "
+            "evenly spaced moments",
             name,
+            np.abs(np.asarray(taken) - np.linspace(taken[0], taken[-1], len(taken))).max(),
         )
 
 
@@ -266,7 +261,3 @@ def _read_folder(path: Path, frames: int | None, shape: Callable[[np.ndarray], n
         with file.open("rb") as data:
             pictures.append(shape(first_picture(str(file), data)))
     return VideoFrames(pictures)
-
-
-def _frames(count: int) -> str:
-    return "1 frame" if count == 1 else f"{count} frames"

@@ -6,6 +6,8 @@ import logging
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 if TYPE_CHECKING:
     from av import VideoFrame
     from av.video import VideoStream
@@ -13,6 +15,25 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _FILTERS = ("bwdif", "yadif")
+
+
+_COMB, _SAME, _COMBED_SHARE = 24, 6, 0.004
+"""Steps of brightness, out of 255, between lines of two fields and within one; and the share of combed pixels."""
+
+
+def looks_combed(picture: np.ndarray) -> bool:
+    """Whether a picture ``(H, W, 3)`` uint8 has edges that only every other line shares, as moving ones in two fields.
+
+    A pixel counts where the lines above and below agree with each other, and both differ from its own; texture as fine
+    as single lines does the same, so a share of all pixels is asked for.
+    """
+    light = picture[..., 1].astype(np.int16)
+    above, line, below = light[:-2], light[1:-1], light[2:]
+    away = np.minimum(np.abs(line - above), np.abs(line - below))
+    combed = (away > _COMB) & (np.abs(above - below) < _SAME)
+    long = combed[:, 1:-1] & combed[:, :-2] & combed[:, 2:]  # noise is not three pixels wide
+    tall = long[:-2] & long[2:]  # and a line that is there is no comb
+    return bool(tall.mean() > _COMBED_SHARE) if tall.size else False
 
 
 class Deinterlacer:

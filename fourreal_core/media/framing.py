@@ -17,6 +17,12 @@ ASPECT_TOLERANCE = 0.02
 """Aspect ratios that differ by less than this are one shape: nobody sees the stretch, and nothing is cut off."""
 FITS = ("crop", "pad", "stretch")
 """Keep the centre; keep all of it, with black bars; distort."""
+FIT_WORDS = {
+    "crop": "cropped to its centre and resized (fit 'pad' keeps all of it between black bars, 'stretch' distorts it)",
+    "pad": "resized between black bars",
+    "stretch": "stretched",
+}
+"""What happens to a clip of another shape."""
 _SQUARE = 0.005
 _ODDEST_PIXEL = 4.0
 

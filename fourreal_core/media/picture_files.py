@@ -50,7 +50,7 @@ def read_animation(name: str, file: BinaryIO, pick: Pick) -> tuple[list[np.ndarr
         skipped = 1 if getattr(image, "default_image", False) and getattr(image, "n_frames", 1) > 1 else 0
         times, promised = _times(image, skipped)
         missing = None
-        if promised > len(times):
+        if promised is not None and promised > len(times):
             missing = f"ends early: {len(times)} of {promised} frames could be read"
         elif image.format == "GIF" and not _gif_is_complete(file):
             missing = f"ends early: {len(times)} frames could be read"
@@ -86,16 +86,16 @@ def _opened(name: str, file: BinaryIO) -> Iterator[Image]:
         ) from err
 
 
-def _times(image: Image, skipped: int) -> tuple[list[float], int]:
+def _times(image: Image, skipped: int) -> tuple[list[float], int | None]:
     """When each frame is shown, in seconds, of those that can be decoded, and how many there should be."""
-    times, now, promised = [], 0.0, 1
-    with contextlib.suppress(OSError, SyntaxError, ValueError):  # what each codec says of a file that ends early
+    times, now, promised = [], 0.0, None
+    with contextlib.suppress(Exception):  # each codec has its own exceptions for a file that ends early
         promised = int(getattr(image, "n_frames", 1)) - skipped
-    for index in range(promised):
+    while promised is None or len(times) < promised:
         try:
-            image.seek(index + skipped)
+            image.seek(len(times) + skipped)
             image.load()
-        except (EOFError, OSError, SyntaxError, ValueError):
+        except Exception:
             if not times:
                 raise
             break

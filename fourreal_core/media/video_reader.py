@@ -13,7 +13,7 @@ import numpy as np
 
 from ..errors import InputError
 from .color import HDR_PEAK, UNSPECIFIED, ColorTags, to_bt709
-from .deinterlacing import Deinterlacer
+from .deinterlacing import Deinterlacer, looks_combed
 from .display_matrix import turn_of_frame
 from .framing import usable_pixel_aspect
 from .picture_files import Pick, over_black
@@ -35,6 +35,8 @@ _SWSCALE_MATRICES = {1: "ITU709", 4: "FCC", 5: "ITU601", 6: "ITU601", 7: "SMPTE2
 """Matrix coefficients of ITU-T H.273 that can be undone, and what PyAV calls them."""
 _ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 """FFmpeg's own decoders of these leave the alpha of a WebM out."""
+_TAGS = ("colorspace", "color_range", "color_primaries", "color_trc")
+_COMBED_FRAMES = 0.25
 _ERRORS_IN_A_ROW = 8
 _WITH_DURATION = ("mov", "matroska", "avi", "flv")
 """Containers whose headers know how long they are; of others FFmpeg guesses it."""
@@ -106,7 +108,7 @@ def read_video(source: ClipSource, pick: Pick, shape: Shape) -> VideoFrames:
     except (av.FFmpegError, UnicodeDecodeError) as err:
         raise _unreadable(source, str(err)) from err
     if not found.times and reading.faults.lost:
-        raise _unreadable(source, f"none of its {reading.faults.lost} frames can be decoded")
+        raise _unreadable(source, f"of its {counted(reading.faults.lost)} none can be decoded")
     found.damage = _damage(reading, found.times, plan)
     return found
 
@@ -119,6 +121,8 @@ class _Reading:
         self.faults = _Faults()
         self.end: float | None = None
         self.promised = 0
+        self._tags: dict[str, int] = {}  # of the container: a decoder that knows none takes them away
+        self._combed = 0
         self._clear: list[np.ndarray] = []  # the colours under frames of which nothing is opaque
         self._seen_through = True
 
@@ -129,13 +133,19 @@ class _Reading:
         with av.open(self.source.for_av()) as file:
             stream = _pictures_of(file, self.source)
             self.end, self.promised = _promised_end(file, stream), stream.frames
+            self._tags = {name: int(getattr(stream.codec_context, name, None) or 0) for name in _TAGS}
             aspect = usable_pixel_aspect(float(stream.sample_aspect_ratio or 1), self.source.name) if wanted else 1.0
             interlacing = Deinterlacer(stream, self.source.name)
             for frame in self._frames(file, stream, interlacing):
                 if len(found.times) in wanted:
-                    self._keep(frame, stream, aspect, found)
+                    self._keep(frame, aspect, found)
                 found.times.append(_seconds(frame, stream, len(found.times)))
             found.deinterlaced = interlacing.method or None
+        if self._combed > _COMBED_FRAMES * len(found.pictures):
+            log.warning(
+                "%s looks interlaced and does not say so: moving edges are combed; deinterlace it first",
+                self.source.name,
+            )
         if found.pictures and self._clear and self._seen_through:
             log.warning("%s is transparent everywhere; its transparency is ignored", self.source.name)
             found.pictures = self._clear
@@ -156,11 +166,12 @@ class _Reading:
                 yield from interlacing.push(frame)
         yield from interlacing.flush()
 
-    def _keep(self, frame: VideoFrame, stream: VideoStream, aspect: float, found: VideoFrames) -> None:
+    def _keep(self, frame: VideoFrame, aspect: float, found: VideoFrames) -> None:
         turn = turn_of_frame(frame)
         if not turn.exact:
             log.warning("%s asks to be turned by no right angle; the nearest is taken", self.source.name)
-        rgb, alpha, tags = _to_rgb(frame, stream, self.source.name)
+        rgb, alpha, tags = _to_rgb(frame, self._tags, self.source.name)
+        self._combed += looks_combed(rgb)
         aspect = 1 / aspect if turn.transpose else aspect
         found.color = None if tags.ordinary else tags
         if alpha is None or int(alpha.max()) > 0:
@@ -183,24 +194,30 @@ def _pictures_of(file: InputContainer, source: ClipSource) -> VideoStream:
 
 
 def _packets(file: InputContainer, stream: VideoStream, faults: _Faults) -> Iterator[Packet]:
-    """The packets of a stream; where one can't be read, those after it, while there are any."""
+    """The packets of a stream: past a place that can't be read, and without the stump that a cut leaves."""
     import av
 
-    failures, packets = 0, file.demux(stream)
+    failures, packets, held = 0, file.demux(stream), None
     while failures < _ERRORS_IN_A_ROW:
         try:
             packet = next(packets)
         except (StopIteration, av.EOFError):
-            return
+            break
         except av.FFmpegError:
             faults.gaps += failures == 0
             failures += 1
             packets = file.demux(stream)
             continue
         failures = 0
-        if packet.size:
-            faults.marred += bool(packet.is_corrupt)
+        if not packet.size:
+            continue
+        if held is not None:
+            yield held
+        held = packet if packet.is_corrupt else None
+        if held is None:
             yield packet
+    if held is not None:
+        faults.gaps += 1
 
 
 def _plan(source: ClipSource) -> _Plan:
@@ -256,12 +273,17 @@ def _damage(reading: _Reading, times: list[float], plan: _Plan) -> str | None:
             f"ends early: {len(times)} of {promised} frames, {plan.end:.3g} of {reading.end:.3g} s, could be read"
         )
     elif faults.gaps:
-        parts.append(f"has parts that can't be read, {len(times)} frames could")
+        parts.append(f"has a part that can't be read: {counted(len(times))} could")
     if faults.lost:
-        parts.append(f"has {faults.lost} damaged frames that can't be decoded, {len(times)} could")
-    elif faults.marred:
-        parts.append(f"has {faults.marred} frames that are damaged and may look broken")
-    return " and ".join(parts) or None
+        parts.append(f"has {counted(faults.lost, 'damaged frame')} that can't be decoded, beside {len(times)} that can")
+    if faults.marred:
+        parts.append(f"has {counted(faults.marred, 'damaged frame')} that may look broken")
+    return " and it ".join(parts) or None
+
+
+def counted(number: int, what: str = "frame") -> str:
+    """A number of things in words."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _decoder(stream: VideoStream, name: str) -> Any:
@@ -279,25 +301,28 @@ def _decoder(stream: VideoStream, name: str) -> Any:
     return stream.codec_context
 
 
-def _to_rgb(frame: VideoFrame, stream: VideoStream, name: str) -> tuple[np.ndarray, np.ndarray | None, ColorTags]:
+def _to_rgb(frame: VideoFrame, container: dict[str, int], name: str) -> tuple[np.ndarray, np.ndarray | None, ColorTags]:
     """Colours ``(H, W, 3)`` and straight alpha ``(H, W, 1)``, uint8, of a frame, and what the colours were."""
-    from av.video.reformatter import Colorspace
+    from av.video.reformatter import ColorRange, Colorspace
 
-    tags = _color_tags(frame, stream)
-    code = _tag(frame, stream, "colorspace")
-    matrix = None  # the frame's own tag
+    tags = _color_tags(frame, container)
+    code, matrix = _tag(frame, container, "colorspace"), None  # None: the frame's own
     if not frame.format.is_rgb and int(frame.colorspace) == UNSPECIFIED:
-        if code == UNSPECIFIED and tags.wide:
-            code = _MATRIX_2020
-        elif code == UNSPECIFIED:
-            code = _MATRIX_709 if max(frame.height, frame.width * 9 // 16) >= 720 else _MATRIX_601
+        if code == UNSPECIFIED:
+            high = max(frame.height, frame.width * 9 // 16) >= 720
+            code = _MATRIX_2020 if tags.wide else _MATRIX_709 if high else _MATRIX_601
         matrix = Colorspace[_SWSCALE_MATRICES.get(code, "DEFAULT")]
     if code not in (0, UNSPECIFIED, *_SWSCALE_MATRICES):
-        log.warning(
-            "%s has colours in a form (matrix %d of H.273) that is read as another: they will be off", name, code
-        )
+        log.warning("%s has colours in a form (matrix %d of H.273) that is read as another: they are off", name, code)
+    levels = None
+    if not int(frame.color_range) and container["color_range"]:
+        levels = ColorRange(container["color_range"])
     transparent = frame.format.name == "pal8" or any(c.is_alpha for c in frame.format.components)
-    options: dict[str, Any] = {"interpolation": full_interpolation("BICUBIC"), "src_colorspace": matrix}
+    options: dict[str, Any] = {
+        "interpolation": full_interpolation("BICUBIC"),
+        "src_colorspace": matrix,
+        "src_color_range": levels,
+    }
     if tags.ordinary and not transparent:
         return frame.to_ndarray(format="rgb24", **options), None, tags
     alpha = None
@@ -309,7 +334,7 @@ def _to_rgb(frame: VideoFrame, stream: VideoStream, name: str) -> tuple[np.ndarr
     return rgb, alpha, tags
 
 
-def _color_tags(frame: VideoFrame, stream: VideoStream) -> ColorTags:
+def _color_tags(frame: VideoFrame, container: dict[str, int]) -> ColorTags:
     peak = HDR_PEAK
     for data in frame.side_data:
         if data.type.name == "CONTENT_LIGHT_LEVEL":
@@ -320,13 +345,13 @@ def _color_tags(frame: VideoFrame, stream: VideoStream) -> ColorTags:
             peak = top / below if below else peak
     if not 100 <= peak <= 10000:
         peak = HDR_PEAK
-    return ColorTags(_tag(frame, stream, "color_trc"), _tag(frame, stream, "color_primaries"), peak)
+    return ColorTags(_tag(frame, container, "color_trc"), _tag(frame, container, "color_primaries"), peak)
 
 
-def _tag(frame: VideoFrame, stream: VideoStream, name: str) -> int:
-    """A colour tag of the frame, or of its stream where the frame has none; older PyAV has it of streams only."""
+def _tag(frame: VideoFrame, container: dict[str, int], name: str) -> int:
+    """A colour tag of the frame, or of its container where it has none; older PyAV has two of them there only."""
     own = int(getattr(frame, name, UNSPECIFIED))
-    return own if own not in (UNSPECIFIED, -1) else int(getattr(stream.codec_context, name, UNSPECIFIED) or UNSPECIFIED)
+    return own if own not in (UNSPECIFIED, -1) else container[name] or UNSPECIFIED
 
 
 def _unreadable(source: ClipSource, why: str) -> InputError:

@@ -102,10 +102,6 @@ NAN = torch.full((4, 16, 24, 3), float("nan"))
         ({"freeze_time": NAN}, "the freeze-time clip has NaN or infinite pixels"),
         ({"fixed_view": clips()[1] * 255}, "expected [0, 1]; divide 8-bit images by 255"),
         ({"freeze_time": clips()[0][:1]}, "clip has 1 frame (one view has no parallax); expected at least 2"),
-        (
-            {"fixed_view": torch.rand(3, 16, 16, 3)},
-            "a freeze-time clip of 24 x 16 and a fixed-view clip of 16 x 16 pixels",
-        ),
         ({"freeze_time": torch.rand(16, 24, 3)}, "the freeze-time clip has shape (16, 24, 3)"),
         ({"freeze_time": "clip.mp4"}, "the freeze-time clip has type str"),
         ({"ignore": torch.ones(1, 16, 24)}, "a mask that ignores every pixel"),

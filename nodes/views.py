@@ -12,8 +12,8 @@ from comfy_api.latest import io
 
 from ..fourreal_core.errors import InputError
 from ..fourreal_core.grid import FrameGrid
-from ..fourreal_core.media.clips import ASPECT_TOLERANCE
 from ..fourreal_core.media.files import output_path
+from ..fourreal_core.media.framing import ASPECT_TOLERANCE
 from .clips import frames_of, resized, scaled_size, valid_pixels
 from .compat import advanced, schema
 from .depth_geometry import DepthAnything3Wire

@@ -94,6 +94,21 @@ def parse_device(text: str) -> str:
     return text
 
 
+def refuse_file_names(out: Path) -> None:
+    """Raises InputError for an output folder that is named like a file: nobody means a folder called ``out.mp4``."""
+    from ..exports import EXPORTS
+    from ..media.clip_files import WRITERS
+    from ..scene.formats.registry import endings
+
+    files = {*WRITERS, *endings(EXPORTS), ".avi", ".gif", ".ksplat", ".mkv", ".mov", ".png", ".safetensors", ".splat"}
+    if out.suffix.lower() in files and not out.is_dir():
+        raise InputError(
+            f"the output {out.name}, which is the name of a file",
+            "the name of a folder for all outputs",
+            "leave the ending out; `fourreal render` and `fourreal export` write single files",
+        )
+
+
 def refuse_overwriting(inputs: list[Path], out: Path) -> None:
     """Raises InputError when an output would overwrite an input, or be taken for one in the next run."""
     out = out.resolve()

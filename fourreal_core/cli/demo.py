@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .arguments import DEFAULT_COUNT, add_job_options, parse_device, parse_size
+from .arguments import DEFAULT_COUNT, add_job_options, parse_device, parse_size, refuse_file_names
 
 if TYPE_CHECKING:
     from ..grid import FrameGrid
@@ -59,6 +59,7 @@ def execute(args: argparse.Namespace) -> None:
     from .job import base_report, complete, finish, write_clips, write_results
     from .small_demo import execute_with_model
 
+    refuse_file_names(args.out)
     if args.model is not None:
         execute_with_model(args)
         return

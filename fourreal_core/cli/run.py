@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import InputError
-from .arguments import DEFAULT_COUNT, add_job_options, parse_device, parse_size, refuse_overwriting
+from .arguments import DEFAULT_COUNT, add_job_options, parse_device, parse_size, refuse_file_names, refuse_overwriting
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -79,6 +79,7 @@ def execute(args: argparse.Namespace) -> None:
     size = None if args.size is None else parse_size(args.size)
     parse_device(args.device)
     check_inputs(args)
+    refuse_file_names(args.out)
     refuse_overwriting([path for name in INPUTS if (path := getattr(args, name))], args.out)
     clock = StageClock()
     with StageBars(args.quiet) as bars:

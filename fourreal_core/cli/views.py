@@ -43,6 +43,7 @@ def read_views(args: argparse.Namespace, size: tuple[int, int] | None) -> GivenV
     from ..geometry.camera_files import cameras_of_views, read_camera_file, sized_cameras
     from ..geometry.view_order import order_views
     from ..grid import FrameGrid
+    from ..media.framing import place
     from ..media.view_clips import find_views
 
     found = find_views(args.views_from)
@@ -54,9 +55,12 @@ def read_views(args: argparse.Namespace, size: tuple[int, int] | None) -> GivenV
     files = None if args.cameras is None else cameras_of_views(read_camera_file(args.cameras), found.names)
     poses = None if files is None else np.stack([camera.world_to_cam for camera in files])
     order = order_views(found.names, poses, args.views or min(DEFAULT_COUNT, len(found.names)))
-    frames, known = found.read(order.index, args.times or min(DEFAULT_COUNT, len(found.times)), size)
+    frames, known = found.read(order.index, args.times or min(DEFAULT_COUNT, len(found.times)), size, fit=args.fit)
     height, width = frames.shape[2:4]
-    valid = torch.ones(height, width, dtype=torch.bool)
-    grid = FrameGrid(frames, known, valid if args.mask is None else media.read_mask(args.mask, (height, width)))
+    shown = found.frame_size()
+    valid = torch.from_numpy(place(shown, (height, width), args.fit).inside())
+    if args.mask is not None:
+        valid = valid & media.read_mask(args.mask, (height, width), args.fit, shown)
+    grid = FrameGrid(frames, known, valid)
     cameras = None if files is None else sized_cameras([files[k] for k in order.index], (height, width))
     return GivenViews(grid, order, cameras)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..media.video import pick_evenly
+from ..media.frame_times import pick_evenly
 
 Array = NDArray[np.float64]
 

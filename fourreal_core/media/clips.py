@@ -18,7 +18,7 @@ from .framing import FIT_WORDS, Placement, check_fit, place, same_shape, shown_s
 from .images import IMAGE_SUFFIXES, check_readable, natural_key, to_float
 from .picture_files import first_picture, read_animation
 from .sources import ClipSource
-from .video_reader import VideoFrames, counted, read_video
+from .video_reader import VideoFrames, counted, packet_times, read_video
 
 log = logging.getLogger(__name__)
 
@@ -135,6 +135,19 @@ def read_clip_pair(
     """The two clips of ``read_pair``, ``(V, H, W, 3)`` and ``(T, H, W, 3)``, float32 RGB in ``[0, 1]``."""
     pair = read_pair(freeze_time, fixed_view, size, views, times, at_most, fit, strict)
     return pair.freeze_time, pair.fixed_view
+
+
+def shown_times(path: Path | str) -> list[float]:
+    """When each frame of a file is shown, in seconds, without decoding a video.
+
+    Raises:
+        InputError: Not a clip.
+    """
+    source = ClipSource.of(path)
+    if source.is_picture():
+        with source.open() as file:
+            return read_animation(source.name, file, lambda times: [])[1]
+    return packet_times(source)
 
 
 @dataclass(frozen=True)

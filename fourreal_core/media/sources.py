@@ -43,7 +43,7 @@ class ClipSource:
                 raise InputError(f"{name or 'the clip'} has 0 bytes", "a complete file", "load it again")
             return cls(name or "the clip", data=data)
         check_readable(Path(clip))
-        return cls(str(clip), path=Path(clip))
+        return cls(name or str(clip), path=Path(clip))
 
     def open(self) -> BinaryIO:
         """The bytes, from their start."""

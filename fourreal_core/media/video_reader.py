@@ -113,6 +113,20 @@ def read_video(source: ClipSource, pick: Pick, shape: Shape) -> VideoFrames:
     return found
 
 
+def packet_times(source: ClipSource) -> list[float]:
+    """When the frames of a video file are shown, in seconds, by its packets alone.
+
+    Raises:
+        InputError: Not a video.
+    """
+    import av
+
+    try:
+        return _plan(source).times
+    except (av.FFmpegError, UnicodeDecodeError) as err:
+        raise _unreadable(source, str(err)) from err
+
+
 class _Reading:
     """One pass over a file that decodes it all and keeps some of it."""
 

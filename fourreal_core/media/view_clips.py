@@ -12,9 +12,10 @@ from torch import Tensor
 
 from ..errors import InputError
 from ..progress import OnStep, no_progress
-from .clips import ASPECT_TOLERANCE, read_clip
-from .images import IMAGE_SUFFIXES, natural_key, read_image, read_pictures
-from .video import pick_evenly
+from .clips import read_clip, shown_times
+from .frame_times import pick_evenly
+from .framing import same_shape
+from .images import IMAGE_SUFFIXES, natural_key, read_image
 
 CELL_NAME = re.compile(r"v(\d+)_t(\d+)\.(png|jpe?g|webp|bmp|tiff?)", re.IGNORECASE)
 """Name of a cell's picture: view and time."""
@@ -51,14 +52,16 @@ class ViewFolder:
         times: int | None = None,
         size: tuple[int, int] | None = None,
         on_step: OnStep = no_progress,
+        fit: str = "crop",
     ) -> tuple[Tensor, Tensor]:
         """Reads some views; never more frames at once than are kept and one view's.
 
         Args:
             views: Which, in the order wanted.
             times: How many times to keep, evenly spread, the first and the last among them; all when None.
-            size: ``(height, width)`` to resize to, whatever shape the views have; the first view's own when None.
+            size: ``(height, width)`` to bring them to, whatever shape the views have; the first view's own when None.
             on_step: Progress, one step a view.
+            fit: What to do with views of another shape than ``size``: see ``read_clip``.
 
         Returns:
             Frames ``(V, T, H, W, 3)`` float32 in ``[0, 1]``, and which of them there are, ``(V, T)`` bool.
@@ -70,7 +73,7 @@ class ViewFolder:
         frames: Tensor | None = None
         known = torch.zeros(len(views), len(kept), dtype=torch.bool)
         for row, view in enumerate(views):
-            for column, frame in self._frames(view, kept, size, checked).items():
+            for column, frame in self._frames(view, kept, size, checked, fit).items():
                 if frames is None:
                     size = size or (frame.shape[0], frame.shape[1])
                     frames = torch.zeros(len(views), len(kept), *size, 3)
@@ -80,19 +83,21 @@ class ViewFolder:
             raise InputError(f"no frame of the wanted views in {self.path}", "at least one", "ask for more views")
         return frames, known
 
-    def _frames(self, view: int, kept: list[int], size: tuple[int, int] | None, checked: bool) -> dict[int, Tensor]:
+    def _frames(
+        self, view: int, kept: list[int], size: tuple[int, int] | None, checked: bool, fit: str
+    ) -> dict[int, Tensor]:
         """The wanted frames of a view by column; ``checked``: of no other aspect ratio than ``size``."""
         if not self.clips:
             there = {c: self.cells[view, t] for c, t in enumerate(kept) if (view, t) in self.cells}
             if size is not None and checked:
                 for path in there.values():
                     _check_aspect(path, read_image(path), size)
-            return {c: read_image(path, size) for c, path in there.items()}
+            return {c: read_clip(path, size, fit=fit)[0] for c, path in there.items()}
         path = self.clips[view]
-        clip = read_clip(path, None if checked else size, len(kept))
+        clip = read_clip(path, None if checked else size, len(kept), fit=fit)
         if size is not None and tuple(clip.shape[1:3]) != tuple(size):
             _check_aspect(path, clip[0], size)
-            clip = read_clip(path, size, len(kept))  # resized as it is decoded
+            clip = read_clip(path, size, len(kept), fit=fit)  # resized as it is decoded
         return dict(enumerate(clip))
 
 
@@ -157,24 +162,12 @@ def count_frames(path: Path) -> int:
     """
     if path.is_dir():
         return sum(1 for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith("."))
-    if path.suffix.lower() in IMAGE_SUFFIXES | {".gif", ".apng"}:
-        return len(read_pictures(path))
-    from ..needed.pyav import av
-
-    try:
-        with av.open(str(path)) as file:
-            if not file.streams.video:
-                raise InputError(f"{path} has no video stream", "a file with pictures", "take it out of the folder")
-            return sum(1 for packet in file.demux(file.streams.video[0]) if packet.size)
-    except (av.FFmpegError, UnicodeDecodeError) as err:
-        raise InputError(
-            f"{path} can't be read as a video ({err})", "one video a view", "take it out of the folder"
-        ) from err
+    return len(shown_times(path))
 
 
 def _check_aspect(path: Path, frame: Tensor, size: tuple[int, int]) -> None:
     h, w = frame.shape[:2]
-    if abs(w / h / (size[1] / size[0]) - 1) > ASPECT_TOLERANCE:
+    if not same_shape((h, w), size):
         raise InputError(
             f"a view {path.name} of {w} x {h} pixels", f"the aspect ratio of {size[1]} x {size[0]}", "crop it"
         )

@@ -12,7 +12,7 @@ from PIL import Image
 
 from fourreal_core.cli import main
 from fourreal_core.errors import InputError
-from fourreal_core.media import save_image
+from fourreal_core.media import save_image, write_video
 
 
 @pytest.fixture
@@ -63,6 +63,22 @@ def test_unreadable_frames(refused, tmp_path):
 def test_one_frame_clips(refused, clip_folder):
     assert "the freeze-time clip has 1 frame (one view has no parallax)" in refused(freeze_time=clip_folder("one", 1))
     assert "the fixed-view clip has 1 frame (one moment has no motion)" in refused(fixed_view=clip_folder("two", 1))
+
+
+def test_output_folders_that_are_called_like_files(refused, tmp_path):
+    for name in ("out.mp4", "out.PLY", "out.splat", "out.html"):
+        assert f"the output {name}, which is the name of a file; expected the name of a folder" in refused(
+            o=tmp_path / name
+        )
+        assert not (tmp_path / name).exists()
+
+
+def test_damaged_clips_where_that_is_asked(two_clips, tmp_path, capfd):
+    path = write_video(torch.rand(12, 32, 48, 3), tmp_path / "a.webm")
+    path.write_bytes(path.read_bytes()[:-400])
+    args = [*two_clips, "--freeze-time", str(path), "-o", str(tmp_path / "out")]
+    assert main([*args, "--strict", "--quiet"]) == 2
+    assert "a.webm ends early: 11 of 12 frames" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("size", ["512", "512*288", "0x0", "16x16", "x", "1e3x288"])

@@ -59,6 +59,33 @@ def test_odd_sizes_keep_their_cells_and_pad_their_videos(tmp_path, two_clips, pi
     assert read_clip(tmp_path / "out" / "freeze_time.mp4").shape == (3, 34, 48, 3)
 
 
+@pytest.mark.parametrize("fit", [None, "crop", "pad", "stretch"])
+def test_clips_of_another_shape_are_fitted_as_asked(tmp_path, clip_folder, pipeline, capsys, fit):
+    args = ["run", "--freeze-time", str(clip_folder("a", 3, 64, 36)), "--fixed-view", str(clip_folder("b", 3, 36, 64))]
+    more = [] if fit is None else ["--fit", fit]
+    assert main([*args, "-o", str(tmp_path / "out"), "--size", "64x36", *more]) == 0
+    grid, told = pipeline.grid, capsys.readouterr().err
+    for path, clip in ((tmp_path / "a", grid.freeze_time[1:]), (tmp_path / "b", grid.fixed_view)):
+        assert torch.equal(clip, read_clip(path, (36, 64), fit=fit or "crop")[-len(clip) :])
+    assert ("a is 36 x 64 pixels and the frames are 64 x 36" in told) == (fit != "stretch")
+    assert "b is 64 x 36" not in told
+    assert float(grid.valid.float().mean()) == pytest.approx(0.3125 if fit == "pad" else 1.0, abs=0.02)
+
+
+def test_masks_and_cells_go_the_way_of_the_clips(tmp_path, clip_folder, pipeline, pictures):
+    (tmp_path / "cells").mkdir()
+    cell = pictures(1, 64, 36)[0]
+    save_image(cell, tmp_path / "cells" / "v1_t1.png")
+    mask = torch.ones(64, 36, 3)
+    mask[28:36] = 0
+    save_image(mask, tmp_path / "mask.png")
+    args = ["run", "--freeze-time", str(clip_folder("a", 3, 64, 36)), "--fixed-view", str(clip_folder("b", 3, 64, 36))]
+    more = ["--mask", str(tmp_path / "mask.png"), "--grid", str(tmp_path / "cells"), "--size", "64x36", "--quiet"]
+    assert main([*args, "-o", str(tmp_path / "out"), *more]) == 0
+    assert torch.equal(pipeline.grid.frames[1, 1], read_clip(tmp_path / "cells" / "v1_t1.png", (36, 64))[0])
+    assert pipeline.grid.valid[:8].all() and not pipeline.grid.valid[14:22].any()
+
+
 def test_options_reach_the_pipeline(tmp_path, clip_folder, pipeline):
     mask = torch.ones(32, 48, 3)
     mask[:5] = 0

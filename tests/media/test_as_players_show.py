@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import shutil
+import tracemalloc
 from fractions import Fraction
 from pathlib import Path
 
@@ -217,7 +218,16 @@ def test_fields_that_are_not_marked_are_named(tmp_path, caplog):
 
 @pytest.mark.parametrize(
     "name",
-    ["2024-05-01T10:20:30.mp4", "file:a.mp4", "http:a.mp4", "concat:a|b.mp4", "%03d.mp4", "-.mp4", "a?b*[1].mp4", "ü€.mp4"]
+    [
+        "2024-05-01T10:20:30.mp4",
+        "file:a.mp4",
+        "http:a.mp4",
+        "concat:a|b.mp4",
+        "%03d.mp4",
+        "-.mp4",
+        "a?b*[1].mp4",
+        "ü€.mp4",
+    ]
     + ["a'\"b.mp4", "new\nline.mp4", "without", "film.gif", "film.png", "film.webp"],
 )
 def test_any_name_is_a_name(tmp_path, monkeypatch, name):
@@ -250,3 +260,20 @@ def test_a_cover_picture_is_not_the_film(tmp_path):
 @pytest.fixture(autouse=True)
 def _hear(caplog):
     caplog.set_level(logging.WARNING, "fourreal_core")
+
+
+def test_only_the_frames_that_are_kept_are_in_memory(tmp_path):
+    flat = [np.full((120, 160, 3), k, np.uint8) for k in range(120)]
+    path = encode(tmp_path / "a.mp4", flat, options={"preset": "ultrafast"})
+
+    def most(path: Path, frames: int) -> int:
+        tracemalloc.start()
+        try:
+            read_clip(path, frames=frames)
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    read_clip(path, frames=2)  # what is imported on the way does not count
+    short = encode(tmp_path / "b.mp4", flat[:4], options={"preset": "ultrafast"})
+    assert most(path, 4) < 1.25 * most(short, 4) < 16 * flat[0].nbytes

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from fourreal_core.errors import InputError
 from fourreal_core.media import read_clip, read_clip_pair, save_image, write_video
-from fourreal_core.media.frame_times import pick_evenly
+from fourreal_core.media.frame_times import pick_evenly, pick_in_time
 from fourreal_core.media.images import to_uint8
 
 
@@ -170,3 +170,20 @@ def test_fewer_than_two_views_or_times_are_refused(tmp_path, pictures, counts):
     folder = folder_of(pictures(3), tmp_path / "a")
     with pytest.raises(InputError, match="at least 2"):
         read_clip_pair(folder, folder, **counts)
+
+
+@pytest.mark.parametrize(
+    ("times", "count", "expected"),
+    [
+        ([0, 1, 2, 3, 10], 3, [0, 3, 4]),  # 5 is nearest to 3
+        ([0, 7, 8, 9, 10], 3, [0, 1, 4]),
+        ([0, 9.7, 9.8, 9.9, 10], 4, [0, 1, 2, 4]),  # none twice
+        ([0, 0.1, 0.2, 0.3, 10], 4, [0, 2, 3, 4]),
+        ([0, 1, 2, 3, 4], 3, [0, 2, 4]),
+        ([3, 2, 9, 1, 0], 3, [0, 2, 4]),  # times that don't rise say nothing
+        ([0, 1, 50], None, [0, 1, 2]),
+        ([], 3, []),
+    ],
+)
+def test_frames_are_picked_nearest_to_even_moments(times, count, expected):
+    assert pick_in_time(times, count) == expected

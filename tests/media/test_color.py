@@ -142,7 +142,9 @@ def test_high_dynamic_range_files_are_shown_on_an_ordinary_screen(
     tags = {"color_trc": transfer, "color_primaries": 9, "colorspace": 9, "color_range": int(levels)}
     read = (read_clip(encode(tmp_path / name, frames, codec, pix_fmt, options, tags))[1, 16, 8::16] * 255).numpy()
     assert np.abs(read[:, 1] - [shown(x) for x in LIGHTS]).max() <= 2
-    assert np.ptp(read, axis=-1).max() <= (4 if full else 2)  # swscale's grey of full range is half a step of ten bits off
+    assert np.ptp(read, axis=-1).max() <= (
+        4 if full else 2
+    )  # swscale's grey of full range is half a step of ten bits off
 
 
 @pytest.mark.parametrize("primaries", [9, 12])

@@ -73,17 +73,18 @@ def to_bt709(rgb: np.ndarray, tags: ColorTags) -> np.ndarray:
     """
     light = _light(tags.transfer)[rgb]
     if tags.transfer == HLG:  # the opto-optical transfer function: scene light to display light
-        luminance = light @ np.float32([0.2627, 0.6780, 0.0593])
+        luminance = light @ np.array([0.2627, 0.6780, 0.0593], np.float32)
         light = light * (HDR_PEAK * np.maximum(luminance, 1e-9) ** np.float32(_HLG_GAMMA - 1))[..., None]
     primaries = BT2020 if tags.wide else tags.primaries
     if primaries in _PRIMARIES and primaries != 1:
-        light = light @ np.float32(primaries_matrix(primaries)).T
+        light = light @ np.array(primaries_matrix(primaries), np.float32).T
     light = np.maximum(light, 0)
     if tags.hdr:
         brightest = np.maximum(light.max(-1), 1e-6)
         light = light * (tone_curve(brightest, HDR_PEAK if tags.transfer == HLG else tags.peak) / brightest)[..., None]
     shown = np.clip(light / np.float32(SDR_WHITE), 0, 1) ** np.float32(1 / _DISPLAY_GAMMA)
-    return (shown * 255 + np.float32(0.5)).astype(np.uint8)
+    rounded: np.ndarray = (shown * 255 + np.float32(0.5)).astype(np.uint8)
+    return rounded
 
 
 def tone_curve(light: np.ndarray, peak: float, white: float = SDR_WHITE) -> np.ndarray:
@@ -92,14 +93,15 @@ def tone_curve(light: np.ndarray, peak: float, white: float = SDR_WHITE) -> np.n
     The curve is the identity up to its knee and a Hermite spline above it, both in PQ's perceptual scale.
     """
     if peak <= white:
-        return np.minimum(light, np.asarray(light).dtype.type(white))
-    top = pq_encode(np.float64(peak))
-    ceiling = float(pq_encode(np.float64(white)) / top)
+        cut: np.ndarray = np.minimum(light, white)
+        return cut
+    top = float(pq_encode(np.array(peak)))
+    ceiling = float(pq_encode(np.array(white))) / top
     knee = 1.5 * ceiling - 0.5
-    e = np.clip(pq_encode(light) / np.float32(top), 0, 1)
+    e = np.clip(pq_encode(light) / top, 0, 1)
     t = np.maximum((e - knee) / (1 - knee), 0)
     spline = (2 * t**3 - 3 * t**2 + 1) * knee + (t**3 - 2 * t**2 + t) * (1 - knee) + (-2 * t**3 + 3 * t**2) * ceiling
-    return np.asarray(np.where(e < knee, light, pq_decode(spline * top)), np.asarray(light).dtype)
+    return np.asarray(np.where(e < knee, light, pq_decode(spline * top)), light.dtype)
 
 
 def pq_encode(light: np.ndarray) -> np.ndarray:

@@ -88,7 +88,8 @@ def _opened(name: str, file: BinaryIO) -> Iterator[Image]:
 
 def _times(image: Image, skipped: int) -> tuple[list[float], int | None]:
     """When each frame is shown, in seconds, of those that can be decoded, and how many there should be."""
-    times, now, promised = [], 0.0, None
+    times: list[float] = []
+    now, promised = 0.0, None
     with contextlib.suppress(Exception):  # each codec has its own exceptions for a file that ends early
         promised = int(getattr(image, "n_frames", 1)) - skipped
     while promised is None or len(times) < promised:

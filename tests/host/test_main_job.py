@@ -109,7 +109,7 @@ def test_the_hosts_geometry_nodes_take_ours(host: Any, workflow: dict[str, Any])
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (("LoadVideo", {"file": "narrow.mp4"}), "expected aspect ratios within 2% of each other"),
+        (("FourRealGridFromVideos", {"fixed_view": ["1", 0], "more_cells_at": "v1_t1"}), "0 further cells and 1 names"),
         (("FourRealGridFromVideos", {"more_cells_at": "row 3"}), "expected names such as v3_t5"),
     ],
 )

@@ -90,7 +90,8 @@ class Deinterlacer:
     def _build(self, frame: VideoFrame) -> Any:
         from av.filter import Graph
 
-        graph = Graph()
+        assert self.method
+        graph: Any = Graph()  # its stubs want a format as an object, which it takes by name, too
         source = graph.add_buffer(
             width=frame.width, height=frame.height, format=frame.format.name, time_base=self._stream.time_base
         )

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from av import VideoFrame
 
 _UNIT = 65536  # 16.16 fixed point
@@ -60,7 +62,7 @@ def turn_of_matrix(a: int, b: int, c: int, d: int) -> Turn:
 
 def turn_of_frame(frame: VideoFrame) -> Turn:
     """The turn that a decoded frame carries; containers hand theirs to every frame."""
-    for data in frame.side_data:
+    for data in cast("Iterable[Any]", frame.side_data):  # its stubs say that it gives keys
         if data.type.name == "DISPLAYMATRIX" and data.buffer_size >= 36:
             matrix = struct.unpack("=9i", bytes(data)[:36])
             return turn_of_matrix(matrix[0], matrix[1], matrix[3], matrix[4])

@@ -47,11 +47,11 @@ class ClipSource:
 
     def open(self) -> BinaryIO:
         """The bytes, from their start."""
-        return io.BytesIO(self.data) if self.path is None else self.path.open("rb")
+        return io.BytesIO(self.data or b"") if self.path is None else self.path.open("rb")
 
     def for_av(self) -> str | io.BytesIO:
         """What PyAV opens: never a bare name, of which FFmpeg would take ``2024-05-01T10:20`` for a protocol."""
-        return io.BytesIO(self.data) if self.path is None else f"file:{os.path.abspath(self.path)}"
+        return io.BytesIO(self.data or b"") if self.path is None else f"file:{os.path.abspath(self.path)}"
 
     def is_picture(self) -> bool:
         """Whether it is a picture or an animated one, by its first bytes, or by its ending where they tell nothing."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import re
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -350,7 +350,7 @@ def _to_rgb(frame: VideoFrame, container: dict[str, int], name: str) -> tuple[np
 
 def _color_tags(frame: VideoFrame, container: dict[str, int]) -> ColorTags:
     peak = HDR_PEAK
-    for data in frame.side_data:
+    for data in cast("Iterable[Any]", frame.side_data):  # its stubs say that it gives keys
         if data.type.name == "CONTENT_LIGHT_LEVEL":
             peak = float(struct.unpack_from("=I", bytes(data))[0]) or peak
             break

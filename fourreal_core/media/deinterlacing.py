@@ -78,7 +78,7 @@ class Deinterlacer:
             self._graph = None
 
     def _ready(self) -> Iterator[VideoFrame]:
-        import av
+        from ..needed.pyav import av
 
         while True:
             try:

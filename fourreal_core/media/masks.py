@@ -49,7 +49,7 @@ def read_mask(
 
 
 def _framed(valid: Tensor, size: tuple[int, int], fit: str) -> Tensor:
-    import cv2
+    from ..needed.opencv import cv2
 
     placed = place((valid.shape[0], valid.shape[1]), size, fit)
     top, left, height, width = placed.taken

@@ -71,7 +71,7 @@ def over_black(rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
 
 @contextlib.contextmanager
 def _opened(name: str, file: BinaryIO) -> Iterator[Image]:
-    from PIL import Image
+    from ..needed.pictures import Image
 
     try:
         with Image.open(file) as image:
@@ -107,7 +107,7 @@ def _times(image: Image, skipped: int) -> tuple[list[float], int | None]:
 
 
 def _to_rgb(image: Image, name: str) -> np.ndarray:
-    from PIL import ImageOps
+    from ..needed.pictures import ImageOps
 
     upright = ImageOps.exif_transpose(image)
     if upright.mode.startswith("I") or upright.mode == "F":

@@ -94,7 +94,7 @@ def read_video(source: ClipSource, pick: Pick, shape: Shape) -> VideoFrames:
     Raises:
         InputError: Not a video, or damaged before its first frame.
     """
-    import av
+    from ..needed.pyav import av
 
     try:
         plan = _plan(source)
@@ -119,7 +119,7 @@ def packet_times(source: ClipSource) -> list[float]:
     Raises:
         InputError: Not a video.
     """
-    import av
+    from ..needed.pyav import av
 
     try:
         return _plan(source).times
@@ -141,7 +141,7 @@ class _Reading:
         self._seen_through = True
 
     def run(self, wanted: set[int]) -> VideoFrames:
-        import av
+        from ..needed.pyav import av
 
         found = VideoFrames()
         with av.open(self.source.for_av()) as file:
@@ -166,7 +166,7 @@ class _Reading:
         return found
 
     def _frames(self, file: InputContainer, stream: VideoStream, interlacing: Deinterlacer) -> Iterator[VideoFrame]:
-        import av
+        from ..needed.pyav import av
 
         decoder = _decoder(stream, self.source.name)
         for packet in (*_packets(file, stream, self.faults), None):
@@ -209,7 +209,7 @@ def _pictures_of(file: InputContainer, source: ClipSource) -> VideoStream:
 
 def _packets(file: InputContainer, stream: VideoStream, faults: _Faults) -> Iterator[Packet]:
     """The packets of a stream: past a place that can't be read, and without the stump that a cut leaves."""
-    import av
+    from ..needed.pyav import av
 
     failures, packets, held = 0, file.demux(stream), None
     while failures < _ERRORS_IN_A_ROW:
@@ -235,7 +235,7 @@ def _packets(file: InputContainer, stream: VideoStream, faults: _Faults) -> Iter
 
 
 def _plan(source: ClipSource) -> _Plan:
-    import av
+    from ..needed.pyav import av
 
     with av.open(source.for_av()) as file:
         stream = _pictures_of(file, source)
@@ -302,7 +302,7 @@ def counted(number: int, what: str = "frame") -> str:
 
 def _decoder(stream: VideoStream, name: str) -> Any:
     """What decodes a stream: FFmpeg's choice, but a decoder that knows of alpha where the container has it."""
-    import av
+    from ..needed.pyav import av
 
     wanted = _ALPHA_DECODERS.get(stream.codec_context.name)
     tags = {key.lower(): value for key, value in stream.metadata.items()}
@@ -317,7 +317,7 @@ def _decoder(stream: VideoStream, name: str) -> Any:
 
 def _to_rgb(frame: VideoFrame, container: dict[str, int], name: str) -> tuple[np.ndarray, np.ndarray | None, ColorTags]:
     """Colours ``(H, W, 3)`` and straight alpha ``(H, W, 1)``, uint8, of a frame, and what the colours were."""
-    from av.video.reformatter import ColorRange, Colorspace
+    from ..needed.pyav import ColorRange, Colorspace
 
     tags = _color_tags(frame, container)
     code, matrix = _tag(frame, container, "colorspace"), None  # None: the frame's own

@@ -1,4 +1,4 @@
-"""imageio, which reads and writes pictures."""
+"""imageio, which writes pictures, and Pillow, which reads them."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from . import missing
 
 try:
     import imageio.v3 as iio
-    import PIL.Image  # noqa: F401 - what imageio reads pictures with
+    from PIL import Image, ImageOps
 except Exception as error:  # missing, or broken in its own way
     raise missing("imageio", error, "imageio") from error
 
-__all__ = ["iio"]
+__all__ = ["Image", "ImageOps", "iio"]

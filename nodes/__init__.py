@@ -19,10 +19,12 @@ from .parallel_sync import ApplyParallelSync
 from .preview_grid import PreviewGrid
 from .preview_scene import PreviewScene
 from .render import RenderScene
+from .sample_clips import SampleClips
 from .sampler import ParallelSyncSampler
 from .scene import CanonicalSplats, FitDeformation, PruneFloaters
 from .sync_strength import SyncStrength
 from .tracks import Tracks3D
+from .two_clips import TwoClipsTo4D
 from .viewer_files import serve_viewer
 from .views import FrameGridFromViews
 
@@ -42,6 +44,8 @@ class FourRealExtension(ComfyExtension):
         if not self._loaded:  # hosts as old as 0.3.64 don't call it
             await self.on_load()
         return [
+            SampleClips,
+            TwoClipsTo4D,
             FrameGridFromVideos,
             FrameGridFromViews,
             FrameGridToImages,

@@ -7,6 +7,8 @@ import threading
 import comfy.model_management
 import torch
 
+from .node_text import show_text
+
 POLL_SECONDS = 0.1
 _lock = threading.Lock()
 _running: dict[bool, threading.Thread] = {}
@@ -26,6 +28,7 @@ def compile_first(device: torch.device, gradients: bool) -> None:
 
     if device.type != "cpu" or not missing_code(gradients):
         return
+    show_text("Compiling for the first time; this takes about a minute, once")
     thread = _compiling(gradients)
     while thread.is_alive():
         thread.join(POLL_SECONDS)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from comfy_api.latest import io
 
 from ..fourreal_core.errors import InputError
@@ -11,7 +13,10 @@ from .cell_names import parse_cells
 from .clips import framed, frames_of, matching_clips, one_clip, valid_pixels
 from .compat import advanced, schema
 from .devices import plain_tensors
+from .node_text import show_text
 from .wires import GridWire
+
+log = logging.getLogger(__name__)
 
 WINDOW = 8
 """Views and times of a grid when nothing else is asked for, the usual window of 4D video models."""
@@ -123,12 +128,12 @@ class FrameGridFromVideos(io.ComfyNode):
             for value in (views, times, longest_side, ignore, more_cells_at, fit)
         )
         with plain_tensors():
-            freeze = frames_of(one_clip(freeze_time, "freeze-time"), "freeze-time", views, longest_side)
-            fixed = frames_of(one_clip(fixed_view, "fixed-view"), "fixed-view", times, longest_side)
-            freeze, fixed, inside = matching_clips(freeze, fixed, fit)
-            looked_at = valid_pixels(ignore, freeze.shape[1:3])
-            grid = FrameGrid.from_clips(freeze, fixed, inside if looked_at is None else inside & looked_at)
-            return io.NodeOutput(_with_more(grid, more_cells, more_cells_at, fit))
+            grid = grid_of_clips(freeze_time, fixed_view, (views, times), longest_side, ignore, fit)
+            short = shortfall(grid, (views, times))
+            if short:
+                show_text(short)
+            made = _with_more(grid, more_cells, more_cells_at, fit)
+            return io.NodeOutput(made, ui={"text": (short,)} if short else None)
 
 
 class FrameGridToImages(io.ComfyNode):
@@ -193,6 +198,50 @@ class FrameGridToImages(io.ComfyNode):
                 "contact sheet": lambda: contact_sheet(grid.frames, grid.known)[None],
             }[mode]
             return io.NodeOutput(pick().clone())  # a later node may write into its image, not into the grid
+
+
+def grid_of_clips(
+    freeze_time: object,
+    fixed_view: object,
+    counts: tuple[int, int],
+    longest_side: int,
+    ignore: object,
+    fit: str = FITS[0],
+) -> FrameGrid:
+    """Two of the host's clips as column 0 and row 0.
+
+    Args:
+        freeze_time: IMAGE or VIDEO, or a list of single pictures.
+        fixed_view: The same.
+        counts: Views and times to keep.
+        longest_side: Of the frames in pixels; 0 keeps the freeze-time clip's size.
+        ignore: MASK of pixels to ignore, or None.
+        fit: How a clip of another aspect is brought to the same, one of FITS.
+
+    Raises:
+        InputError: Clips that do not fit each other, or hold nothing to look at.
+    """
+    freeze = frames_of(one_clip(freeze_time, "freeze-time"), "freeze-time", counts[0], longest_side)
+    fixed = frames_of(one_clip(fixed_view, "fixed-view"), "fixed-view", counts[1], longest_side)
+    freeze, fixed, inside = matching_clips(freeze, fixed, fit)
+    looked_at = valid_pixels(ignore, freeze.shape[1:3])
+    grid = FrameGrid.from_clips(freeze, fixed, inside if looked_at is None else inside & looked_at)
+    if short := shortfall(grid, counts):
+        log.warning("%s", short)
+    return grid
+
+
+def shortfall(grid: FrameGrid, counts: tuple[int, int]) -> str:
+    """What a user reads where the clips are shorter than the views and times asked for; empty where they are not."""
+    short = [
+        f"The {clip} clip has {got} frames, so the grid has {got} {axis}, not {asked}."
+        for clip, axis, got, asked in (
+            ("freeze-time", "views", grid.views, counts[0]),
+            ("fixed-view", "times", grid.times, counts[1]),
+        )
+        if got < asked
+    ]
+    return " ".join(short)
 
 
 def _with_more(grid: FrameGrid, more_cells: object, more_cells_at: str, fit: str) -> FrameGrid:

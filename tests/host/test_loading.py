@@ -13,6 +13,8 @@ pytestmark = pytest.mark.host
 REPOSITORY = Path(__file__).resolve().parents[2]
 WORKFLOWS = sorted(path.stem for path in (REPOSITORY / "workflows").glob("*.json"))
 NODES = {
+    "FourRealSampleClips",
+    "FourRealTwoClipsTo4D",
     "FourRealGridFromVideos",
     "FourRealGridFromViews",
     "FourRealGridToImages",

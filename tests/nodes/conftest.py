@@ -7,7 +7,7 @@ import importlib.util
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -61,6 +61,17 @@ def fails(run: Callable[..., tuple[Any, ...]]) -> Callable[..., str]:
         return str(caught.value.__cause__)
 
     return execute
+
+
+@pytest.fixture
+def said(extension: ModuleType, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    """What a host's front end would show on its nodes: node and text; the runtime has no server of its own."""
+    texts: list[tuple[str, str]] = []
+    server = SimpleNamespace(send_progress_text=lambda text, node: texts.append((node, text)))
+    running = SimpleNamespace(get_executing_context=lambda: SimpleNamespace(node_id="7"))
+    monkeypatch.setitem(sys.modules, "server", SimpleNamespace(PromptServer=SimpleNamespace(instance=server)))
+    monkeypatch.setitem(sys.modules, "comfy_execution.utils", running)
+    return texts
 
 
 @pytest.fixture

@@ -1,0 +1,233 @@
+"""The whole job in one node: two clips in, a completed grid and a 4D scene out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from comfy_api.latest import io
+from torch import Tensor
+
+from ..fourreal_core.grid import FrameGrid
+from ..fourreal_core.progress import OnStep, no_progress
+from .compat import advanced, schema
+from .compilation import compile_first
+from .devices import compute_device, place, plain_tensors
+from .grid import WINDOW, grid_of_clips, shortfall
+from .node_text import show_text
+from .progress import HostProgress
+from .tracker_files import NONE, list_weights
+from .tracks import chosen_engines
+from .wires import GeometryWire, GridWire, SceneWire, check_frames, from_packet, of_grid
+
+if TYPE_CHECKING:
+    from ..fourreal_core.flow.clip_flows import ClipFlows
+    from ..fourreal_core.geometry.geometry import Geometry
+    from ..fourreal_core.geometry.structure_from_motion import ParallaxOptions
+    from ..fourreal_core.pipeline import PipelineOptions, PipelineResult
+
+AS_QUALITY = -1
+STAGES = {
+    "geometry": ("Finding cameras and depth", 4),
+    "tracks": ("Following points around the scene", 2),
+    "motion": ("Following points through time", 4),
+    "floaters": ("Removing floaters", 2),
+    "deformation": ("Fitting the motion", 4),
+    "completion": ("Completing the grid", 6),
+    "refit": ("Fitting the scene to the grid", 8),
+}
+"""What a user reads on the node at every stage of the job, and its share of the bar."""
+
+
+class TwoClipsTo4D(io.ComfyNode):
+    """The main job, from clips to scene."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """See ComfyNode."""
+        from ..fourreal_core.pipeline import QUALITIES
+
+        clip = [io.Image, io.Video]
+        return schema(
+            node_id="FourRealTwoClipsTo4D",
+            display_name="Two Clips to 4D",
+            search_aliases=["4real", "video to 4d", "video to 3d", "bullet time", "4d scene", "gaussian splat video"],
+            description="The whole job: a freeze-time clip (the camera moves, time stands) and a fixed-view clip (time "
+            "runs, the camera stands) become a grid of frames, every viewpoint at every time, and a 4D scene of "
+            "Gaussian splats. Needs no model and no GPU. The template 'step_by_step_4d' has its steps as single nodes.",
+            inputs=[
+                io.MultiType.Input("freeze_time", types=clip, tooltip="The camera moves around a stopped scene."),
+                io.MultiType.Input(
+                    "fixed_view",
+                    types=clip,
+                    tooltip="The camera stands and time runs; its first frame is the first frame of the freeze-time "
+                    "clip.",
+                ),
+                io.Int.Input(
+                    "views",
+                    default=WINDOW,
+                    min=2,
+                    max=256,
+                    tooltip="Frames to keep of the freeze-time clip, evenly spread; all of a shorter clip.",
+                ),
+                io.Int.Input(
+                    "times",
+                    default=WINDOW,
+                    min=2,
+                    max=256,
+                    tooltip="Frames to keep of the fixed-view clip, evenly spread; all of a shorter clip.",
+                ),
+                io.Int.Input(
+                    "longest_side",
+                    default=512,
+                    min=0,
+                    max=4096,
+                    step=8,
+                    tooltip="Longer side of the frames in pixels; larger takes longer. 0 keeps the size of the "
+                    "freeze-time clip.",
+                ),
+                io.Combo.Input(
+                    "quality",
+                    options=list(QUALITIES),
+                    default="normal",
+                    tooltip="How long it may take: draft is for a first look, best is for keeping.",
+                ),
+                advanced(
+                    io.Int.Input(
+                        "refit",
+                        default=AS_QUALITY,
+                        min=AS_QUALITY,
+                        max=100_000,
+                        tooltip="Optimisation steps on the completed grid, after which what one flies through is as "
+                        "good as the grid; -1 takes as many as the quality says, 0 leaves them away.",
+                    )
+                ),
+                advanced(
+                    io.Int.Input(
+                        "seed",
+                        default=0,
+                        min=0,
+                        max=2**63 - 1,
+                        control_after_generate=False,
+                        tooltip="Start of the random numbers; the same seed gives the same scene on one machine.",
+                    )
+                ),
+                io.Mask.Input(
+                    "ignore",
+                    optional=True,
+                    tooltip="White where the picture should be ignored in every frame, such as a caption or a logo.",
+                ),
+                GeometryWire.Input(
+                    "moge_geometry",
+                    optional=True,
+                    tooltip="Geometry of the freeze-time frames that are kept, at their size, such as the host's MoGe "
+                    "node gives it; parallax finds it when nothing is connected.",
+                ),
+                advanced(
+                    io.Combo.Input(
+                        "raft_weights",
+                        options=list_weights(),
+                        default=NONE,
+                        optional=True,
+                        tooltip="Weights of torchvision's RAFT in models/fourreal; none uses the built-in optical "
+                        "flow.",
+                    )
+                ),
+                advanced(
+                    io.Combo.Input(
+                        "delta_checkpoint",
+                        options=list_weights(),
+                        default=NONE,
+                        optional=True,
+                        tooltip="DELTA's dense 3D checkpoint in models/fourreal, where the package densetrack3d is "
+                        "installed; none uses the built-in tracks.",
+                    )
+                ),
+            ],
+            outputs=[
+                GridWire.Output(display_name="grid", tooltip="Every cell filled; the given frames as they were."),
+                SceneWire.Output(display_name="scene", tooltip="The 4D scene."),
+                io.Image.Output(display_name="wall", tooltip="All views beside each other as one video."),
+                io.Image.Output(display_name="contact_sheet", tooltip="The whole grid as one picture."),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        freeze_time: object,
+        fixed_view: object,
+        views: int,
+        times: int,
+        longest_side: int,
+        quality: str,
+        refit: int,
+        seed: int,
+        ignore: object = None,
+        moge_geometry: dict[str, Any] | None = None,
+        raft_weights: str = NONE,
+        delta_checkpoint: str = NONE,
+    ) -> io.NodeOutput:
+        """See ComfyNode."""
+        from ..fourreal_core.flow.flow_cache import FlowCache
+        from ..fourreal_core.media import contact_sheet, grid_wall
+        from ..fourreal_core.pipeline import quality_options, run_pipeline
+
+        with plain_tensors():
+            grid = grid_of_clips(freeze_time, fixed_view, (views, times), longest_side, ignore)
+            device = compute_device(grid)
+            flow, tracks = chosen_engines(grid, raft_weights, delta_checkpoint)
+            options = replace(
+                _with_refit(quality_options(quality), refit),
+                seed=seed,
+                device=str(device),
+                geometry_source=_geometry_source(moge_geometry, grid),
+                flow_engine=flow,
+                track_engine=tracks,
+            )
+        compile_first(device, gradients=True)
+        with plain_tensors(gradients=True):
+            result = run_pipeline(grid, options, HostProgress(sum(n for _, n in STAGES.values())).stages(STAGES))
+        with plain_tensors():
+            made = place(result.grid)
+            scene = of_grid(place(result.scene), FlowCache(grid.frames, grid.known, flow), made)
+            said = _summary(result, shortfall(grid, (views, times)))
+            show_text(said)
+            wall, sheet = grid_wall(made.frames), contact_sheet(made.frames, made.known)[None]
+            return io.NodeOutput(made, scene, wall, sheet, ui={"text": (said,)})
+
+
+def _summary(result: PipelineResult, short: str) -> str:
+    cells, seconds = int((~result.grid.known).sum()), sum(result.seconds.values())
+    done = f"{cells} cells and {len(result.scene.splats):,} splats in {seconds:.0f} s."
+    return f"{short} {done}" if short else done
+
+
+def _with_refit(options: PipelineOptions, steps: int) -> PipelineOptions:
+    return options if steps == AS_QUALITY else replace(options, refit=replace(options.refit, steps=steps))
+
+
+@dataclass(frozen=True)
+class _GivenGeometry:
+    """Geometry from another node as the core's source; cameras are found where it has none."""
+
+    geometry: Geometry
+
+    def __call__(
+        self,
+        clip: ClipFlows,
+        valid: Tensor | None = None,
+        options: ParallaxOptions | None = None,
+        on_step: OnStep = no_progress,
+    ) -> Geometry:
+        from ..fourreal_core.geometry.align_monocular import place_views
+
+        return place_views(clip, self.geometry, valid, on_step=on_step)
+
+
+def _geometry_source(packet: dict[str, Any] | None, grid: FrameGrid) -> _GivenGeometry | None:
+    if packet is None:
+        return None
+    geometry = from_packet(packet)
+    check_frames(geometry, grid.freeze_time)
+    return _GivenGeometry(geometry)

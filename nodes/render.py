@@ -84,15 +84,13 @@ class RenderScene(io.ComfyNode):
                     step=0.1,
                     tooltip="View from 0, fractions lie between two views; for 'fixed view'.",
                 ),
-                advanced(
-                    io.Float.Input(
-                        "degrees",
-                        default=10.0,
-                        min=0.0,
-                        max=90.0,
-                        step=0.5,
-                        tooltip="Largest turn to a side in degrees; for 'orbit'.",
-                    )
+                io.Float.Input(
+                    "degrees",
+                    default=10.0,
+                    min=0.0,
+                    max=90.0,
+                    step=0.5,
+                    tooltip="Largest turn to a side in degrees; for 'orbit'.",
                 ),
                 advanced(
                     io.Combo.Input(

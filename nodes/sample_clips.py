@@ -71,7 +71,11 @@ class SampleClips(io.ComfyNode):
         from ..fourreal_core.synthetic.sample_scenes import sample_clips
 
         with plain_tensors():
-            frames = sample_clips(scene, (height, width), views, times, seed, HostProgress().part()).frames
+            on_step = HostProgress().part()
+            made = sample_clips(
+                scene, (height, width), views, times, seed, lambda done, n, preview=None: on_step(done, n)
+            )
+            frames = made.frames
             everywhere = torch.ones(frames.shape[:2], dtype=torch.bool)
             grid = FrameGrid(frames, everywhere, torch.ones(frames.shape[2:4], dtype=torch.bool))
             return io.NodeOutput(grid.freeze_time.clone(), grid.fixed_view.clone(), grid, FPS)

@@ -4,7 +4,7 @@ import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
 
 const VIEWER = new URL("../../fourreal/viewer/", import.meta.url).href;
-const SMALLEST = 320;
+const SMALLEST = 200;
 
 /**
  * @typedef {{close: () => void}} Shown
@@ -32,7 +32,9 @@ class Pane {
     this.making = false;
     this.element = document.createElement("div");
     this.element.className = "fourreal-preview";
-    this.element.style.cssText = "width: 100%; height: 100%; min-height: 240px; border-radius: 8px; overflow: hidden";
+    this.element.style.cssText =
+      `width: 100%; height: 100%; min-height: ${SMALLEST}px; border-radius: 8px; overflow: hidden`;
+    this.#wait();
     // the canvas behind must not be dragged, zoomed or told keys from within the preview
     for (const name of ["pointerdown", "wheel", "keydown", "contextmenu", "dblclick"]) {
       this.element.addEventListener(name, (event) => event.stopPropagation());
@@ -81,7 +83,16 @@ class Pane {
   #hide() {
     this.shown?.close();
     this.shown = null;
-    this.element.replaceChildren();
+    this.#wait();
+  }
+
+  /** What stands there before there is something to see. */
+  #wait() {
+    const text = document.createElement("p");
+    text.textContent = "Shown here after a run";
+    text.style.cssText =
+      "margin: 0; height: 100%; display: grid; place-items: center; font: 13px sans-serif; opacity: 0.5";
+    this.element.replaceChildren(text);
   }
 
   /** @param {boolean} again */

@@ -2,5 +2,8 @@ declare module "*/scripts/api.js" {
   export const api: { fetchApi(route: string): Promise<Response> };
 }
 declare module "*/scripts/app.js" {
-  export const app: { registerExtension(extension: { name: string; nodeCreated(node: any): void }): void };
+  export const app: {
+    canvas: any;
+    registerExtension(extension: { name: string; nodeCreated?(node: any): void; setup?(): void }): void;
+  };
 }

@@ -10,6 +10,7 @@ import pytest
 
 WORKFLOWS = Path(__file__).resolve().parents[2] / "workflows"
 FRONT_END_ONLY = {"MarkdownNote"}
+BYPASSED = 4
 
 
 NAMES = sorted(path.stem for path in WORKFLOWS.glob("*.json"))
@@ -39,7 +40,7 @@ def drawn(name: str) -> dict[str, Any]:
 
 
 def test_every_workflow_has_its_two_forms_and_a_picture() -> None:
-    assert len(NAMES) == 5
+    assert len(NAMES) == 6
     for pattern in ("api/*.json", "*.jpg"):
         assert sorted(path.stem for path in WORKFLOWS.glob(pattern)) == NAMES
 
@@ -66,11 +67,16 @@ def test_the_front_end_can_fetch_what_is_missing(queued: dict[str, Any], drawn: 
 
 
 def test_both_formats_are_the_same_graph(queued: dict[str, Any], drawn: dict[str, Any]) -> None:
-    nodes = {str(node["id"]): node for node in drawn["nodes"] if node["type"] not in FRONT_END_ONLY}
+    nodes = {
+        str(node["id"]): node
+        for node in drawn["nodes"]
+        if node["type"] not in FRONT_END_ONLY and node["mode"] != BYPASSED
+    }
     assert {i: node["type"] for i, node in nodes.items()} == {i: node["class_type"] for i, node in queued.items()}
     drawn_links = {
         (str(to), nodes[str(to)]["inputs"][slot]["name"]): [str(source), output]
         for _, source, output, to, slot, _ in drawn["links"]
+        if str(to) in nodes
     }
     queued_links = {
         (i, name): value
@@ -86,7 +92,21 @@ def test_both_formats_set_the_same_values(queued: dict[str, Any], drawn: dict[st
         if node["type"].startswith("FourReal"):
             values = [v for v in queued[str(node["id"])]["inputs"].values() if not isinstance(v, list)]
             shown = [v for v in node["widgets_values"] if v != "fixed"]  # the seed's own mode has no place in the queue
+            linked = [slot for slot in node["inputs"] if "widget" in slot and slot["link"] is not None]
+            assert len(linked) <= 1
+            if linked:  # the widget under the link keeps a value, which is not queued; it is the last one
+                assert linked[0]["name"] == "camera_path" and shown.pop() == ""
             assert shown == values, node["type"]
+
+
+def test_a_workflow_runs_as_it_is_on_sample_clips(queued: dict[str, Any], drawn: dict[str, Any]) -> None:
+    classes = [node["class_type"] for node in queued.values()]
+    assert classes.count("FourRealSampleClips") == 1
+    assert not {"LoadVideo", "LoadImage", "FourRealLoadScene"} & set(classes), "a file that no new user has"
+    loaders = [node for node in drawn["nodes"] if node["type"] == "LoadVideo"]
+    assert len(loaders) == 2  # for clips of one's own
+    for node in loaders:
+        assert node["mode"] == BYPASSED and node["widgets_values"][0] == ""
 
 
 def test_links_name_the_types_of_both_ends(drawn: dict[str, Any]) -> None:
@@ -108,7 +128,9 @@ def test_nodes_lie_apart_and_inside_groups(drawn: dict[str, Any]) -> None:
             apart = right <= l2 or r2 <= left or bottom <= t2 - 30 or b2 <= top - 30  # 30 pixels of title above
             assert node == other or apart, f"nodes {node} and {other} overlap"
         inside = [g for g in groups if g[0] <= left and g[1] <= top - 30 and right <= g[2] and bottom <= g[3]]
-        assert len(inside) == 1 or bottom <= min(g[1] for g in groups), f"node {node} lies in {len(inside)} groups"
+        assert not groups or len(inside) == 1 or bottom <= min(g[1] for g in groups), (
+            f"node {node} lies in {len(inside)} groups"
+        )
 
 
 def test_every_value_is_one_the_node_takes(queued: dict[str, Any], extension: object) -> None:

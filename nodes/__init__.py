@@ -6,6 +6,7 @@ from comfy_api.latest import ComfyExtension, io
 
 from .decode_latent import Decode4DLatent
 from .depth_geometry import GeometryFromDepth, GeometryFromDepthNetwork
+from .error_context import without_module_path
 from .export.save_files import ExportScene
 from .export.save_scene import SaveScene
 from .export.splat import SceneToSplat
@@ -37,6 +38,7 @@ class FourRealExtension(ComfyExtension):
     async def on_load(self) -> None:
         """Called by the host once, before it asks for the nodes."""
         self._loaded = True
+        without_module_path()
         serve_viewer()
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:

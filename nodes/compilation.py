@@ -25,8 +25,10 @@ def compile_first(device: torch.device, gradients: bool) -> None:
         gradients: Whether it fits something by rendering.
     """
     from ..fourreal_core.rasterizer.warm_up import missing_code
+    from ..fourreal_core.reconstruction import photometric_loss
 
-    if device.type != "cpu" or not missing_code(gradients):
+    missing = missing_code(gradients) or (gradients and photometric_loss.missing_code())
+    if device.type != "cpu" or not missing:
         return
     show_text("Compiling for the first time; this takes about a minute, once")
     thread = _compiling(gradients)
@@ -37,12 +39,19 @@ def compile_first(device: torch.device, gradients: bool) -> None:
 
 def _compiling(gradients: bool) -> threading.Thread:
     """The thread that compiles, started by the first call."""
-    from ..fourreal_core.rasterizer.warm_up import warm_up
-
     with _lock:
         thread = _running.get(gradients)
         if thread is None or not thread.is_alive():
-            thread = threading.Thread(target=warm_up, args=(gradients,), name="4Real compilation", daemon=True)
+            thread = threading.Thread(target=_compile, args=(gradients,), name="4Real compilation", daemon=True)
             _running[gradients] = thread
             thread.start()
         return thread
+
+
+def _compile(gradients: bool) -> None:
+    from ..fourreal_core.rasterizer.warm_up import warm_up
+    from ..fourreal_core.reconstruction import photometric_loss
+
+    warm_up(gradients)
+    if gradients:
+        photometric_loss.warm_up()

@@ -12,7 +12,7 @@ from ..fourreal_core.errors import InputError
 from ..fourreal_core.grid import FrameGrid
 from .compat import advanced, schema
 from .devices import compute_device, plain_tensors
-from .progress import HostProgress
+from .progress import DEPTH, HostProgress
 from .wires import CamerasWire, GeometryWire, GridWire, cameras_from_da3, to_packet
 
 KINDS = ("auto", "inverse", "depth", "metric")
@@ -122,7 +122,7 @@ class GeometryFromDepth(io.ComfyNode):
                 ClipFlows(grid.freeze_time),
                 grid.valid,
                 ParallaxOptions(focal_px=focal_length or None),
-                on_step=HostProgress().part(),
+                on_step=HostProgress().part(name=DEPTH),
             )
             return io.NodeOutput(to_packet(geometry, grid.freeze_time.clone()))
 
@@ -183,6 +183,6 @@ class GeometryFromDepthNetwork(io.ComfyNode):
                 ClipFlows(grid.freeze_time),
                 grid.valid,
                 ParallaxOptions(focal_px=focal_length or None),
-                on_step=HostProgress().part(),
+                on_step=HostProgress().part(name=DEPTH),
             )
             return io.NodeOutput(to_packet(geometry, grid.freeze_time.clone()))

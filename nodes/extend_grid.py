@@ -12,7 +12,7 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ..fourreal_core.grid import FrameGrid
-from ..fourreal_core.progress import no_progress
+from ..fourreal_core.progress import OnStep, no_progress
 from .compat import advanced, schema
 from .devices import plain_tensors
 from .freeze_time_conditioning import check_prompts, prompt_inputs, proposal_frames, proposal_input
@@ -23,7 +23,7 @@ from .progress import HostProgress
 from .wires import GridWire
 
 if TYPE_CHECKING:
-    from ..fourreal_core.sampling.chunks import ChunkOptions, ChunkPlan
+    from ..fourreal_core.sampling.chunks import Chunk, ChunkOptions, ChunkPlan
     from ..fourreal_core.sampling.stores import FolderStore
     from .grid_latents import GridLatents
 
@@ -151,6 +151,7 @@ def extended(
     from ..fourreal_core.sampling.stores import FolderStore
     from .chunk_sampling import ChunkSampler
     from .grid_latents import GridLatents
+    from .host_models.grid_preview import WallPictures
     from .host_models.patch import streams_of
     from .host_models.registry import host_model
 
@@ -163,18 +164,35 @@ def extended(
     start = _encoded(latents, grid)
     plan = _plan(grid, options, start)
     progress = HostProgress(len(plan.chunks))
-    parts = {chunk: progress.part(number) for number, chunk in enumerate(plan.chunks)}
+    parts = {chunk: number for number, chunk in enumerate(plan.chunks)}
+
+    def begin(chunk: Chunk) -> OnStep:
+        return progress.part(parts[chunk], _chunk_name(parts[chunk], len(parts), chunk))
+
     folder = Path(folder_paths.get_output_directory(), UNFINISHED, _key(model, plan, start, prompts, settings, given))
     store = FolderStore(folder, plan)
-    draw = ChunkSampler(model, vae, latents, grid, prompts, settings, given, parts.__getitem__)
+    draw = ChunkSampler(model, vae, latents, grid, prompts, settings, given, begin)
 
     def finished(done: int, total: int, preview: Tensor | None = None) -> None:
-        parts[plan.chunks[done - 1]](1, 1)
+        show = WallPictures(model, progress.part(done - 1))
+        made = _made_by(store, plan.chunks[done - 1])
+        show(0, model.get_model_object("latent_format").process_in(made), made, 1)
 
     extend(plan, GivenFrames(grid.known.cpu(), start), draw, store, settings.seed, finished)
     frames = _decoded(vae, grid, store)
     store.delete()
     return replace(grid, frames=frames)
+
+
+def _chunk_name(number: int, count: int, chunk: Chunk) -> str:
+    views, times = chunk.window.views, chunk.window.times
+    return f"Chunk {number + 1} of {count}, views {views[0]} to {views[-1]}, times {times[0]} to {times[-1]}"
+
+
+def _made_by(store: FolderStore, chunk: Chunk) -> Tensor:
+    """Latents ``(v, C, t, h, w)`` of the cells that a chunk finished."""
+    cells = store.read(chunk.cells)
+    return cells.unflatten(0, (len(chunk.new_views), len(chunk.new_times))).transpose(1, 2)
 
 
 def _encoded(latents: GridLatents, grid: FrameGrid) -> Cells:

@@ -8,7 +8,7 @@ from ..fourreal_core.cameras import Cameras
 from ..fourreal_core.grid import FrameGrid
 from .compat import advanced, schema
 from .devices import plain_tensors
-from .progress import HostProgress
+from .progress import DEPTH, HostProgress
 from .wires import CamerasWire, GeometryWire, GridWire, to_packet
 
 
@@ -68,5 +68,5 @@ class GeometryFromParallax(io.ComfyNode):
             options = ParallaxOptions(focal_px=focal_length or None)
             clip = ClipFlows(grid.freeze_time)
             source = parallax_geometry if cameras is None else GivenCameras(cameras)
-            geometry = source(clip, grid.valid, options, progress.part())
+            geometry = source(clip, grid.valid, options, progress.part(name=DEPTH))
             return io.NodeOutput(to_packet(geometry, grid.freeze_time.clone()))

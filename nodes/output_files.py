@@ -37,6 +37,23 @@ def next_output(prefix: str, suffix: str) -> tuple[Path, str]:
     return path, subfolder.replace(os.sep, "/")
 
 
+def entries(path: Path, subfolder: str) -> list[dict[str, str]]:
+    """What was written, as the host's history lists files and ``/view`` takes them; a folder's files one by one.
+
+    Args:
+        path: A file or a folder within the output folder.
+        subfolder: Where it lies there, with forward slashes.
+    """
+    if path.is_file():
+        return [{"filename": path.name, "subfolder": subfolder, "type": "output"}]
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    inside = [file.parent.relative_to(path.parent).as_posix() for file in files]
+    return [
+        {"filename": file.name, "subfolder": "/".join(part for part in (subfolder, folder) if part), "type": "output"}
+        for file, folder in zip(files, inside, strict=True)
+    ]
+
+
 def list_scenes() -> list[str]:
     """Scene files in the host's input and output folders, in the host's ``name [folder]`` form, newest first."""
     found = []

@@ -23,6 +23,17 @@ PREVIEW_SECONDS = 0.5
 """Least time between two previews, and two texts; encoding one for every step would cost more than the step."""
 
 
+DEPTH = "Finding cameras and depth"
+PLACES = "Placing the cameras"
+AROUND = "Following points around the scene"
+THROUGH_TIME = "Following points through time"
+FLOATERS = "Removing floaters"
+MOTION = "Fitting the motion"
+COMPLETION = "Completing the grid"
+REFIT = "Fitting the scene to the grid"
+RENDERING = "Rendering the frames"
+
+
 class HostProgress:
     """One node's progress bar, divided into equal parts for the core calls that the node makes.
 
@@ -45,13 +56,13 @@ class HostProgress:
             length: How many parts it takes.
         """
         if name:
-            self._say(name)
+            self.say(name)
 
         def on_step(done: int, total: int, preview: torch.Tensor | None = None) -> None:
             comfy.model_management.throw_exception_if_processing_interrupted()
             value = index * PART_UNITS + length * PART_UNITS * min(done, total) // max(total, 1)
             if name and (done >= total or perf_counter() - self._last_text >= PREVIEW_SECONDS):
-                self._say(f"{name} · {done} of {total}")
+                self.say(f"{name} · {done} of {total}")
             self._bar.update_absolute(value, preview=self._picture(preview))
 
         return on_step
@@ -65,7 +76,8 @@ class HostProgress:
         """
         return _Stages(self, stages, start)
 
-    def _say(self, text: str) -> None:
+    def say(self, text: str) -> None:
+        """Shows a text on the node."""
         self._last_text = perf_counter()
         show_text(text)
 

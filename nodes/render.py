@@ -13,7 +13,7 @@ from .compat import advanced, block, schema
 from .compilation import compile_first
 from .devices import compute_device, place, plain_tensors
 from .export.host_splat import cameras_from_info
-from .progress import HostProgress
+from .progress import COMPLETION, RENDERING, HostProgress
 from .wires import GridWire, SceneWire, completed_before, flows_for, proposed
 
 COMPLETE_GRID, CAMERA, PATH = "complete grid", "camera", "camera path"
@@ -138,8 +138,9 @@ class RenderScene(io.ComfyNode):
             raise InputError("no grid to complete", "a frame grid", "connect one, or choose another mode")
         if mode == CAMERA and camera_info is None:
             raise InputError("no camera", "a camera_info", "connect one, or choose another mode")
-        on_step, device = HostProgress().part(), compute_device(scene, grid)
+        progress, device = HostProgress(), compute_device(scene, grid)
         compile_first(device, gradients=False)
+        on_step = progress.part(name=COMPLETION if mode == COMPLETE_GRID else RENDERING)
         with plain_tensors():
             scene = place(scene, device)
             if mode == COMPLETE_GRID:

@@ -10,7 +10,7 @@ from ..fourreal_core.scene.scene4d import Scene4D
 from .compat import schema
 from .compilation import compile_first
 from .devices import compute_device, place, plain_tensors
-from .progress import HostProgress
+from .progress import COMPLETION, FLOATERS, MOTION, REFIT, HostProgress
 from .wires import ClipTracks, GridWire, SceneWire, TracksWire, flows_for, of_grid, proposed
 
 
@@ -79,7 +79,10 @@ class PruneFloaters(io.ComfyNode):
         compile_first(device, gradients=True)
         with plain_tensors(gradients=True):
             pruned = prune_floaters(
-                place(scene, device), grid.freeze_time.to(device), grid.valid.to(device), on_step=progress.part()
+                place(scene, device),
+                grid.freeze_time.to(device),
+                grid.valid.to(device),
+                on_step=progress.part(name=FLOATERS),
             )
             return io.NodeOutput(of_grid(place(pruned), getattr(scene, "flows", None)))
 
@@ -172,11 +175,11 @@ class FitDeformation(io.ComfyNode):
                 given,
                 times,
                 FitOptions(steps=steps, seed=seed),
-                on_step=progress.part(),
+                on_step=progress.part(name=MOTION),
                 flows=flows,
             )
             if again.steps == 0:
                 return io.NodeOutput(of_grid(place(fitted), flows))
-            made = completion(fitted, given, on_step=progress.part(1), flows=flows)
-            fitted = refit_scene(fitted, made.grid, made.error_gray, again, on_step=progress.part(2))
+            made = completion(fitted, given, on_step=progress.part(1, COMPLETION), flows=flows)
+            fitted = refit_scene(fitted, made.grid, made.error_gray, again, on_step=progress.part(2, REFIT))
             return io.NodeOutput(of_grid(place(fitted), flows, proposed(place(made))))

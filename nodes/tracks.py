@@ -12,7 +12,7 @@ from ..fourreal_core.grid import FrameGrid
 from .compat import advanced, schema
 from .devices import compute_device, plain_tensors
 from .optical_flow import OpticalFlowWire, flow_engine_of
-from .progress import HostProgress
+from .progress import AROUND, PLACES, THROUGH_TIME, HostProgress
 from .tracker_files import NONE, list_weights, weights_path
 from .wires import ClipTracks, GeometryWire, GridWire, TracksWire, check_frames, from_packet
 
@@ -158,10 +158,10 @@ class Tracks3D(io.ComfyNode):
                 )
             size = (tracks_height, tracks_width) if tracks_width else grid.size
             engine = GivenTracks(_pixel_tracks(view_tracks, size), _pixel_tracks(time_tracks, size), engine)
-            geometry = place_views(flows.freeze_time, geometry, grid.valid, on_step=progress.part(0))
+            geometry = place_views(flows.freeze_time, geometry, grid.valid, on_step=progress.part(0, PLACES))
             options = TrackOptions(max_points=max_points)
-            views = engine.track_views(flows.freeze_time, geometry, grid.valid, options, progress.part(1))
-            times = engine.track_times(flows.fixed_view, geometry, grid.valid, options, progress.part(2))
+            views = engine.track_views(flows.freeze_time, geometry, grid.valid, options, progress.part(1, AROUND))
+            times = engine.track_times(flows.fixed_view, geometry, grid.valid, options, progress.part(2, THROUGH_TIME))
             flows.release_started()
             return io.NodeOutput(ClipTracks(views, times, flows))
 

@@ -10,12 +10,12 @@ from torch import Tensor
 
 from ..fourreal_core.grid import FrameGrid
 from ..fourreal_core.progress import OnStep, no_progress
+from . import progress
 from .compat import advanced, schema
 from .compilation import compile_first
 from .devices import compute_device, place, plain_tensors
 from .grid import WINDOW, grid_of_clips, shortfall
 from .node_text import show_text
-from .progress import HostProgress
 from .tracker_files import NONE, list_weights
 from .tracks import chosen_engines
 from .wires import GeometryWire, GridWire, SceneWire, check_frames, from_packet, of_grid
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 
 AS_QUALITY = -1
 STAGES = {
-    "geometry": ("Finding cameras and depth", 4),
-    "tracks": ("Following points around the scene", 2),
-    "motion": ("Following points through time", 4),
-    "floaters": ("Removing floaters", 2),
-    "deformation": ("Fitting the motion", 4),
-    "completion": ("Completing the grid", 6),
-    "refit": ("Fitting the scene to the grid", 8),
+    "geometry": (progress.DEPTH, 4),
+    "tracks": (progress.AROUND, 2),
+    "motion": (progress.THROUGH_TIME, 4),
+    "floaters": (progress.FLOATERS, 2),
+    "deformation": (progress.MOTION, 4),
+    "completion": (progress.COMPLETION, 6),
+    "refit": (progress.REFIT, 8),
 }
 """What a user reads on the node at every stage of the job, and its share of the bar."""
 
@@ -187,7 +187,9 @@ class TwoClipsTo4D(io.ComfyNode):
             )
         compile_first(device, gradients=True)
         with plain_tensors(gradients=True):
-            result = run_pipeline(grid, options, HostProgress(sum(n for _, n in STAGES.values())).stages(STAGES))
+            result = run_pipeline(
+                grid, options, progress.HostProgress(sum(n for _, n in STAGES.values())).stages(STAGES)
+            )
         with plain_tensors():
             made = place(result.grid)
             scene = of_grid(place(result.scene), FlowCache(grid.frames, grid.known, flow), made)

@@ -17,6 +17,7 @@ from ..flow.flow_field import Flow, Mask, forward_backward_error
 from ..progress import OnStep, no_progress
 from .bundle_adjustment import AdjustOptions, Bundle, Observations, adjust, flat_start, median_error
 from .dense_depth import dense_depth
+from .depth_picture import depth_picture
 from .geometry import Geometry
 
 log = logging.getLogger(__name__)
@@ -237,11 +238,11 @@ def parallax_geometry(
         )
     inverse, confidence = [], []
     for v in range(views):
-        on_step(10 + 3 * v, total)
+        on_step(10 + 3 * v, total, depth_picture(inverse[-1]) if inverse else None)
         rho, sure = dense_depth(found.state, found.flows, v, clip.pictures[v], found.valid)
         inverse.append(rho)
         confidence.append(sure)
-    on_step(total, total)
+    on_step(total, total, depth_picture(inverse[-1]))
     intrinsics = intrinsics_from_focal(found.state.focal_px, (h, w)).expand(views, 3, 3).clone()
     depth = 1.0 / torch.from_numpy(np.stack(inverse))
     return Geometry(

@@ -42,3 +42,20 @@ def plain_loss(image: Tensor, truth: Tensor, valid: Tensor, ssim_weight: float) 
 
 def _compiled() -> bool:
     return unavailable() is None
+
+
+def missing_code() -> bool:
+    """Whether the compiled twin of the loss, where there is one, lies neither in memory nor in the cache on disk."""
+    if not _compiled():
+        return False
+    from ..rasterizer.compiling import has_code
+    from .photometric_kernel import gradient_bands
+
+    return not has_code(gradient_bands)
+
+
+def warm_up() -> None:
+    """Measures a loss of small pictures, whereby its compiled twin is made and kept on disk."""
+    with torch.inference_mode(False):
+        picture = torch.zeros(16, 16, 3)
+        photometric_loss(picture, picture.clone(), torch.ones(16, 16, dtype=torch.bool), 0.2)

@@ -18,6 +18,7 @@ from ..flow.flow_field import forward_backward_error
 from ..flow.robust_flow import robust_flow
 from ..geometry.geometry import Geometry
 from ..progress import OnStep, no_progress
+from .point_picture import point_picture
 from .rigid_motion import FirstFrame, follow_parts
 from .tracks import Tracks
 
@@ -123,7 +124,7 @@ def track_views(
         geometry: Depth and cameras of the same frames.
         valid: ``(H, W)`` bool, pixels that show the scene.
         options: See TrackOptions.
-        on_step: Progress, one step a view.
+        on_step: Progress, one step a view, with the points that it sees as preview.
 
     Raises:
         InputError: Geometry of another clip, or without cameras.
@@ -137,6 +138,7 @@ def track_views(
     spacing = start[:, 2] / geometry.intrinsics[keys, 0, 0] * (len(keys) / max(len(thin), 1)) ** 0.5
     keys, pixels, start, spacing = keys[thin], pixels[thin], start[thin], spacing[thin]
     views, count = frames.shape[0], len(keys)
+    colors = frames[keys, pixels[:, 1].long(), pixels[:, 0].long()].float()
     positions, visible = torch.empty(views, count, 3), torch.zeros(views, count, dtype=torch.bool)
     for v in range(views):
         for k in keys.unique().tolist():
@@ -147,8 +149,8 @@ def track_views(
                 positions[v, mine], visible[v, mine] = start[mine], True
                 continue
             positions[v, mine], visible[v, mine] = _follow(rigid, pixels[mine], clip, (k, v), geometry)
-        on_step(v + 1, views)
-    colors = frames[keys, pixels[:, 1].long(), pixels[:, 0].long()].float()
+        seen = visible[v]
+        on_step(v + 1, views, point_picture(positions[v, seen], colors[seen], geometry.intrinsics[v], geometry.size))
     return Tracks(positions, visible, colors, keys, spacing, geometry.intrinsics, geometry.size, geometry.depth)
 
 
@@ -214,7 +216,6 @@ def track_times(
         lambda done, n, preview=None: on_step(len(frames) + done * len(frames) // max(n, 1), total),
     )
     flows, errors, depths = motion.flows, motion.errors, torch.from_numpy(motion.depth)
-    on_step(total, total)
     ys, xs = (geometry.mask[0] & valid).nonzero(as_tuple=True)
     pixels = torch.stack([xs, ys], -1) + 0.5
     moved = pixels + torch.from_numpy(flows)[:, ys, xs]
@@ -222,10 +223,13 @@ def track_times(
     intrinsics = geometry.intrinsics[0]
     positions = lift(moved, depths[:, ys, xs], intrinsics)
     visible = (torch.from_numpy(errors)[:, ys, xs] < RETURN_PX) & inside_image(moved, geometry.size)
+    colors = frames[0, ys, xs].float()
+    seen = visible[-1]
+    on_step(total, total, point_picture(positions[-1, seen], colors[seen], intrinsics, geometry.size))
     return Tracks(
         positions,
         visible,
-        frames[0, ys, xs].float(),
+        colors,
         torch.zeros(len(ys), dtype=torch.long),
         depth / intrinsics[0, 0],
         intrinsics.expand(len(frames), 3, 3),

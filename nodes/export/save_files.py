@@ -8,7 +8,7 @@ from ...fourreal_core.exports import EXPORTS
 from ...fourreal_core.scene.scene4d import Scene4D
 from ..compat import advanced, schema
 from ..devices import plain_tensors
-from ..output_files import next_output
+from ..output_files import entries, next_output
 from ..progress import HostProgress
 from ..wires import SceneWire
 
@@ -118,4 +118,4 @@ class ExportScene(io.ComfyNode):
         with plain_tensors():
             export_scene(scene, form, path, options, HostProgress().part())
         name = "/".join(part for part in (subfolder, path.name) if part)
-        return io.NodeOutput(name, ui={"text": (name,)})
+        return io.NodeOutput(name, ui={"files": entries(path, subfolder), "text": (name,)})

@@ -7,7 +7,7 @@ from comfy_api.latest import io
 from ...fourreal_core.scene.scene4d import Scene4D
 from ..compat import schema
 from ..devices import plain_tensors
-from ..output_files import SCENE_SUFFIX, next_output
+from ..output_files import SCENE_SUFFIX, entries, next_output
 from ..wires import SceneWire
 
 
@@ -44,5 +44,4 @@ class SaveScene(io.ComfyNode):
         with plain_tensors():
             save_scene(scene, path)
         name = "/".join(part for part in (subfolder, path.name) if part) + " [output]"
-        saved = {"filename": path.name, "subfolder": subfolder, "type": "output"}
-        return io.NodeOutput(name, ui={"scenes": [saved], "text": (name,)})
+        return io.NodeOutput(name, ui={"files": entries(path, subfolder), "text": (name,)})

@@ -14,7 +14,7 @@ from .host_splat import camera_info, splat_fields
 
 
 class SceneToSplat(io.ComfyNode):
-    """One splat item a time step, and the camera of one view."""
+    """Splats of one time step or of all, and the camera of one view."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -30,10 +30,11 @@ class SceneToSplat(io.ComfyNode):
                 SceneWire.Input("scene", tooltip="The scene."),
                 io.Int.Input(
                     "time",
-                    default=-1,
+                    default=0,
                     min=-1,
                     max=4095,
-                    tooltip="Time step, from 0; -1 gives all of them, one item each.",
+                    tooltip="Time step, from 0; -1 gives all of them, one item each, of which ComfyUI's save node "
+                    "writes the first only ('Export 4D Scene' writes a sequence).",
                 ),
                 io.Int.Input(
                     "view",

@@ -168,7 +168,17 @@ def test_a_caption_does_not_count_as_the_scene(walk: World) -> None:
 
 def test_progress_ends_at_its_total_and_stopping_passes_through(walk: World) -> None:
     seen: list[tuple[int, int]] = []
-    parallax_geometry(ClipFlows(walk.frames[:2]), on_step=lambda done, total, preview=None: seen.append((done, total)))
+    pictures: list[torch.Tensor] = []
+
+    def note(done: int, total: int, preview: torch.Tensor | None = None) -> None:
+        seen.append((done, total))
+        pictures.extend([] if preview is None else [preview])
+
+    found = parallax_geometry(ClipFlows(walk.frames[:2]), on_step=note)
+    near = found.depth < found.depth.flatten(1).median(1).values[:, None, None]
+    assert len(pictures) == 2 and all(bool((p >= 0).all() & (p <= 1).all()) for p in pictures)
+    for picture, closer in zip(pictures, near, strict=True):
+        assert picture[closer].mean() > picture[~closer].mean() + 0.1  # near is bright
     assert seen[-1][0] == seen[-1][1] and len({total for _, total in seen}) == 1
     assert [done for done, _ in seen] == sorted(done for done, _ in seen) and seen[0][0] >= 1
 

@@ -57,6 +57,10 @@ class LatentFormat:
         """From the model's scale to the VAE's."""
         return latent * 2 + 1
 
+    def process_in(self, latent: Tensor) -> Tensor:
+        """Back."""
+        return (latent - 1) / 2
+
 
 class Sampling(comfy.model_sampling.CONST):
     """Flow matching, with what schedules ask for."""

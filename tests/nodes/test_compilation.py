@@ -18,6 +18,7 @@ class SlowCompiler:
 
     def __init__(self) -> None:
         self.calls: list[bool] = []
+        self.losses: list[int] = []
         self.may_end, self.ended = threading.Event(), threading.Event()
 
     def missing_code(self, gradients: bool) -> bool:
@@ -34,6 +35,9 @@ def compiler(part: Part, monkeypatch: pytest.MonkeyPatch) -> Iterator[SlowCompil
     slow, module = SlowCompiler(), part("fourreal_core.rasterizer.warm_up")
     for name in ("missing_code", "warm_up"):
         monkeypatch.setattr(module, name, getattr(slow, name))
+    loss = part("fourreal_core.reconstruction.photometric_loss")
+    monkeypatch.setattr(loss, "missing_code", lambda: not slow.ended.is_set())
+    monkeypatch.setattr(loss, "warm_up", lambda: slow.losses.append(1))
     yield slow
     slow.may_end.set()
 
@@ -59,7 +63,7 @@ def test_a_cancel_is_seen_and_the_work_is_not_lost(part: Part, compiler: SlowCom
     assert compiler.ended.is_set() and compiler.calls == [True]
     for thread in ours():
         thread.join(60)
-    assert not ours()
+    assert not ours() and compiler.losses == [1]
 
 
 def test_nothing_is_compiled_without_need(part: Part, compiler: SlowCompiler) -> None:

@@ -58,6 +58,24 @@ def test_scenes_become_files_under_the_next_number(scene: Any, run: Node, host_f
     assert files(host_folders / "output") == sorted([*folders, "4Real/splats_00002_.ply"])
 
 
+def test_what_was_written_stands_in_the_history(scene: Any, part: Part, run: Node, host_folders: Path) -> None:
+    export, save = part("nodes.export.save_files").ExportScene, part("nodes.export.save_scene").SaveScene
+    listed = [
+        export.execute(scene, **EXPORT).ui["files"],
+        export.execute(scene, **EXPORT | {"time": 2, "filename_prefix": "one"}).ui["files"],
+        save.execute(scene, "4Real/deep/scene").ui["files"],
+    ]
+    assert [len(entries) for entries in listed] == [TIMES, 1, 1]
+    names = [
+        "/".join(part for part in (entry["subfolder"], entry["filename"]) if part)
+        for entries in listed
+        for entry in entries
+    ]
+    assert sorted(names) == files(host_folders / "output")  # where the host's /view looks for them
+    assert {entry["type"] for entries in listed for entry in entries} == {"output"}
+    assert listed[0][1] == {"filename": "frame_0001.ply", "subfolder": "4Real/splats_00001_", "type": "output"}
+
+
 def test_scenes_become_one_file_that_moves(scene: Any, run: Node, host_folders: Path) -> None:
     package = pytest.importorskip("fourdgs", reason="fourdgs is not installed")
     (name,) = run("FourRealExportScene", scene=scene, **EXPORT | {"format": FOURDGS})

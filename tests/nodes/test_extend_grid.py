@@ -83,6 +83,36 @@ def test_chunks_follow_each_other(
     assert not any((host_folders / "output" / "4real_unfinished").iterdir())
 
 
+def test_every_chunk_is_named_and_shown(
+    part: Part,
+    run: Any,
+    model: Any,
+    grid: Any,
+    sampled: list[Any],
+    host_folders: Path,
+    said: list[tuple[str, str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shown: list[tuple[int, ...]] = []
+
+    class Pictures:
+        def __init__(self, model: Any, on_step: Any) -> None:
+            self.on_step = on_step
+
+        def __call__(self, step: int, x0: torch.Tensor, x: torch.Tensor, total: int) -> None:
+            shown.append(tuple(x0.shape))
+            self.on_step(step + 1, total)
+
+    monkeypatch.setattr(part("nodes.host_models.grid_preview"), "WallPictures", Pictures)
+    run(NODE, model=model, vae=Vae(), grid=grid, **SETTINGS)
+    texts = [text for _, text in said]
+    names = [
+        f"Chunk {k + 1} of 3, views 0 to 2, times {times}" for k, times in enumerate(("0 to 3", "0 to 5", "0 to 6"))
+    ]
+    assert [text for text in texts if text in names] == names
+    assert [shape[0::2][:2] for shape in shown] == [(VIEWS, 4), (VIEWS, 2), (VIEWS, 1)]  # the new cells of each
+
+
 def test_a_run_that_was_cut_short_goes_on(
     part: Part, run: Any, model: Any, grid: Any, sampled: list[Any], host_folders: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -34,6 +34,24 @@ def test_parts_share_one_bar(part: Part, shown: list[tuple[int, int, Any]]) -> N
     assert fractions[0] == 0.5 and fractions[-1] == 1.0 and fractions == sorted(fractions)
 
 
+def test_what_a_node_is_at_stands_on_it(part: Part, said: list[tuple[str, str]]) -> None:
+    progress = part("nodes.progress").HostProgress(parts=3)
+    progress.part(0)(1, 2)
+    assert not said
+    on_step = progress.part(1, "Fitting")
+    for done in range(1, 41):
+        on_step(done, 40)
+    assert said[0] == ("7", "Fitting") and said[-1] == ("7", "Fitting · 40 of 40")
+    assert len(said) < 20  # the rest came too soon after another
+
+
+def test_stages_take_their_shares_of_the_bar(part: Part, shown: list[tuple[int, int, Any]]) -> None:
+    for stage, done in (("a", 1), ("b", 1), ("b", 3)):  # a bar each: they hold back what follows too soon
+        part("nodes.progress").HostProgress(4).stages({"a": ("First", 1), "b": ("Second", 3)})(stage)(done, 3)
+    fractions = [value / total for value, total, _ in shown]
+    assert fractions == pytest.approx([1 / 12, 0.5, 1.0], abs=0.001)
+
+
 def test_a_preview_becomes_a_picture(part: Part, shown: list[tuple[int, int, Any]]) -> None:
     frame = torch.zeros(4, 6, 3)
     frame[0, 0] = torch.tensor([1.0, 0.5, 2.0])

@@ -60,6 +60,11 @@ def test_defaults_are_the_cores(schemas: dict[str, Any], part: Part) -> None:
     assert default("FourRealRenderScene", "colors") == proposal.colors
 
 
+def test_the_host_names_errors_without_a_path(extension: ModuleType, part: Part) -> None:
+    error = part("fourreal_core.errors").InputError
+    assert error.__module__ == "builtins" and error.__qualname__ == "InputError"  # it puts the module of others first
+
+
 def test_an_older_hosts_schema_gets_only_what_it_knows(part: Part, monkeypatch: pytest.MonkeyPatch) -> None:
     compat = part("nodes.compat")
 

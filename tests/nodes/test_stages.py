@@ -63,6 +63,26 @@ def test_stages_hand_on_what_the_next_one_needs(made: SimpleNamespace) -> None:
     assert made.scene.times == TIMES and made.scene.views == VIEWS
 
 
+def test_every_stage_says_what_it_is_at(made: SimpleNamespace, run: Node, said: list[tuple[str, str]]) -> None:
+    run("FourRealGeometryFromParallax", grid=made.grid, focal_length=0.0)
+    run("FourRealTracks3D", grid=made.grid, moge_geometry=made.packet, max_points=1500)
+    run("FourRealPruneFloaters", scene=made.still, grid=made.grid)
+    run("FourRealFitDeformation", scene=made.pruned, grid=made.grid, steps=2, seed=1, tracks=made.tracks, refit=2)
+    run("FourRealRenderScene", scene=made.scene, **RENDER | {"mode": "orbit"})
+    names = [
+        "Finding cameras and depth",
+        "Placing the cameras",
+        "Following points around the scene",
+        "Following points through time",
+        "Removing floaters",
+        "Fitting the motion",
+        "Completing the grid",
+        "Fitting the scene to the grid",
+        "Rendering the frames",
+    ]
+    assert [text for _, text in said if "·" not in text and "ompiling" not in text] == names
+
+
 def test_fitting_leaves_its_input_alone(made: SimpleNamespace) -> None:
     assert torch.equal(made.pruned.splats.colors, made.before)
     assert not torch.equal(made.scene.splats.colors, made.before)

@@ -192,8 +192,10 @@ def _first(geometry: Geometry, count: int) -> Geometry:
 
 def test_progress_counts_views_and_times(walk: World) -> None:
     seen: list[tuple[int, int]] = []
+    pictures: list[torch.Tensor] = []
 
     def note(done: int, total: int, preview: torch.Tensor | None = None) -> None:
+        pictures.extend([] if preview is None else [preview])
         seen.append((done, total))
 
     track_views(ClipFlows(walk.frames[:2]), _first(walk.geometry, 2), on_step=note)
@@ -201,6 +203,9 @@ def test_progress_counts_views_and_times(walk: World) -> None:
     assert seen[:2] == [(1, 2), (2, 2)]
     times = seen[2:]
     assert times == sorted(times) and len({n for _, n in times}) == 1 and times[-1][0] == times[-1][1]
+    for frame, picture in zip((walk.frames[0], walk.frames[1], walk.frames[2]), pictures, strict=True):
+        drawn = picture.sum(-1) > 0  # the points that a frame sees, in their places
+        assert drawn.float().mean() > 0.3 and (picture - frame)[drawn].abs().mean() < 0.1
 
 
 @pytest.mark.parametrize("follow", [track_views, track_times])

@@ -18,8 +18,10 @@ from typing import Any
 import websocket
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-PROJECT_FOLDERS = ("nodes", "fourreal_core", "web", "workflows", "locales")
+PROJECT_FOLDERS = ("nodes", "fourreal_core", "web", "workflows", "subgraphs", "locales")
 START_SECONDS = 180
+TEXT = 3
+"""The host's number for a binary message that holds a node's name and a text for it."""
 
 
 @dataclass
@@ -30,12 +32,14 @@ class Run:
         prompt_id: The host's name for it.
         events: Messages ``(type, data)`` of this prompt, in order.
         previews: Number of preview pictures.
+        texts: Progress texts ``(node, text)``, in order.
         outputs: UI output of each output node, by node id.
     """
 
     prompt_id: str
     events: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     previews: int = 0
+    texts: list[tuple[str, str]] = field(default_factory=list)
     outputs: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def data(self, kind: str) -> list[dict[str, Any]]:
@@ -150,7 +154,11 @@ class ComfyHost:
         while True:
             message = ws.recv()
             if isinstance(message, bytes):
-                run.previews += 1
+                if int.from_bytes(message[:4], "big") == TEXT:
+                    end = 8 + int.from_bytes(message[4:8], "big")
+                    run.texts.append((message[8:end].decode(), message[end:].decode()))
+                else:
+                    run.previews += 1
                 continue
             kind, data = (lambda m: (m["type"], m.get("data", {})))(json.loads(message))
             if data.get("prompt_id") != run.prompt_id:

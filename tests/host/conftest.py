@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from .sample_input import SIZE, TIMES, node_of, sample_clips
+from .sample_input import SIZE, node_of, sample_clips
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -43,13 +43,11 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 @pytest.fixture(scope="session")
 def workflow() -> dict[str, Any]:
-    """The shipped workflow in API format, with less of everything that takes long."""
-    prompt = json.loads((REPOSITORY / "workflows" / "api" / "two_clips_to_4d.json").read_text("utf-8"))
+    """The job step by step in API format, with less of everything that takes long."""
+    prompt = json.loads((REPOSITORY / "workflows" / "api" / "step_by_step_4d.json").read_text("utf-8"))
+    node_of(prompt, "FourRealSampleClips")["inputs"] |= {"width": SIZE[1], "height": SIZE[0]}
     node_of(prompt, "FourRealTracks3D")["inputs"]["max_points"] = 3000
-    node_of(prompt, "FourRealFitDeformation")["inputs"]["steps"] = 10
-    for node in prompt.values():
-        if node["class_type"] == "FourRealRenderScene":
-            node["inputs"]["frames"] = 2 * TIMES
+    node_of(prompt, "FourRealFitDeformation")["inputs"] |= {"steps": 10, "refit": 20}
     return prompt
 
 

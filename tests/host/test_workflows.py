@@ -28,18 +28,17 @@ NATIVE = {
 }
 SIZE = {"width": 128, "height": 96}
 LONG = 30
+NAMES = sorted(path.stem for path in API.glob("*.json"))
+COMES_WITH_ALL = [name for name in NAMES if not name.startswith(("wan", "ltx"))]
 
 
 @pytest.fixture(scope="module")
 def workflow_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """A running ComfyUI with tiny models as nodes, clips, a random small model, and empty files for all others."""
+    """A running ComfyUI with tiny models as nodes, a random small model, and empty files for all others."""
     if not os.environ.get("COMFYUI_PATH"):
         pytest.skip("COMFYUI_PATH names no ComfyUI checkout (and COMFYUI_PYTHON the interpreter of its environment)")
     pytest.importorskip("websocket", reason="websocket-client is not installed")
-    from fourreal_core.media import write_video
-
     from .comfy_host import ComfyHost
-    from .sample_input import sample_clips
 
     started = ComfyHost(
         Path(os.environ["COMFYUI_PATH"]),
@@ -48,10 +47,6 @@ def workflow_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         NODES,
     )
     try:
-        freeze, fixed = sample_clips()
-        there_and_back = torch.cat([fixed, fixed.flip(0)] * LONG)[:LONG]
-        for clip, name in ((freeze, "freeze_time"), (fixed, "fixed_view"), (there_and_back, "long_view")):
-            write_video(clip, started.base / "input" / f"{name}.mp4", crf=8)
         _write_models(started.base / "models")
         yield started
     finally:
@@ -107,7 +102,7 @@ def with_tiny_models(name: str) -> dict[str, Any]:
     for node in prompt.values():
         if node["class_type"] in tiny:
             node["class_type"], node["inputs"] = tiny[node["class_type"]]
-        if node["class_type"] == "ImageScale":
+        if node["class_type"] in ("ImageScale", "FourRealSampleClips"):
             node["inputs"] |= SIZE
         if node["class_type"] == "FourRealGridFromVideos":
             node["inputs"] |= {"views": 4, "times": 3}
@@ -128,13 +123,36 @@ def videos_of(run: Any) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("name", sorted(path.stem for path in API.glob("*.json")))
+@pytest.mark.parametrize("name", NAMES)
 def test_the_host_accepts_every_workflow(workflow_host: Any, name: str) -> None:
     def stop(kind: str, data: dict[str, Any]) -> None:
         if kind == "execution_start":  # the weights are empty files: that the host has taken it is all there is to see
             workflow_host.interrupt()
 
     workflow_host.run(workflow(name), until=stop)  # asserts that the host found nothing wrong with it
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_workflow_is_queued_unchanged(host: Any, name: str) -> None:
+    """In a new user's host, without clips of their own and without models: nothing is missing but model files."""
+    prompt = json.loads((API / f"{name}.json").read_text("utf-8"))
+    status, reply = host.post("/prompt", {"prompt": prompt})
+    if name in COMES_WITH_ALL:
+        assert status == 200, reply
+        host.post("/queue", {"clear": True})
+        host.interrupt()
+        return
+    assert status == 400
+    for key, node in reply["node_errors"].items():
+        assert prompt[key]["class_type"] in FILES, node
+        assert [error["type"] for error in node["errors"]] == ["value_not_in_list"]
+
+
+@pytest.mark.parametrize("name", COMES_WITH_ALL)
+def test_workflows_that_need_no_files_run_unchanged(host: Any, name: str) -> None:
+    run = host.run(json.loads((API / f"{name}.json").read_text("utf-8")), timeout=1800)
+    assert not run.error, run.error
+    assert videos_of(run)
 
 
 @pytest.mark.parametrize("name", sorted(NATIVE))
@@ -153,8 +171,8 @@ def test_the_small_models_workflow_runs_as_it_is(workflow_host: Any) -> None:
 def long_grid(steps: int, seed: int) -> dict[str, Any]:
     prompt = workflow("extend_120_times")
     for node in prompt.values():
-        if node["inputs"].get("file") == "fixed_view.mp4":
-            node["inputs"]["file"] = "long_view.mp4"
+        if node["class_type"] == "FourRealSampleClips":
+            node["inputs"]["times"] = LONG
         if node["class_type"] == "FourRealExtendGrid":
             node["inputs"] |= {"steps": steps, "seed": seed}
     grid = next(key for key, node in prompt.items() if node["class_type"] == "FourRealExtendGrid")

@@ -26,6 +26,7 @@ class SampleClips(io.ComfyNode):
         return schema(
             node_id="FourRealSampleClips",
             display_name="Sample Clips",
+            branch="grid",
             search_aliases=["4real", "example clips", "test video", "demo scene", "synthetic scene", "sample video"],
             description="Renders a freeze-time clip and a fixed-view clip of a small made-up scene, to try everything "
             "with. Put clips of your own in its place with 'Load Video'. The true grid shows what the missing cells "

@@ -16,6 +16,7 @@ from .compilation import compile_first
 from .devices import compute_device, place, plain_tensors
 from .grid import WINDOW, grid_of_clips, shortfall
 from .node_text import show_text
+from .optical_flow import OpticalFlowWire
 from .tracker_files import NONE, list_weights
 from .tracks import chosen_engines
 from .wires import GeometryWire, GridWire, SceneWire, check_frames, from_packet, of_grid
@@ -51,6 +52,7 @@ class TwoClipsTo4D(io.ComfyNode):
         return schema(
             node_id="FourRealTwoClipsTo4D",
             display_name="Two Clips to 4D",
+            branch="scene",
             search_aliases=["4real", "video to 4d", "video to 3d", "bullet time", "4d scene", "gaussian splat video"],
             description="The whole job: a freeze-time clip (the camera moves, time stands) and a fixed-view clip (time "
             "runs, the camera stands) become a grid of frames, every viewpoint at every time, and a 4D scene of "
@@ -123,6 +125,12 @@ class TwoClipsTo4D(io.ComfyNode):
                     tooltip="Geometry of the freeze-time frames that are kept, at their size, such as the host's MoGe "
                     "node gives it; parallax finds it when nothing is connected.",
                 ),
+                OpticalFlowWire.Input(
+                    "optical_flow",
+                    optional=True,
+                    tooltip="What measures optical flow: the model of ComfyUI's 'Load Optical Flow Model'; the "
+                    "built-in one when nothing is connected.",
+                ),
                 advanced(
                     io.Combo.Input(
                         "raft_weights",
@@ -165,6 +173,7 @@ class TwoClipsTo4D(io.ComfyNode):
         seed: int,
         ignore: object = None,
         moge_geometry: dict[str, Any] | None = None,
+        optical_flow: Any = None,
         raft_weights: str = NONE,
         delta_checkpoint: str = NONE,
     ) -> io.NodeOutput:
@@ -176,7 +185,7 @@ class TwoClipsTo4D(io.ComfyNode):
         with plain_tensors():
             grid = grid_of_clips(freeze_time, fixed_view, (views, times), longest_side, ignore)
             device = compute_device(grid)
-            flow, tracks = chosen_engines(grid, raft_weights, delta_checkpoint)
+            flow, tracks = chosen_engines(grid, raft_weights, delta_checkpoint, optical_flow)
             options = replace(
                 _with_refit(quality_options(quality), refit),
                 seed=seed,

@@ -20,6 +20,7 @@ from .parallel_sync import ApplyParallelSync
 from .preview_grid import PreviewGrid
 from .preview_scene import PreviewScene
 from .render import RenderScene
+from .render_modes import watch_queue
 from .sample_clips import SampleClips
 from .sampler import ParallelSyncSampler
 from .scene import CanonicalSplats, FitDeformation, PruneFloaters
@@ -40,6 +41,7 @@ class FourRealExtension(ComfyExtension):
         self._loaded = True
         without_module_path()
         serve_viewer()
+        watch_queue()
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         """The nodes in the order of the flow."""

@@ -14,10 +14,8 @@ from .compilation import compile_first
 from .devices import compute_device, place, plain_tensors
 from .export.host_splat import cameras_from_info
 from .progress import COMPLETION, RENDERING, HostProgress
+from .render_modes import CAMERA, COMPLETE_GRID, DEFAULTS, PATH, USED
 from .wires import GridWire, SceneWire, completed_before, flows_for, proposed
-
-COMPLETE_GRID, CAMERA, PATH = "complete grid", "camera", "camera path"
-MODES = (COMPLETE_GRID, "bullet time", "freeze time", "fixed view", "orbit", CAMERA, PATH)
 
 
 class RenderScene(io.ComfyNode):
@@ -51,7 +49,7 @@ class RenderScene(io.ComfyNode):
                 SceneWire.Input("scene", tooltip="The scene."),
                 io.Combo.Input(
                     "mode",
-                    options=list(MODES),
+                    options=list(USED),
                     default=COMPLETE_GRID,
                     tooltip="complete grid: every "
                     "unknown cell; bullet time: camera and time move together; freeze time: the camera "
@@ -63,14 +61,14 @@ class RenderScene(io.ComfyNode):
                 GridWire.Input("grid", optional=True, tooltip="The grid to complete; needed by 'complete grid' only."),
                 io.Int.Input(
                     "frames",
-                    default=48,
+                    default=DEFAULTS["frames"],
                     min=2,
                     max=4096,
                     tooltip="Number of frames of a video; a grid has as many as it has cells.",
                 ),
                 io.Float.Input(
                     "time",
-                    default=0.0,
+                    default=DEFAULTS["time"],
                     min=0.0,
                     max=4095.0,
                     step=0.1,
@@ -78,7 +76,7 @@ class RenderScene(io.ComfyNode):
                 ),
                 io.Float.Input(
                     "view",
-                    default=0.0,
+                    default=DEFAULTS["view"],
                     min=0.0,
                     max=255.0,
                     step=0.1,
@@ -86,7 +84,7 @@ class RenderScene(io.ComfyNode):
                 ),
                 io.Float.Input(
                     "degrees",
-                    default=10.0,
+                    default=DEFAULTS["degrees"],
                     min=0.0,
                     max=90.0,
                     step=0.5,

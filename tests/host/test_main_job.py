@@ -70,6 +70,20 @@ def test_a_scene_survives_saving_and_loading(host: Any, finished: Any, workflow:
     assert np.array_equal(*pictures)
 
 
+def test_an_input_that_the_mode_does_not_use_renders_nothing_again(host: Any, finished: Any) -> None:
+    name = next(n for n in files_of(host, finished) if n.endswith(".safetensors"))
+    prompt = {"200": {"class_type": "FourRealLoadScene", "inputs": {"file": f"4Real/{name} [output]"}}}
+    prompt |= freeze_frame("100", ["200", 0], "unused")
+    finish(host, prompt)
+    again = copy.deepcopy(prompt)
+    again["100"]["inputs"] |= {"degrees": 33.0, "time": 2.0, "colors": "source", "camera_path": "not even JSON"}
+    (cached,) = finish(host, again).data("execution_cached")
+    assert "100" in cached["nodes"]
+    again["100"]["inputs"]["view"] = 1.0
+    (cached,) = finish(host, again).data("execution_cached")
+    assert "100" not in cached["nodes"]
+
+
 def test_the_host_renders_the_scene_as_splats(host: Any, finished: Any) -> None:
     name = next(n for n in files_of(host, finished) if n.endswith(".safetensors"))
     prompt = {

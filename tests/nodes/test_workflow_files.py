@@ -45,6 +45,11 @@ def test_every_workflow_has_its_two_forms_and_a_picture() -> None:
         assert sorted(path.stem for path in WORKFLOWS.glob(pattern)) == NAMES
 
 
+def test_notes_hold_no_code(drawn: dict[str, Any]) -> None:
+    notes = [node["widgets_values"][0] for node in drawn["nodes"] if node["type"] in FRONT_END_ONLY]
+    assert notes and not [text for text in notes if "`" in text]  # Vue notes print it dark blue on blue
+
+
 def test_every_model_file_is_named_with_its_folder_and_source(queued: dict[str, Any], drawn: dict[str, Any]) -> None:
     notes = "\n".join(node["widgets_values"][0] for node in drawn["nodes"] if node["type"] in FRONT_END_ONLY)
     for node in queued.values():
@@ -61,7 +66,7 @@ def test_the_front_end_can_fetch_what_is_missing(queued: dict[str, Any], drawn: 
         if node["type"] in LOADED and node["type"] != "FourRealLoadModel":
             (model,) = node["properties"]["models"]
             assert model["name"] == queued[str(node["id"])]["inputs"][LOADED[node["type"]]]
-            assert f"`models/{model['directory']}/{model['name']}`" in notes
+            assert f"**models/{model['directory']}/{model['name']}**" in notes
             repository, _, path = model["url"].partition("/resolve/main/")
             assert f"({repository})" in notes and path.rsplit("/", 1)[-1] == model["name"]
 

@@ -22,6 +22,9 @@ class InputError(ValueError):
         super().__init__(f"{got}; expected {expected}; {remedy}.")
         self.got, self.expected, self.remedy = got, expected, remedy
 
+    def __reduce__(self) -> tuple[type[InputError], tuple[str, str, str]]:
+        return InputError, (self.got, self.expected, self.remedy)  # crosses to other processes whole
+
 
 def one_line(error: BaseException) -> str:
     """An error's type and the first line of what it says, without a terminal's colours."""

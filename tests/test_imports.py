@@ -24,7 +24,7 @@ HOST = {
 }
 FLOORS = [
     {"errors", "progress", "compiled", "needed"},
-    {"cameras", "grid"},
+    {"cameras", "grid", "spread"},
     {"media", "metrics"},
     {"rasterizer", "flow"},
     {"geometry"},
@@ -34,14 +34,27 @@ FLOORS = [
     {"synthetic", "sampling"},
     {"training"},
     {"pipeline"},
-    {"study", "viewer"},
-    {"exports"},
+    {"study", "viewer", "batch"},
+    {"exports", "queueing"},
     {"cli"},
 ]
 """From the ground up. A part may import the floors below its own and itself; the parts of one floor know each other
 only where ``BESIDE`` says so."""
 BESIDE = {("progress", "errors"), ("compiled", "errors"), ("needed", "errors"), ("grid", "errors")}
-HEAVY = ("numba", "gsplat", "cv2", "av", "imageio", "kornia", "webdataset", "accelerate", "diffusers", "tensorboard")
+HEAVY = (
+    "numba",
+    "gsplat",
+    "cv2",
+    "av",
+    "imageio",
+    "kornia",
+    "webdataset",
+    "accelerate",
+    "diffusers",
+    "tensorboard",
+    "ray",
+    "pyarrow",
+)
 
 
 def part_of(path: Path) -> str:

@@ -1,51 +1,39 @@
-"""Work on many files in processes of their own, which gives way to training and can be cancelled."""
+"""Work on many files of training data, which gives way to training and can be cancelled."""
 
 from __future__ import annotations
 
-import concurrent.futures
-import functools
-import os
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-import torch
-
 from ...progress import OnStep
+from ...spread import SpreadOptions, spread_work
 
 Item = TypeVar("Item")
 
 
-def work_through(work: Callable[[Item], None], items: Sequence[Item], workers: int, on_step: OnStep, done: int) -> None:
-    """Processes all items; an exception of one of them, or a cancel, ends the others.
+def work_through(
+    work: Callable[[Item], None], items: Sequence[Item], how: int | SpreadOptions, on_step: OnStep, done: int
+) -> None:
+    """Processes all items; a failure of one of them, or a cancel, ends the others.
+
+    A pool of this machine is the rule and not Ray: training reads what is made while it is made, on the machine where it
+    trains, items are alike and small, and nothing has to be installed. On several machines Ray does the same.
 
     Args:
         work: What is done with one; it and the items can be pickled.
         items: Whatever is left to do.
-        workers: Processes; 0 works in this one.
+        how: Processes of this machine, 0 works in this one; or where else.
         on_step: Called after every item.
         done: Items that were done before.
+
+    Raises:
+        InputError: What the work raised.
+        RuntimeError: It failed otherwise; the message holds the traceback.
     """
+    if isinstance(how, int):
+        how = SpreadOptions("pool", how) if how > 0 else SpreadOptions("here")
     total = done + len(items)
-    if workers < 1:
-        for k, item in enumerate(items, done + 1):
-            work(item)
-            on_step(k, total)
-        return
-    import multiprocessing
-
-    context = multiprocessing.get_context("spawn")  # a forked child would inherit half of torch's threads
-    with concurrent.futures.ProcessPoolExecutor(workers, context, _one_thread) as pool:
-        try:
-            tasks = [pool.submit(functools.partial(work, item)) for item in items]
-            for k, task in enumerate(concurrent.futures.as_completed(tasks), done + 1):
-                task.result()
-                on_step(k, total)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-
-
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-    if hasattr(os, "nice"):
-        os.nice(5)
+    for k, outcome in enumerate(spread_work(work, items, how), done + 1):
+        if outcome.failure is not None:
+            raise outcome.failure.as_exception()
+        on_step(k, total)

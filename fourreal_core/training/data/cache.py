@@ -18,6 +18,7 @@ from torch import Tensor
 from ...errors import InputError
 from ...media.files import prepare_folder, whole_file, write_bytes
 from ...progress import OnStep, no_progress
+from ...spread import SpreadOptions
 from ...synthetic.grids import GridOptions, make_grid
 from ...synthetic.random_choices import scene_seed
 from .background import work_through
@@ -66,13 +67,15 @@ class CacheOptions:
         return self.grids * g.views * g.times * g.size[0] * row
 
 
-def render_cache(folder: Path | str, options: CacheOptions, workers: int = 1, on_step: OnStep = no_progress) -> Skipped:
+def render_cache(
+    folder: Path | str, options: CacheOptions, workers: int | SpreadOptions = 1, on_step: OnStep = no_progress
+) -> Skipped:
     """Renders what a cache still lacks; killed at any moment it goes on with the shards that are not there yet.
 
     Args:
         folder: Where to; made if needed.
         options: What to render.
-        workers: Processes; 0 renders in this one.
+        workers: Processes; 0 renders in this one; or where else, a Ray cluster with a folder that all see.
         on_step: Called after every shard.
 
     Returns:

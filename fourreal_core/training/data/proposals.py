@@ -16,6 +16,7 @@ from ...media.files import whole_file
 from ...progress import OnStep, no_progress
 from ...proposals.grid_proposals import propose_planes
 from ...proposals.plane_names import set_name
+from ...spread import SpreadOptions
 from ...synthetic.scene import to_float
 from .background import work_through
 from .cache import CachedGrids
@@ -24,7 +25,11 @@ FORMAT = "fourreal-grid-proposals"
 
 
 def propose_cache(
-    folder: Path | str, split: str, names: tuple[str, ...], workers: int = 1, on_step: OnStep = no_progress
+    folder: Path | str,
+    split: str,
+    names: tuple[str, ...],
+    workers: int | SpreadOptions = 1,
+    on_step: OnStep = no_progress,
 ) -> int:
     """Measures proposals for every shard of a cache that has none yet; killed at any moment it goes on from there.
 
@@ -32,7 +37,7 @@ def propose_cache(
         folder: Of the cache.
         split: Whose grids.
         names: Planes of a cell, see plane_names.
-        workers: Processes; 0 works in this one.
+        workers: Processes; 0 works in this one; or where else, a Ray cluster with a folder that all see.
         on_step: Called after every shard.
 
     Returns:

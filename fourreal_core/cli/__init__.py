@@ -12,7 +12,7 @@ from typing import cast
 
 from .. import __version__
 from ..errors import InputError
-from . import data, demo, doctor, export, render, run, train, view
+from . import batch, data, demo, doctor, export, render, run, train, view
 from .interrupts import interruptible
 
 INTERRUPTED, BAD_INPUT = 130, 2
@@ -25,14 +25,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: Arguments without the program's name; ``sys.argv`` when None.
 
     Returns:
-        Exit status: 0, 2 for bad input or a missing package, 130 when interrupted.
+        Exit status: 0, 1 if jobs of a batch failed, 2 for bad input or a missing package, 130 when interrupted.
     """
     args = _parser().parse_args(argv)
     with contextlib.suppress(AttributeError, ValueError):  # a console may lack a letter of a folder's name
         cast(TextIOWrapper, sys.stdout).reconfigure(errors="backslashreplace")
     try:
         with _logging(args), interruptible():
-            args.execute(args)
+            return int(args.execute(args) or 0)
     except KeyboardInterrupt:
         if args.debug:
             raise
@@ -48,7 +48,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f"fourreal: {_missing(err)}", file=sys.stderr)
         return BAD_INPUT
-    return 0
 
 
 def _missing(error: ImportError) -> str:
@@ -67,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"fourreal {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for command in (demo, run, view, render, export, data, train, doctor):
+    for command in (demo, run, batch, view, render, export, data, train, doctor):
         command.add_command(commands, [_shared_options()])
     return parser
 

@@ -2,6 +2,7 @@
 
 from .interface import ENGINES, Failure, Needs, Outcome, SpreadOptions, Tick, spread_work
 from .memory_limit import MemoryExceeded, limited_memory
+from .where import worker_name
 
 __all__ = [
     "ENGINES",
@@ -13,4 +14,5 @@ __all__ = [
     "Tick",
     "limited_memory",
     "spread_work",
+    "worker_name",
 ]

@@ -29,7 +29,7 @@ class MemoryExceeded(InputError):
 
 @contextlib.contextmanager
 def limited_memory(mb: int | None) -> Iterator[None]:
-    """While it lasts, this process gets at most ``mb`` MiB beyond what it has; elsewhere than on Linux it changes nothing.
+    """While it lasts, this process gets at most ``mb`` MiB beyond what it has; only Linux can hold it to that.
 
     The bound is the kernel's own (``RLIMIT_DATA``: what the process may write to and shares with nobody), so an
     allocation that goes beyond it fails in the work that asked for it, and its neighbours never notice.

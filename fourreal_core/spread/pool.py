@@ -1,4 +1,4 @@
-"""Processes of this machine. Enough where nothing has to be installed, no memory be weighed and no machine can vanish."""
+"""Processes of this machine: enough where no memory has to be weighed and no machine can vanish."""
 
 from __future__ import annotations
 

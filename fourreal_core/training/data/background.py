@@ -16,8 +16,8 @@ def work_through(
 ) -> None:
     """Processes all items; a failure of one of them, or a cancel, ends the others.
 
-    A pool of this machine is the rule and not Ray: training reads what is made while it is made, on the machine where it
-    trains, items are alike and small, and nothing has to be installed. On several machines Ray does the same.
+    A pool of this machine is the rule and not Ray: training reads what is made while it is made, on the machine where
+    it trains, items are alike and small, and nothing has to be installed. On several machines Ray does the same.
 
     Args:
         work: What is done with one; it and the items can be pickled.

@@ -1,5 +1,5 @@
-"""What a batch knows of its jobs: ids and last records, in a temporary database, so that a hundred thousand cost a driver
-no memory."""
+"""What a batch knows of its jobs: ids and last records, in a temporary database, so that even a hundred thousand cost
+the driver no memory."""
 
 from __future__ import annotations
 

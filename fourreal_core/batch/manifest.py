@@ -50,7 +50,7 @@ def read_rows(manifest: str, patterns: Mapping[str, str] | None = None) -> Itera
 
     Args:
         manifest: A ``.csv``, ``.tsv``, ``.jsonl``, ``.ndjson`` or ``.parquet``; with ``patterns`` a folder.
-        patterns: Column and the pattern of its files below the folder, each with ``{id}``; the first one names the jobs.
+        patterns: Column and the pattern of its files below the folder, each with ``{id}``; the first names the jobs.
 
     Raises:
         InputError: A file of another kind, one that can't be read, or a pattern without ``{id}``.

@@ -123,9 +123,9 @@ def open_read(path: str, mode: str = "rb") -> Iterator[IO[Any]]:
     try:
         if is_remote(path):
             fs, name = file_system(path)
-            file: IO[Any] = fs.open(name, mode, **text)
+            file: IO[Any] = fs.open(name, mode, **text)  # noqa: SIM115 - closed below
         else:
-            file = open(path, mode, **text)
+            file = open(path, mode, **text)  # noqa: SIM115 - closed below
     except OSError as err:
         raise InputError(f"{path} can't be read ({err.strerror or err})", "a file", "check the path") from err
     with file:

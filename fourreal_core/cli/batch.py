@@ -28,8 +28,8 @@ def add_command(
         "batch",
         parents=parents,
         help="run the main job on many pairs of clips",
-        description="Runs `fourreal run` for every row of a manifest. Run again it goes on: what is done is skipped, what "
-        "failed is tried again. `fourreal batch status OUT` says how a batch stands. Exit status 1: a job failed.",
+        description="Runs `fourreal run` for every row of a manifest. Run again it goes on: what is done is skipped, "
+        "what failed is tried again. `fourreal batch status OUT` says how a batch stands. Exit status 1: a job failed.",
     )
     parser.add_argument(
         "manifest",

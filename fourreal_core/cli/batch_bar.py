@@ -23,7 +23,7 @@ class BatchBar:
     def __init__(self, quiet: bool) -> None:
         self.quiet = quiet
         self.bar: tqdm | None = None
-        self.done = self.failed = 0
+        self.done = self.failed = self.running = 0
 
     def __enter__(self) -> BatchBar:
         return self
@@ -50,7 +50,7 @@ class BatchBar:
     def skip(self) -> None:
         """A job was done before: it counts as done, and not for the time that is left."""
         self.done += 1
-        if self.bar is not None:
+        if self.bar is not None and not self.bar.disable:
             self.bar.initial += 1
             self.bar.n += 1
 
@@ -62,11 +62,13 @@ class BatchBar:
         if failed and not self.quiet:
             tqdm.write(f"{record['id']}: {record['error']}", file=sys.stderr)
         if self.bar is not None:
+            self._say(self.running)
             self.bar.update(1)
 
     def tick(self, tick: Tick) -> None:
         """About twice a second."""
         interrupts.check()
+        self.running = tick.running
         self._say(tick.running)
 
     def _say(self, running: int) -> None:

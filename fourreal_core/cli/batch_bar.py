@@ -39,6 +39,7 @@ class BatchBar:
         live = sys.stderr.isatty()
         self.bar = tqdm(
             total=jobs,
+            desc="0 done",
             file=sys.stderr,
             disable=self.quiet,
             mininterval=0.1 if live else 10.0,

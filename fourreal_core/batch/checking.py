@@ -24,14 +24,14 @@ class RowRules:
     """What a row of a manifest must be.
 
     Attributes:
-        columns: Names that are known.
+        columns: Names that are known; None takes any.
         required: Columns that every row gives, besides ``id``.
         needs: Columns that say what a job takes of a machine.
         paths: Says which of a row's columns are paths, and what lies there must exist.
         fault: What is wrong with a row's other values, or None.
     """
 
-    columns: Collection[str]
+    columns: Collection[str] | None
     required: Collection[str]
     needs: Collection[str]
     paths: Callable[[Mapping[str, str]], Collection[str]]
@@ -83,7 +83,8 @@ def _faults_of(
     if row.faults:  # what could not be read can't be judged any further
         return
     for column in row.values:
-        if column not in rules.columns and column != "id" and column not in unknown:  # said once, not for every row
+        known = rules.columns is None or column in rules.columns or column == "id"
+        if rules.columns is not None and not known and column not in unknown:  # said once, not for every row
             unknown.add(column)
             near = difflib.get_close_matches(column, list(rules.columns), 1)
             yield f"unknown column {column!r}" + (f" (did you mean {near[0]!r}?)" if near else "")

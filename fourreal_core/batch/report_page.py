@@ -14,6 +14,7 @@ from .storage import put_bytes
 
 PAGE = "report.html"
 JOBS_A_PAGE = 500
+_PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".gif")
 _STYLE = """
 :root { color-scheme: light dark; font: 15px/1.45 system-ui, sans-serif; }
 body { margin: 2rem auto; max-width: 88rem; padding: 0 1rem; }
@@ -77,10 +78,17 @@ def _job(record: dict[str, Any]) -> str:
         again = f", {record['tries']} tries" if record.get("tries", 1) > 1 else ""
         return f'<article class="failed"><h2>{name}</h2><p>{html.escape(str(record["error"]))}{again}</p></article>'
     warnings = "".join(f"<p>{html.escape(text)}</p>" for text in record.get("warnings", ()))
+    files = record.get("files")
+    if files is None:  # what `fourreal run` leaves
+        page, picture, links = f"{folder}/viewer.html", f"{folder}/contact_sheet.png", ""
+    else:
+        shown = [f"{folder}/{quote(name)}" for name in files if name.lower().endswith(_PICTURES)]
+        page, picture = f"{folder}/", shown[0] if shown else ""
+        links = "".join(f'<a href="{folder}/{quote(name)}">{html.escape(name)}</a> ' for name in files)
+    image = f'<a href="{page}"><img loading="lazy" alt="" src="{picture}"></a>' if picture else ""
     return (
-        f'<article><h2><a href="{folder}/viewer.html">{name}</a></h2>'
-        f'<a href="{folder}/viewer.html"><img loading="lazy" alt="" src="{folder}/contact_sheet.png"></a>'
-        f"<p><small>{'; '.join(_figures(record))}</small></p>{warnings}</article>"
+        f'<article><h2><a href="{page}">{name}</a></h2>{image}'
+        f"<p><small>{'; '.join(_figures(record))}</small></p>{f'<p>{links}</p>' if links else ''}{warnings}</article>"
     )
 
 

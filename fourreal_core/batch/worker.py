@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
@@ -64,7 +65,8 @@ def _warnings_kept() -> Iterator[list[str]]:
 class _Keeping(logging.Handler):
     def __init__(self, kept: list[str]) -> None:
         super().__init__(logging.WARNING)
-        self.kept = kept
+        self.kept, self.thread = kept, threading.get_ident()
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.kept.append(record.getMessage())
+        if record.thread == self.thread:  # another thread's are another job's
+            self.kept.append(record.getMessage())

@@ -4,14 +4,16 @@ input proposals of refiners."""
 from __future__ import annotations
 
 import argparse
+import functools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .arguments import parse_size
+from .spreading import add_spread_options, spread_options
 
 if TYPE_CHECKING:
     from ..progress import OnStep
-    from ..synthetic.grids import GridOptions
+    from ..spread import SpreadOptions
     from ..training.data.cache import CacheOptions
 
 _SPLITS, _FORMATS = ("train", "validation", "test"), ("cache", "folders", "webdataset")
@@ -46,7 +48,7 @@ def add_command(
         "train on; folders: one an asset, PNG cells and a JSON; webdataset: tar shards of the same",
     )
     made.add_argument("--flows", action="store_true", help="keep true flows too, for train.flow_weight")
-    made.add_argument("--workers", type=int, default=1, metavar="N", help="processes (default 1; 0: none beside this)")
+    add_spread_options(made, "pool", 1)
     made.set_defaults(execute=execute)
     shown = kinds.add_parser(
         "propose",
@@ -58,7 +60,7 @@ def add_command(
     shown.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="folder of the cache")
     shown.add_argument("--split", choices=_SPLITS, default="train", help="whose grids (default train)")
     shown.add_argument("--kind", choices=_KINDS, default="reliability", help="as model.proposals (default reliability)")
-    shown.add_argument("--workers", type=int, default=1, metavar="N", help="processes (default 1; 0: none beside this)")
+    add_spread_options(shown, "pool", 1)
     shown.set_defaults(execute=execute_propose)
 
 
@@ -74,12 +76,13 @@ def execute(args: argparse.Namespace) -> None:
 
     sizes = GridOptions(args.views, args.times, parse_size(args.size))
     options = CacheOptions(args.split, args.grids, args.per_shard, sizes, args.flows)
+    how, out = spread_options(args), args.out.resolve()  # a worker elsewhere has another working folder
     with StageBars(args.quiet) as bars:
         step = bars(f"render {args.split}")
         if args.format == "cache":
-            render_cache(args.out, options, args.workers, step)
+            render_cache(out, options, how, step)
         else:
-            _write_assets(args.out, args.format, options, sizes, step)
+            _write_assets(out, args.format, options, how, step)
 
 
 def execute_propose(args: argparse.Namespace) -> None:
@@ -93,24 +96,40 @@ def execute_propose(args: argparse.Namespace) -> None:
     from .bars import StageBars
 
     with StageBars(args.quiet) as bars:
-        propose_cache(args.out, args.split, planes_named(args.kind), args.workers, bars(f"propose {args.split}"))
+        step = bars(f"propose {args.split}")
+        propose_cache(args.out.resolve(), args.split, planes_named(args.kind), spread_options(args), step)
 
 
-def _write_assets(out: Path, kind: str, options: CacheOptions, sizes: GridOptions, step: OnStep) -> None:
+def _write_assets(out: Path, kind: str, options: CacheOptions, how: SpreadOptions, step: OnStep) -> None:
     from .. import media
-    from ..synthetic.grids import make_grid
-    from ..training.data.assets import META, write_asset, write_shard
+    from ..training.data.background import work_through
 
     media.prepare_folder(out)
     per_shard = options.per_shard if kind == "webdataset" else 1
-    for first in range(0, options.grids, per_shard):
-        these = range(first, min(first + per_shard, options.grids))
-        name = f"{options.split}-{first // per_shard:06d}"
-        if kind == "folders":
-            if not (out / name / META).exists():
-                write_asset(out / name, make_grid(options.split, first, sizes))
-        elif not (out / f"{name}.tar").exists():
-            write_shard(
-                out / f"{name}.tar", [(f"{options.split}{i:08d}", make_grid(options.split, i, sizes)) for i in these]
-            )
-        step(these.stop, options.grids)
+    firsts = range(0, options.grids, per_shard)
+    todo = [first for first in firsts if not _last_file(out, kind, options, first, per_shard).exists()]
+    work = functools.partial(_write_asset, out, kind, options, per_shard)
+    work_through(work, todo, how, step, len(firsts) - len(todo))
+
+
+def _write_asset(out: Path, kind: str, options: CacheOptions, per_shard: int, first: int) -> None:
+    from ..synthetic.grids import make_grid
+    from ..training.data.assets import write_asset, write_shard
+
+    path = _last_file(out, kind, options, first, per_shard)
+    made = [
+        (f"{options.split}{i:08d}", make_grid(options.split, i, options.grid))
+        for i in range(first, min(first + per_shard, options.grids))
+    ]
+    if kind == "folders":
+        write_asset(path.parent, made[0][1])
+    else:
+        write_shard(path, made)
+
+
+def _last_file(out: Path, kind: str, options: CacheOptions, first: int, per_shard: int) -> Path:
+    """The file of some grids that is written last: once it is there, they are."""
+    from ..training.data.assets import META
+
+    name = f"{options.split}-{first // per_shard:06d}"
+    return out / name / META if kind == "folders" else out / f"{name}.tar"

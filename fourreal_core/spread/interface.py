@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Generic, TypeVar
 
 from ..errors import InputError
 
 Item = TypeVar("Item")
 Value = TypeVar("Value")
-ENGINES = ("ray", "pool", "here")
+_TICK_SECONDS = 0.5
+ENGINES = ("ray", "pool", "threads", "here")
 
 
 @dataclass(frozen=True)
@@ -44,8 +46,9 @@ class SpreadOptions:
     """Where work runs.
 
     Attributes:
-        engine: ``ray``; ``pool``, processes of this machine; ``here``, this process.
-        workers: Processes of a pool, or CPUs of a Ray that is started on this machine; 0 takes one a core.
+        engine: ``ray``; ``pool``, processes of this machine; ``threads`` of this process, for work that waits for
+            others; ``here``, one after the other.
+        workers: Processes of a pool, threads, or CPUs of a Ray that is started on this machine; 0 takes one a core.
         address: A running Ray cluster (``auto``, ``host:port`` or ``ray://host:port``); None starts one here.
         retries: How often an item whose machine or process died is tried again.
     """
@@ -155,6 +158,8 @@ def spread_work(
         from .pool import pool_outcomes
 
         return pool_outcomes(work, items, options, on_tick)
+    if options.engine == "threads":
+        return _threads(work, items, options.workers or 1, on_tick)
     from .ray_engine import ray_outcomes
 
     return ray_outcomes(work, items, options, needs, on_tick)
@@ -199,6 +204,27 @@ def _here(work: Callable[[Item], Value], items: Iterable[Item], on_tick: OnTick)
     for item in items:
         on_tick(Tick(1, 0))
         yield outcome_of(item, guarded(work, item, None, None), 1)
+
+
+def _threads(
+    work: Callable[[Item], Value], items: Iterable[Item], threads: int, on_tick: OnTick
+) -> Iterator[Outcome[Item, Value]]:
+    """Threads can't be stopped from outside: leaving doesn't wait for them, and whoever made the work ends it."""
+    from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+
+    source, running = iter(items), dict[Future[Any], Item]()
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="fourreal-spread")
+    try:
+        while True:
+            for item in islice(source, threads - len(running)):
+                running[pool.submit(guarded, work, item, None, None)] = item
+            if not running:
+                return
+            on_tick(Tick(len(running), 0))
+            for future in wait(running, _TICK_SECONDS, FIRST_COMPLETED).done:
+                yield outcome_of(running.pop(future), future.result(), 1)
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _one_cpu(item: object) -> Needs:

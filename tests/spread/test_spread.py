@@ -18,7 +18,7 @@ from .work import always_dies, dies_once, slow, square
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="signals that kill are POSIX's")
 
 
-@pytest.mark.parametrize("options", [SpreadOptions("here"), SpreadOptions("pool", 1)])
+@pytest.mark.parametrize("options", [SpreadOptions("here"), SpreadOptions("pool", 1), SpreadOptions("threads", 2)])
 def test_values_and_failures_come_one_an_item(options):
     outcomes = {o.item: o for o in spread_work(square, [1, 2, 3, 4], options)}
     assert {k: o.value for k, o in outcomes.items()} == {1: 1, 2: 4, 3: None, 4: None}

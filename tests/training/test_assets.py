@@ -81,3 +81,18 @@ def test_damaged_shards_are_skipped_and_named(tmp_path, grids):
         AssetShards([str(none)], 2, 3, (16, 16)).draw(0, torch.Generator())
     with pytest.raises(InputError, match="no shards"):
         AssetShards([str(tmp_path / "missing.tar")], 2, 3, (16, 16))
+
+
+def test_shards_that_lie_far_away_stream_like_those_here(tmp_path, grids):
+    pytest.importorskip("webdataset")
+    fsspec = pytest.importorskip("fsspec")
+    write_shard(tmp_path / "s.tar", [("a", grids[0]), ("b", grids[1])])
+    files = fsspec.filesystem("memory")
+    files.put(str(tmp_path / "s.tar"), "/shards/s.tar")
+    files.pipe("/shards/cut.tar", (tmp_path / "s.tar").read_bytes()[:700])
+    here, far = (AssetShards([url], 2, 3, (16, 16)) for url in (str(tmp_path / "s.tar"), "memory://shards/{cut,s}.tar"))
+    for position in range(3):  # the third is the first again
+        drawn = [source.draw(position, torch.Generator().manual_seed(1)) for source in (here, far)]
+        assert torch.equal(*drawn)
+    assert any("cut.tar" in name for name in far.skipped.reasons)
+    files.rm("/shards", recursive=True)

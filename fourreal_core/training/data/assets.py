@@ -9,9 +9,10 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 import torch
@@ -108,7 +109,8 @@ class AssetShards:
     """Grids streamed from WebDataset shards, lap after lap.
 
     Args:
-        shards: Paths or anything ``webdataset`` opens, for example ``pipe:curl ...``; braces expand.
+        shards: Paths, or what ``webdataset`` or else ``fsspec`` opens, such as ``pipe:curl ...`` or ``s3://...``;
+            braces expand.
         views: V, as for folders.
         times: T, as for folders.
         size: ``(height, width)`` to resize to.
@@ -141,8 +143,6 @@ class AssetShards:
                 return _to_grid([_decode(p) for p in pictures], self.views, self.times, self.size)
 
     def _laps(self) -> Iterator[tuple[dict[str, Any], dict[tuple[int, int], bytes]]]:
-        import webdataset
-
         while True:
             found = 0
             for shard in self.shards:
@@ -152,7 +152,7 @@ class AssetShards:
                     return False
 
                 try:
-                    for sample in webdataset.WebDataset([shard], shardshuffle=False, handler=damaged):
+                    for sample in _samples(shard, damaged):
                         usable = self._usable(sample, shard)
                         if usable is not None:
                             found += 1
@@ -184,6 +184,23 @@ class AssetShards:
             )
             return None
         return meta | {"__key__": key}, cells
+
+
+def _samples(shard: str, damaged: Callable[[Exception], bool]) -> Iterator[dict[str, Any]]:
+    """Samples of one shard as a stream; ``damaged`` hears of those that can't be read."""
+    import webdataset
+    from webdataset import tariterators
+    from webdataset.gopen import gopen_schemes
+
+    scheme = urlsplit(shard).scheme
+    if len(scheme) < 2 or scheme in gopen_schemes:  # a path, or what it opens by itself
+        yield from webdataset.WebDataset([shard], shardshuffle=False, handler=damaged)
+        return
+    import fsspec
+
+    with fsspec.open(shard, "rb") as stream:
+        files = tariterators.tar_file_expander([{"url": shard, "stream": stream}], handler=damaged)
+        yield from tariterators.group_by_keys(files, handler=damaged)
 
 
 def window_start(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,8 +11,10 @@ from ..errors import InputError
 
 if TYPE_CHECKING:
     from ..cameras import Cameras
+    from ..flow.engines import FlowEngine
     from ..geometry.sources import GeometrySource
     from ..pipeline import PipelineOptions
+    from ..tracking.track_engines import TrackEngine
 
 
 def add_engine_options(parser: argparse.ArgumentParser) -> None:
@@ -60,11 +63,8 @@ def with_engines(
     """
     from dataclasses import replace
 
-    from ..flow.engines import flow_engine
-    from ..tracking.track_engines import track_engine
-
-    flow = None if args.flow == "dis" else flow_engine(args.flow, options.device)
-    tracks = None if args.tracks == "flow" else track_engine(args.tracks, options.device)
+    flow = None if args.flow == "dis" else _flow_engine(args.flow, options.device)
+    tracks = None if args.tracks == "flow" else _track_engine(args.tracks, options.device)
     parallax = options.parallax if args.focal is None else replace(options.parallax, focal_px=args.focal)
     return replace(
         options,
@@ -73,6 +73,20 @@ def with_engines(
         flow_engine=flow,
         track_engine=tracks,
     )
+
+
+@functools.lru_cache(maxsize=1)  # a worker that does job after job loads a network once
+def _flow_engine(spec: str, device: str) -> FlowEngine:
+    from ..flow.engines import flow_engine
+
+    return flow_engine(spec, device)
+
+
+@functools.lru_cache(maxsize=1)
+def _track_engine(spec: str, device: str) -> TrackEngine:
+    from ..tracking.track_engines import track_engine
+
+    return track_engine(spec, device)
 
 
 def geometry_source(spec: str, views: int, device: str, cameras: Cameras | None = None) -> GeometrySource | None:

@@ -62,6 +62,18 @@ def test_run_again_it_goes_on_and_status_says_how_it_stands(manifest, pipeline, 
     assert json.loads(capfd.readouterr().out.split("\n", 2)[2])["done"] == 3
 
 
+def test_a_network_is_loaded_once_for_many_jobs(manifest, pipeline, monkeypatch):
+    from fourreal_core.cli import engines
+    from fourreal_core.flow.engines import FLOW_ENGINES
+
+    made = []
+    monkeypatch.setitem(FLOW_ENGINES, "network", lambda argument, device: made.append(argument) or (lambda *a: None))
+    engines._flow_engine.cache_clear()
+    assert batch(manifest, "--quiet", "--flow", "network:w.pth") == 1
+    engines._flow_engine.cache_clear()
+    assert made == ["w.pth"]
+
+
 def test_a_pattern_and_a_dry_run(tmp_path, pictures, pipeline, capfd):
     for name in ("x", "y"):
         for kind in ("freeze", "fixed"):

@@ -73,7 +73,8 @@ class Host:
         """
         boundary = uuid.uuid4().hex
         kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
-        fields = {"subfolder": UPLOAD_FOLDER, "type": "input", "overwrite": "true"}
+        # nothing is overwritten: the host keeps a file that is there with the same content, and names another one anew
+        fields = {"subfolder": UPLOAD_FOLDER, "type": "input"}
         parts = [
             f'--{boundary}\r\nContent-Disposition: form-data; name="{key}"\r\n\r\n{value}\r\n'.encode()
             for key, value in fields.items()

@@ -42,6 +42,8 @@ class Hosts:
     ) -> None:
         self.at_once, self.retries = at_once, retries
         self.held = dict.fromkeys(hosts, 0)
+        self._uploading = {host: threading.Lock() for host in hosts}
+        self._uploaded: dict[tuple[Host, str], str] = {}
         self._change, self._stopped = threading.Condition(), threading.Event()
         with ThreadPoolExecutor(len(hosts)) as pool:
             found = list(pool.map(_ask, hosts))
@@ -99,8 +101,11 @@ class Hosts:
         if path.is_dir():
             raise InputError(f"the folder {path}", "a file that can be uploaded", "make a video of it")
         digest = hashlib.sha256(path.read_bytes()).hexdigest()[:12]  # the same content has the same name on every host
-        safe = "".join(c if c.isalnum() or c in "._-" else "_" for c in path.name)
-        return host.upload(path, f"{digest}_{safe}")
+        name = f"{digest}_{''.join(c if c.isalnum() or c in '._-' else '_' for c in path.name)}"
+        with self._uploading[host]:  # once a host: another job may be reading it there
+            if (host, name) not in self._uploaded:
+                self._uploaded[host, name] = host.upload(path, name)
+        return self._uploaded[host, name]
 
     @contextlib.contextmanager
     def _least_busy(self) -> Iterator[Host]:

@@ -65,7 +65,7 @@ def test_all_outputs_are_there_though_a_host_is_killed(host: Any, second_host: A
     lines = (out / "index.jsonl").read_text("utf-8").splitlines()
     records = {record["id"]: record for record in map(json.loads, lines)}
     assert sorted(records) == [f"j{i}" for i in range(JOBS)]
-    assert [name for name, record in records.items() if record["state"] == "failed"] == ["j3"]
+    assert [name for name, record in records.items() if record["state"] == "failed"] == ["j3"], records
     assert "expected aspect ratios within 2% of each other" in records["j3"]["error"]
     for i in set(range(JOBS)) - {3}:
         (picture,) = (out / f"j{i}").glob("*.png")

@@ -44,6 +44,7 @@ class FakeHost:
         self.seconds, self.busy = seconds, busy
         self.info: dict[str, Any] = json.loads(json.dumps(OBJECT_INFO))
         self.prompts: list[dict[str, Any]] = []
+        self.upload_count = 0
         self.uploads: dict[str, bytes] = {}
         self.history: dict[str, Any] = {}
         self.deleted: list[str] = []
@@ -169,6 +170,7 @@ def _handler(host: FakeHost) -> type[BaseHTTPRequestHandler]:
             if self.path == "/upload/image":
                 head, _, rest = body.split(b'name="image"; filename="', 1)[1].partition(b"\r\n\r\n")
                 name = head.split(b'"')[0].decode()
+                host.upload_count += 1
                 host.uploads[name] = rest.rsplit(b"\r\n--", 1)[0]
                 self._say(200, {"name": name, "subfolder": "fourreal", "type": "input"})
             elif self.path == "/prompt":

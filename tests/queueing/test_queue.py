@@ -161,6 +161,14 @@ def test_rows_are_checked_against_the_host_and_a_dry_run_queues_nothing(rows, ca
         assert not host.prompts
 
 
+def test_a_clip_of_many_jobs_is_uploaded_once(rows):
+    """Written again it would be cut short under a job that reads it."""
+    (rows / "m.csv").write_text("id,freeze_time,n\n" + "".join(f"j{i},c 1.mp4,{i}\n" for i in range(8)))
+    with FakeHost() as host:
+        assert queue(rows, host, more=("--quiet", "--at-once", "4")) == 0
+        assert host.upload_count == 1 and len({p["1"]["inputs"]["file"] for p in host.prompts}) == 1
+
+
 def test_files_that_the_hosts_have_are_named(rows):
     (rows / "m.csv").write_text("id,freeze_time,n\nj0,there.mp4,1\n")
     with FakeHost() as host:

@@ -118,6 +118,7 @@ def plan_of(args: argparse.Namespace) -> BatchPlan:
             )
         patterns = dict(zip(CLIPS, parts, strict=True))
     given = {name: str(value) for name in _JOB_OPTIONS if (value := getattr(args, name)) is not None}
+    given.setdefault("device", "auto" if args.gpus else "cpu")  # what a job did not ask for it doesn't take
     return BatchPlan(args.manifest, args.out, rules, patterns, given)
 
 

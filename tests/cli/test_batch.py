@@ -62,6 +62,15 @@ def test_run_again_it_goes_on_and_status_says_how_it_stands(manifest, pipeline, 
     assert json.loads(capfd.readouterr().out.split("\n", 2)[2])["done"] == 3
 
 
+@pytest.mark.parametrize(("more", "device"), [((), "cpu"), (("--gpus", "1"), "auto"), (("--device", "cuda"), "cuda")])
+def test_a_job_takes_no_gpu_that_it_did_not_ask_for(manifest, more, device):
+    from fourreal_core.cli import _parser
+    from fourreal_core.cli.batch import plan_of
+
+    plan = plan_of(_parser().parse_args(["batch", str(manifest), "-o", "out", *more]))
+    assert plan.job(next(plan.rows())).options["device"] == device
+
+
 def test_a_network_is_loaded_once_for_many_jobs(manifest, pipeline, monkeypatch):
     from fourreal_core.cli import engines
     from fourreal_core.flow.engines import FLOW_ENGINES

@@ -66,9 +66,9 @@ def check_rows(rows: Iterable[Row], rules: RowRules, folder: str, ledger: Ledger
         more = f"\n  and {faults - len(told)} more" if faults > len(told) else ""
         lines = "\n  ".join(told)
         raise InputError(
-            f"{faults} {'fault' if faults == 1 else 'faults'} in the manifest:\n  {lines}{more}\n",
+            f"a manifest with {faults} {'fault' if faults == 1 else 'faults'}",
             "none",
-            "nothing was started; mend them and run again",
+            f"nothing was started; mend these and run again:\n  {lines}{more}",
         )
 
 

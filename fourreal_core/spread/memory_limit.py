@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ..errors import InputError
 
+_REFUSED = ("can't allocate memory", "cannot allocate memory", "insufficient memory", "failed to allocate", "bad_alloc")
 _STATUS = Path("/proc/self/status")
 
 
@@ -53,7 +54,7 @@ def limited_memory(mb: int | None) -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_DATA, (limit, before[1]))
     try:
         yield
-    except (MemoryError, RuntimeError, OSError) as err:
+    except Exception as err:
         if not _out_of_memory(err):
             raise
         raise MemoryExceeded(mb) from err
@@ -73,11 +74,10 @@ def _data_kib() -> int | None:
 
 
 def _out_of_memory(err: BaseException) -> bool:
-    """Whether an exception, or one behind it, is a refused allocation; torch and codecs have words of their own."""
+    """Whether an exception, or one behind it, is a refused allocation; torch, OpenCV and codecs have own words for it."""
     seen: BaseException | None = err
     while seen is not None:
-        words = str(seen).lower()
-        if isinstance(seen, MemoryError) or "can't allocate memory" in words or "cannot allocate memory" in words:
+        if isinstance(seen, MemoryError) or any(words in str(seen).lower() for words in _REFUSED):
             return True
         seen = seen.__cause__ or seen.__context__
     return False

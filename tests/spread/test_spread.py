@@ -82,11 +82,19 @@ def test_memory_beyond_the_bound_is_refused_and_the_bound_ends():
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the bound is Linux's")
-def test_torchs_own_word_for_no_memory_is_understood():
+def test_the_words_of_torch_and_opencv_for_no_memory_are_understood():
+    import cv2
     import torch
 
     with pytest.raises(MemoryExceeded), limited_memory(300):
         torch.ones(2**27)
+    with pytest.raises(MemoryExceeded), limited_memory(300):
+        cv2.resize(np.zeros((8, 8, 3), np.float32), (8192, 8192))
+    with pytest.raises(MemoryExceeded), limited_memory(300):
+        try:
+            np.ones(2**27)
+        except MemoryError as err:
+            raise InputError("a clip that can't be read", "another", "choose it") from err
 
 
 def test_other_errors_pass_the_bound():

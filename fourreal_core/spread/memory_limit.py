@@ -74,7 +74,7 @@ def _data_kib() -> int | None:
 
 
 def _out_of_memory(err: BaseException) -> bool:
-    """Whether an exception, or one behind it, is a refused allocation; torch, OpenCV and codecs have own words for it."""
+    """Whether an exception, or one behind it, is a refused allocation; torch and OpenCV have own words for it."""
     seen: BaseException | None = err
     while seen is not None:
         if isinstance(seen, MemoryError) or any(words in str(seen).lower() for words in _REFUSED):

@@ -40,7 +40,22 @@ def always_dies(number: int) -> int:
 
 
 def slow(folder: str) -> None:
-    """Leaves a file after ten seconds."""
-    Path(folder, "started").touch()
-    time.sleep(10)
-    Path(folder, "finished").touch()
+    """Says which process it is, and takes ten minutes."""
+    part = Path(folder, "part")
+    part.write_text(str(os.getpid()))
+    part.rename(Path(folder, "started"))
+    time.sleep(600)
+
+
+def gone(pid: int, seconds: float = 60) -> bool:
+    """Whether a process ends within some time; the work of ``slow`` never does by itself."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            os.kill(pid, 0)
+            if Path(f"/proc/{pid}/status").exists() and "\nState:\tZ" in Path(f"/proc/{pid}/status").read_text():
+                return True
+        except OSError:
+            return True
+        time.sleep(0.1)
+    return False

@@ -217,7 +217,7 @@ def _record(outcome: Outcome[Job, dict[str, Any]]) -> dict[str, Any]:
     failure = outcome.failure
     if failure is None:
         assert outcome.value is not None  # work returns a record
-        return {"tries": outcome.tries} | outcome.value  # a job that tries by itself says how often
-    record = {"id": outcome.item.id, "state": "failed", "kind": failure.kind, "error": failure.sentence}
+        return {"tries": outcome.tries, **outcome.value}  # a job that tries by itself says how often
+    record: dict[str, Any] = {"id": outcome.item.id, "state": "failed", "kind": failure.kind, "error": failure.sentence}
     record |= {"tries": outcome.tries, "finished": now()}
     return record | ({"traceback": failure.traceback} if failure.kind == "error" else {})

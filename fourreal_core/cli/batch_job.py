@@ -32,7 +32,7 @@ class _Parser(argparse.ArgumentParser):
 @functools.cache
 def run_parser() -> argparse.ArgumentParser:
     """The parser of ``fourreal run``, alone."""
-    top = _Parser(prog="fourreal")
+    top: argparse.ArgumentParser = _Parser(prog="fourreal")
     commands = top.add_subparsers()
     shared = argparse.ArgumentParser(add_help=False)
     for name in ("--quiet", "--json", "--debug"):

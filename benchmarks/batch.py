@@ -26,10 +26,10 @@ from fourreal_core.batch.checking import RowRules
 from fourreal_core.batch.fingerprint import Job
 from fourreal_core.batch.runner import BatchPlan, plan_batch, run_batch
 from fourreal_core.cli.batch_bar import BatchBar
-from fourreal_core.cli.batch_job import CLIPS, NEEDS, fault_of, make_outputs, option_names, path_columns
+from fourreal_core.cli.batch_job import NEEDS, fault_of, make_outputs, option_names, path_columns
 from fourreal_core.spread import Needs, SpreadOptions
 
-RULES = RowRules((*option_names(), *NEEDS), CLIPS, NEEDS, path_columns, fault_of)
+RULES = RowRules((*option_names(), *NEEDS), (), NEEDS, path_columns, fault_of)
 _MEMORY_MB = 600
 _REPOSITORY = Path(__file__).resolve().parents[1]
 

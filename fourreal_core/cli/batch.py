@@ -106,7 +106,7 @@ def plan_of(args: argparse.Namespace) -> BatchPlan:
     from ..batch.runner import BatchPlan
     from .batch_job import CLIPS, NEEDS, fault_of, option_names, path_columns
 
-    rules = RowRules((*option_names(), *NEEDS), CLIPS, NEEDS, path_columns, fault_of)
+    rules = RowRules((*option_names(), *NEEDS), (), NEEDS, path_columns, fault_of)
     patterns = None
     if args.pattern is not None:
         parts = [part.strip() for part in args.pattern.split(",")]

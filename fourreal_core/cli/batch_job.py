@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from ..batch.fingerprint import Job
 
 CLIPS = ("freeze_time", "fixed_view")
-PATHS = (*CLIPS, "mask", "grid")
 NEEDS = ("cpus", "gpus", "memory_mb")
 """Columns that say what a job takes of a machine, and not what it makes."""
 _NOT_COLUMNS = {"help", "out", "quiet", "json", "debug"}
@@ -50,15 +49,15 @@ def option_names() -> tuple[str, ...]:
 
 
 def path_columns(values: Mapping[str, str]) -> list[str]:
-    """Which of a row's columns are paths: clips, mask, cells, and the geometry if it is a folder of pictures."""
+    """Which of a row's columns are paths: all inputs of `fourreal run`, and a geometry that is a folder of pictures."""
     geometry = values.get("geometry", "parallax")
-    found = [column for column in PATHS if column in values]
+    found = [column for column in run.INPUTS if column in values]
     return found if geometry == "parallax" or geometry.startswith("hf:") else [*found, "geometry"]
 
 
 def fault_of(values: Mapping[str, str]) -> str | None:
-    """What is wrong with the values of a row that are no paths."""
-    options = {c: v for c, v in values.items() if c in option_names() and c not in PATHS}
+    """What is wrong with the values of a row, whatever lies at its paths."""
+    options = {c: "given" if c in run.INPUTS else v for c, v in values.items() if c in option_names()}
     needs = tuple(values.get(name, "") for name in NEEDS)
     return _option_fault(tuple(sorted(options.items()))) or _needs_fault(needs)
 
@@ -68,7 +67,8 @@ def _option_fault(options: tuple[tuple[str, str], ...]) -> str | None:
     from .arguments import parse_size
 
     try:
-        args = _parse({"freeze_time": "a", "fixed_view": "b", **dict(options)}, "out")
+        args = _parse(dict(options), "out")
+        run.check_inputs(args)
         if args.size is not None:
             parse_size(args.size)
         for name in ("views", "times"):

@@ -35,9 +35,14 @@ def job_needs(cpus: float, gpus: float, memory_mb: int | None) -> Callable[[Job]
 def estimated_mb(job: Job) -> int:
     """MiB of memory that a job needs at most, by the size of its grid."""
     options = job.options
-    height, width = parse_size(options["size"]) if "size" in options else clip_size(job.inputs.get("freeze_time", ""))
+    height, width = parse_size(options["size"]) if "size" in options else clip_size(_shown(job))
     cells = int(options.get("views", DEFAULT_COUNT)) * int(options.get("times", DEFAULT_COUNT))
     return round(_BASE_MB + _MB_A_MEGAPIXEL * cells * height * width / 1e6)
+
+
+def _shown(job: Job) -> str:
+    """A path that shows how large a job's frames are: of its clip, or of its folder of views."""
+    return job.inputs.get("freeze_time") or job.inputs.get("views_from", "")
 
 
 def clip_size(path: str) -> tuple[int, int]:

@@ -156,8 +156,24 @@ def test_columns_are_the_options_of_run():
     ],
 )
 def test_values_that_run_would_refuse(values, words):
-    assert words in fault_of(values)
-    assert fault_of({"views": "3", "quality": "best", "size": "64x48", "memory_mb": "9", "seed": "-1"}) is None
+    assert words in fault_of({"freeze_time": "a", "fixed_view": "b", **values})
+    assert "no --fixed-view" in fault_of({"freeze_time": "a"})
+    assert "--views-from beside a clip" in fault_of({"freeze_time": "a", "fixed_view": "b", "views_from": "c"})
+    assert fault_of({"views_from": "c", "cameras": "d"}) is None
+    assert (
+        fault_of(
+            {
+                "freeze_time": "a",
+                "fixed_view": "b",
+                "views": "3",
+                "quality": "best",
+                "size": "64x48",
+                "memory_mb": "9",
+                "seed": "-1",
+            }
+        )
+        is None
+    )
 
 
 def test_memory_goes_with_the_size(tmp_path, pictures):

@@ -1,6 +1,7 @@
 """What a batch costs beside its jobs: overhead a job, speed-up from one to two workers, memory of the driver.
 
-    python benchmarks/batch.py overhead -o OUT            # jobs that copy a file, and jobs of `fourreal run`
+    python benchmarks/batch.py overhead -o OUT            # sixty jobs that copy a file, in this process and with Ray
+    python benchmarks/batch.py calls -o OUT               # sixty jobs of `fourreal run`, and sixty calls
     python benchmarks/batch.py speedup -o OUT --jobs 12   # `fourreal batch` with one worker and with two
     python benchmarks/batch.py memory -o OUT              # manifests of 1,000 and of 100,000 rows
 
@@ -80,26 +81,36 @@ def seconds_of_jobs(out: Path) -> float:
 
 
 def overhead(folder: Path, jobs: int) -> dict[str, Any]:
-    """A batch against as many calls in one process."""
+    """What a batch adds to a job: jobs that copy a file."""
     make_clips(folder)
     manifest, one = write_manifest(folder, jobs), write_manifest(folder, 1, "one.csv")
-    ray = SpreadOptions("ray", 1)
-    found: dict[str, Any] = {"jobs": jobs}
-    start_ray = run(one, folder / "out", copy_clip, ray)
-    found["seconds_to_start_ray_and_do_one"] = round(start_ray, 3)
-    found["ms_a_job_that_copies_a_file"] = round(
-        1e3 * (run(manifest, folder / "out", copy_clip, ray) - start_ray) / jobs, 2
-    )
+    found: dict[str, Any] = {"jobs": jobs, "load_before": round(os.getloadavg()[0], 1)}
+    for engine in ("here", "ray"):
+        start = run(one, folder / "out", copy_clip, SpreadOptions(engine, 1))
+        seconds = run(manifest, folder / "out", copy_clip, SpreadOptions(engine, 1))
+        found[engine] = {
+            "seconds_with_one_job": round(start, 3),
+            "ms_a_job": round(1e3 * (seconds - start) / (jobs - 1), 2),
+        }
+    return found
+
+
+def calls(folder: Path, jobs: int) -> dict[str, Any]:
+    """A batch of the main job against as many calls in one process."""
+    make_clips(folder)
+    manifest, one = write_manifest(folder, jobs), write_manifest(folder, 1, "one.csv")
     run(one, folder / "out", make_outputs, SpreadOptions("here"))  # compiles, and loads what is used
-    plan, start, cpu = BatchPlan(str(manifest), str(folder / "calls"), RULES), time.perf_counter(), time.process_time()
+    found: dict[str, Any] = {"jobs": jobs, "load_before": round(os.getloadavg()[0], 1)}
+    plan, start = BatchPlan(str(manifest), str(folder / "calls"), RULES), time.perf_counter()
     shutil.rmtree(folder / "calls", ignore_errors=True)
     for job in map(plan.job, plan.rows()):
         target = folder / "calls" / job.id
         target.mkdir(parents=True)
         make_outputs(job, {column: Path(path) for column, path in job.inputs.items()}, target)
     found["seconds_of_calls_in_one_process"] = round(time.perf_counter() - start, 3)
-    found["cpu_seconds_of_calls_in_one_process"] = round(time.process_time() - cpu, 3)
-    found["seconds_of_batch_with_one_worker"] = round(run(manifest, folder / "out", make_outputs, ray), 3)
+    found["seconds_of_batch_with_one_worker"] = round(
+        run(manifest, folder / "out", make_outputs, SpreadOptions("ray", 1)), 3
+    )
     found["seconds_of_jobs_in_batch"] = round(seconds_of_jobs(folder / "out"), 3)
     return found
 
@@ -135,22 +146,25 @@ def memory(folder: Path, rows: list[int]) -> dict[str, Any]:
     return found
 
 
+def own_peak_mb() -> float:
+    """Peak resident memory of this process alone (Linux); that of getrusage counts what started it, too."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) / 1024
+
+
 def measured(manifest: Path, folder: Path, everything: bool) -> dict[str, Any]:
     """What one process takes for a manifest."""
-    from fourreal_core.metrics import peak_memory_mb
-
     start = time.perf_counter()
     if everything:
         run(manifest, folder / "out", copy_clip, SpreadOptions("here"))
     else:
         plan_batch(BatchPlan(str(manifest), str(folder / "out"), RULES), lambda job: Needs())
-    peak = peak_memory_mb()[0]
-    return {"peak_mb": None if peak is None else round(peak, 1), "seconds": round(time.perf_counter() - start, 2)}
+    return {"peak_mb": round(own_peak_mb(), 1), "seconds": round(time.perf_counter() - start, 2)}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("overhead", "speedup", "memory", "check", "run"))
+    parser.add_argument("what", choices=("overhead", "calls", "speedup", "memory", "check", "run"))
     parser.add_argument("-o", "--out", type=Path, required=True)
     parser.add_argument("--jobs", type=int, default=60)
     parser.add_argument("--rows", type=int, nargs="+", default=[1000, 100_000])
@@ -161,7 +175,7 @@ def main() -> None:
     elif args.what == "memory":
         found = memory(args.out, args.rows)
     else:
-        found = {"overhead": overhead, "speedup": speedup}[args.what](args.out, args.jobs)
+        found = {"overhead": overhead, "calls": calls, "speedup": speedup}[args.what](args.out, args.jobs)
     print(json.dumps(found, indent=1))
 
 

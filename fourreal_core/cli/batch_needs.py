@@ -47,7 +47,10 @@ def _shown(job: Job) -> str:
 
 def clip_size(path: str) -> tuple[int, int]:
     """``(height, width)`` of a local clip, from its header alone; of one that can't be looked at, that of 720p."""
-    import av
+    try:
+        import av
+    except ImportError:  # it can run without, and then reads no header
+        return _UNKNOWN_SIZE
 
     from ..media.images import IMAGE_SUFFIXES
 

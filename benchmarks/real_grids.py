@@ -30,11 +30,14 @@ from fourreal_core import media
 from fourreal_core.errors import InputError
 from fourreal_core.grid import FrameGrid
 from fourreal_core.metrics import peak_memory_mb, psnr, ssim
+from fourreal_core.proposals.baselines import floors
 
 if TYPE_CHECKING:
     from fourreal_core.pipeline import PipelineOptions, PipelineResult
     from fourreal_core.scene.scene4d import Scene4D
 
+FLOORS = {"freeze": "copy", "flow": "mean of flows"}
+"""Methods that only copy or measure 2D flow, by what they are called in proposals.baselines."""
 FIGURES = ("psnr", "ssim", "plain_psnr", "known_psnr", "seconds", "processor_seconds")
 
 
@@ -115,9 +118,9 @@ def score(folder: Path, frames: Tensor, valid: Tensor, track: str) -> dict[str, 
 def _run_one(folder: Path, out: Path, args: argparse.Namespace) -> dict[str, Any]:
     grid = load_grid(folder, args.track, args.clips)
     start, processor = perf_counter(), process_time()
-    result = None if args.method == "freeze" else _pipeline(grid, args)
+    result = None if args.method in FLOORS else _pipeline(grid, args)
     seconds, processor = perf_counter() - start, process_time() - processor
-    frames = grid.freeze_time[:, None].expand_as(grid.frames) if result is None else result.grid.frames
+    frames = floors(grid.frames)[FLOORS[args.method]] if result is None else result.grid.frames
     frames = grid.filled(frames).frames
     for v in range(grid.views):
         for t in range(grid.times):
@@ -208,10 +211,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--clips", action="store_true", help="take the inputs from the two MP4 clips")
     parser.add_argument(
         "--method",
-        choices=["pipeline", "verified", "freeze"],
+        choices=["pipeline", "verified", *FLOORS],
         default="pipeline",
-        help="verified chooses by hand-set rules in place of learned scores; freeze repeats column 0 for all times: "
-        "the floor that needs no computing",
+        help="verified chooses by hand-set rules in place of learned scores; freeze repeats column 0 for all times, "
+        "flow is the mean of what 2D flow makes of either clip: the floors, see proposals.baselines",
     )
     parser.add_argument("--quality", choices=["draft", "normal", "best"], default="normal")
     parser.add_argument("--fit", type=int, metavar="N", help="renders that fit the known cells, else by --quality")

@@ -33,7 +33,7 @@ FLOORS = [
     {"reconstruction", "proposals", "model"},
     {"synthetic", "sampling"},
     {"training"},
-    {"pipeline"},
+    {"pipeline", "evaluation"},
     {"study", "viewer", "batch"},
     {"exports", "queueing"},
     {"cli"},

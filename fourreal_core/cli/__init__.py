@@ -12,7 +12,7 @@ from typing import cast
 
 from .. import __version__
 from ..errors import InputError
-from . import batch, data, demo, doctor, export, queue, render, run, train, view
+from . import batch, data, demo, doctor, evaluate, export, queue, render, run, study, train, view
 from .interrupts import interruptible
 
 INTERRUPTED, BAD_INPUT = 130, 2
@@ -66,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"fourreal {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for command in (demo, run, batch, queue, view, render, export, data, train, doctor):
+    for command in (demo, run, batch, queue, view, render, export, evaluate, study, data, train, doctor):
         command.add_command(commands, [_shared_options()])
     return parser
 

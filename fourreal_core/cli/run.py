@@ -157,18 +157,10 @@ def read_cells(
         InputError: No such folder, no cell in it, two files for one cell, or another aspect ratio.
     """
     from .. import media
+    from ..media.cell_files import find_cells
     from ..media.framing import same_shape
-    from ..media.view_clips import CELL_NAME
 
-    if not folder.is_dir():
-        raise InputError(f"{folder} is not a folder", "a folder of cells v{view}_t{time}.png", "check --grid")
-    files: dict[tuple[int, int], Path] = {}
-    for path in sorted(folder.iterdir(), key=media.natural_key):
-        if match := CELL_NAME.fullmatch(path.name):
-            cell = int(match[1]), int(match[2])
-            if cell in files:
-                raise InputError(f"two files for one cell, {files[cell].name} and {path.name}", "one", "remove one")
-            files[cell] = path
+    files = find_cells(folder)
     if not files:
         raise InputError(f"no cells in {folder}", "files named v{view}_t{time}.png or .jpg", "check --grid")
     cells = {}

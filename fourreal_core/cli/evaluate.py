@@ -1,0 +1,208 @@
+"""``fourreal evaluate``: figures of completed grids, alone, against the truth, or against each other."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import InputError
+
+if TYPE_CHECKING:
+    from ..evaluation.figures import Figure, SceneFigures
+    from ..evaluation.grids import EvaluatedGrid
+
+FIGURES_FILE, REPORT_FILE = "figures.json", "report.html"
+
+
+def add_command(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], parents: list[argparse.ArgumentParser]
+) -> None:
+    """Declares the command and its options."""
+    parser = commands.add_parser(
+        "evaluate",
+        parents=parents,
+        help="figures of completed grids, and a report",
+        description="Figures of completed grids: how consistent they are in time and across views, how near the truth, "
+        "and how compared methods differ. A GRID is the output folder of a run, a folder of cells "
+        "v{view}_t{time}.png, a folder or a text file of videos, one a view, a wall video, or a folder of such "
+        "grids, one a scene. NAME=GRID names its method.",
+    )
+    parser.add_argument("grids", nargs="+", metavar="GRID", help="grids of the method that is judged")
+    parser.add_argument(
+        "--against",
+        nargs="+",
+        action="append",
+        default=[],
+        metavar="GRID",
+        help="grids of another method, of the same scenes; may be repeated, once a method",
+    )
+    parser.add_argument("--truth", type=Path, metavar="GRID", help="the true cells, or a folder of them by scene")
+    parser.add_argument("-o", "--out", type=Path, required=True, metavar="OUT", help="output folder")
+    parser.add_argument(
+        "--model",
+        action="append",
+        default=[],
+        metavar="MODEL",
+        help="a network that takes part, from this disk; may be repeated: dust3r:CHECKPOINT (Dust3R-confidence), "
+        "mast3r:, vggt:, da3:, stlpips, clip:FOLDER, dino:FOLDER, video:FOLDER",
+    )
+    parser.add_argument("--reach", type=int, metavar="N", help="pair views at most so far apart (default: all)")
+    parser.add_argument(
+        "--flow", default="dis", metavar="ENGINE", help="what measures optical flow: dis (default), raft"
+    )
+    parser.add_argument(
+        "--flow-width", type=int, metavar="PX", help="measure flow in cells at most so wide, which is faster"
+    )
+    parser.add_argument("--views", type=int, metavar="N", help="views of wall videos (default: by their gaps)")
+    parser.add_argument("--times", type=int, metavar="N", help="times of videos (default: all frames)")
+    parser.add_argument("--seed", type=int, default=0, help="of the intervals (default 0)")
+    parser.add_argument("--device", default="auto", help="torch device of the networks (default auto)")
+    parser.set_defaults(execute=execute)
+
+
+def execute(args: argparse.Namespace) -> None:
+    """Runs the command.
+
+    Raises:
+        InputError: Grids that can't be read or don't belong together, or a network that can't be had.
+    """
+    import json
+
+    from .. import media
+    from ..evaluation.comparison import as_json
+    from ..evaluation.evaluate import Evaluator
+    from ..evaluation.models import judge_models
+    from ..evaluation.report import TRUTH, report_page
+    from ..flow.engines import flow_engine
+    from ..media.line_plot import require_matplotlib
+    from ..metrics.intervals import require_scipy
+    from .arguments import parse_device
+    from .bars import StageBars
+    from .report import tell
+    from .versions import versions
+
+    require_matplotlib()
+    require_scipy()
+    device = parse_device(args.device)
+    methods = _methods(args)
+    truths = _truths(args.truth, methods)
+    out = media.prepare_folder(args.out)
+    models = judge_models(args.model, device, args.reach)
+    evaluator = Evaluator(models, None if args.flow == "dis" else flow_engine(args.flow, device), args.flow_width)
+
+    def read(method: str, scene: str) -> EvaluatedGrid:
+        from ..evaluation.grids import read_grid
+
+        place = truths[scene] if method == TRUTH else methods[method][scene]
+        return read_grid(scene, place, args.views, args.times)
+
+    found: dict[str, list[SceneFigures]] = {name: [] for name in methods}
+    features: dict[str, list[Any]] = {name: [] for name in [TRUTH, *methods]}
+    with StageBars(args.quiet) as bars:
+        for scene in next(iter(methods.values())):
+            truth = read(TRUTH, scene) if truths else None
+            for name in methods:
+                grid = read(name, scene)
+                found[name].append(evaluator(grid, truth, bars(f"{scene[:12]} {name[:8]}")))
+                if models.video is not None and truth is not None and bool(truth.there.all()):
+                    features[name].append(models.video.features(grid.frames[1:]))
+            if models.video is not None and truth is not None and bool(truth.there.all()):
+                features[TRUTH].append(models.video.features(truth.frames[1:]))
+        figures = evaluator.figures()
+        extra = {
+            "command": "evaluate",
+            "models": args.model,
+            "flow": args.flow,
+            "flow_width": args.flow_width,
+            "seed": args.seed,
+            "sources": {
+                name: {scene: str(place) for scene, place in scenes.items()} for name, scenes in methods.items()
+            },
+            "versions": versions(),
+            "frechet_video": _frechet(features),
+        }
+        report = as_json(found, figures, extra, args.seed)
+        page = report_page(found, figures, read, bool(truths), ", ".join(methods), args.seed)
+        media.write_bytes(out / REPORT_FILE, page.encode())
+        media.write_bytes(out / FIGURES_FILE, json.dumps(report, indent=1, allow_nan=False).encode())
+    tell(report, f"{table(found, figures, args.seed)}\nreport in {out / REPORT_FILE}", args)
+
+
+def table(found: dict[str, list[SceneFigures]], figures: dict[str, Figure], seed: int = 0) -> str:
+    """Means and intervals of every method, as text."""
+    from ..evaluation.comparison import mean_of, scene_values
+
+    lines = [f"{'':34}" + "".join(f"{name:>26}" for name in found)]
+    for figure in figures.values():
+        cells = []
+        for scenes in found.values():
+            values = list(scene_values(scenes, figure.name).values())
+            if not values:
+                cells.append(f"{'-':>26}")
+                continue
+            mean, form = mean_of(values, seed), f".{figure.digits}f"
+            spread = f" ({mean.low:{form}} to {mean.high:{form}})" if mean.scenes > 1 else ""
+            cells.append(f"{mean.value:{form}}{spread}".rjust(26))
+        if any(cell.strip() != "-" for cell in cells):
+            way = {"higher": "up", "lower": "down", "one": "to 1"}[figure.better]
+            label = figure.label + (f", {figure.unit}" if figure.unit else "")
+            lines.append(f"{label:<29}{way:<5}" + "".join(cells))
+    return "\n".join(lines)
+
+
+def _methods(args: argparse.Namespace) -> dict[str, dict[str, Path]]:
+    """Places by method and scene; the first method is the one that is judged."""
+    from ..evaluation.comparison import same_scenes
+    from ..evaluation.grids import find_scenes
+
+    methods: dict[str, dict[str, Path]] = {}
+    for texts in [args.grids, *args.against]:
+        name, scenes = "", {}
+        for text in texts:
+            label, _, rest = text.partition("=")
+            named = bool(rest) and not Path(text).exists()
+            place = Path(rest if named else text)
+            name = name or (label if named else place.resolve().name)
+            for scene, where in find_scenes(place).items():
+                if scene in scenes:
+                    raise InputError(f"two scenes {scene!r}", "scenes of different names", "rename one of the folders")
+                scenes[scene] = where
+        if name in methods:
+            raise InputError(f"two methods {name!r}", "methods of different names", "say NAME=GRID")
+        methods[name] = scenes
+    if all(len(scenes) == 1 for scenes in methods.values()):  # one scene each: the same one, whatever it is called
+        scene = next(iter(next(iter(methods.values()))))
+        return {name: {scene: next(iter(scenes.values()))} for name, scenes in methods.items()}
+    same_scenes(methods)
+    return methods
+
+
+def _truths(place: Path | None, methods: dict[str, dict[str, Path]]) -> dict[str, Path]:
+    """Places of the truth by scene; empty without one."""
+    from ..evaluation.grids import find_scenes
+
+    if place is None:
+        return {}
+    wanted, found = list(next(iter(methods.values()))), find_scenes(place)
+    if len(wanted) == 1 and len(found) == 1:
+        return {wanted[0]: next(iter(found.values()))}
+    missing = [scene for scene in wanted if scene not in found]
+    if missing:
+        raise InputError(
+            f"no truth of {', '.join(missing)} in {place}", f"one of every scene: {', '.join(wanted)}", "check --truth"
+        )
+    return {scene: found[scene] for scene in wanted}
+
+
+def _frechet(features: dict[str, list[Any]]) -> dict[str, float]:
+    """Fréchet distance of every method's rows from the true ones, where a video network took part."""
+    from ..evaluation.learned import frechet_distance
+    from ..evaluation.report import TRUTH
+
+    if not features[TRUTH]:
+        return {}
+    import torch
+
+    truth = torch.cat(features[TRUTH])
+    return {name: frechet_distance(torch.cat(rows), truth) for name, rows in features.items() if name != TRUTH and rows}

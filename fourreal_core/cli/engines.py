@@ -25,7 +25,8 @@ def add_engine_options(parser: argparse.ArgumentParser) -> None:
         metavar="SOURCE",
         help="where depth comes from: parallax "
         "(default); a folder of depth pictures, one a frame of the freeze-time clip; hf:NAME, a depth "
-        "network of the Hugging Face hub that is on this disk",
+        "network of the Hugging Face hub that is on this disk; vggt:, da3:, dust3r: or mast3r:CHECKPOINT, depth and "
+        "cameras of an installed network",
     )
     parser.add_argument(
         "--focal",
@@ -43,7 +44,8 @@ def add_engine_options(parser: argparse.ArgumentParser) -> None:
         "--tracks",
         default="flow",
         metavar="ENGINE",
-        help="what follows points: flow (default) or delta:CHECKPOINT, an installed densetrack3d",
+        help="what follows points: flow (default); delta:CHECKPOINT, an installed densetrack3d; dust3r:, mast3r: or "
+        "splatt3r:CHECKPOINT, a feed-forward reconstruction for comparison",
     )
 
 
@@ -108,6 +110,14 @@ def geometry_source(spec: str, views: int, device: str, cameras: Cameras | None 
         if not name:
             raise InputError("the geometry hf: without a name", "hf:NAME", "name a depth network")
         return HuggingFaceDepth(name, device=device, cameras=cameras)
+    if name and (found := _network_geometry(kind, name, device)) is not None:
+        if cameras is not None:
+            raise InputError(
+                f"known cameras with the geometry {kind}:",
+                "a source that takes them",
+                "leave --geometry or --cameras away",
+            )
+        return found
     folder = Path(spec)
     if not folder.is_dir():
         raise InputError(
@@ -117,3 +127,16 @@ def geometry_source(spec: str, views: int, device: str, cameras: Cameras | None 
     from ..media.depth import read_depth_folder
 
     return DepthPictures(read_depth_folder(folder, views), cameras=cameras)
+
+
+def _network_geometry(kind: str, checkpoint: str, device: str) -> GeometrySource | None:
+    """The source of a network that makes depth and cameras by itself; None for another kind."""
+    from ..geometry.multi_view_models import MULTI_VIEW_MODELS, FeedForwardGeometry
+    from ..geometry.pair_models import FAMILIES, pair_model
+    from ..geometry.point_map_geometry import PointMapGeometry
+
+    if kind in MULTI_VIEW_MODELS:
+        return FeedForwardGeometry(MULTI_VIEW_MODELS[kind](checkpoint, device))
+    if kind in FAMILIES:
+        return PointMapGeometry(pair_model(kind, checkpoint, device))
+    return None

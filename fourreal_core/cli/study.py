@@ -167,7 +167,8 @@ def _check_known(known: bool, key: str) -> None:
 
 def _scenes(place: Path) -> dict[str, Path]:
     """A method's grids or videos by scene; a folder's videos are scenes here, not views."""
-    from ..evaluation.grids import VIDEO_SUFFIXES, find_scenes
+    from ..evaluation.grids import find_scenes
+    from ..media.view_clips import VIDEO_SUFFIXES
 
     if place.is_dir():
         videos = sorted(p for p in place.iterdir() if p.is_file() and p.suffix.lower() in VIDEO_SUFFIXES)

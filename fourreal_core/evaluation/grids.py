@@ -14,9 +14,9 @@ from .. import media
 from ..errors import InputError
 from ..media.cell_files import find_cells
 from ..media.images import resize, to_float, to_uint8
+from ..media.view_clips import VIDEO_SUFFIXES
 from .wall_videos import split_wall
 
-VIDEO_SUFFIXES = frozenset({".mp4", ".webm", ".mov", ".mkv", ".avi", ".m4v", ".gif"})
 _LIST_SUFFIX = ".txt"
 
 

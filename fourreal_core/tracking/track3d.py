@@ -134,7 +134,7 @@ def track_views(
     cameras = geometry.cameras
     valid = torch.ones(geometry.size, dtype=torch.bool) if valid is None else valid
     keys, pixels, start = choose_points(geometry, valid)
-    thin = _random_subset(len(keys), options)
+    thin = random_subset(len(keys), options)
     spacing = start[:, 2] / geometry.intrinsics[keys, 0, 0] * (len(keys) / max(len(thin), 1)) ** 0.5
     keys, pixels, start, spacing = keys[thin], pixels[thin], start[thin], spacing[thin]
     views, count = frames.shape[0], len(keys)
@@ -237,7 +237,8 @@ def track_times(
     )
 
 
-def _random_subset(count: int, options: TrackOptions) -> Tensor:
+def random_subset(count: int, options: TrackOptions) -> Tensor:
+    """Indices of at most ``options.max_points`` of ``count`` points, in order."""
     if count <= options.max_points:
         return torch.arange(count)
     order = torch.randperm(count, generator=torch.Generator().manual_seed(options.seed))

@@ -97,12 +97,26 @@ def _delta(argument: str, device: str) -> TrackEngine:
     return DeltaTracks(argument, device)
 
 
-TRACK_ENGINES: dict[str, Callable[[str, str], TrackEngine]] = {"flow": _flow, "delta": _delta}
+def _point_maps(family: str) -> Callable[[str, str], TrackEngine]:
+    def make(argument: str, device: str) -> TrackEngine:
+        from ..geometry.pair_models import pair_model
+        from .point_map_tracks import PointMapTracks
+
+        return PointMapTracks(pair_model(family, argument, device))
+
+    return make
+
+
+TRACK_ENGINES: dict[str, Callable[[str, str], TrackEngine]] = {
+    "flow": _flow,
+    "delta": _delta,
+    **{family: _point_maps(family) for family in ("dust3r", "mast3r", "splatt3r")},
+}
 """Makers by name; each gets what stands behind the colon and the device."""
 
 
 def track_engine(spec: str, device: str = "cpu") -> TrackEngine:
-    """The engine that ``flow`` or ``delta:CHECKPOINT`` names.
+    """The engine that ``flow``, ``delta:CHECKPOINT`` or ``dust3r:CHECKPOINT`` names.
 
     Raises:
         InputError: An unknown name, or an engine that cannot be had here.

@@ -191,7 +191,11 @@ def test_delta_is_never_half_there(
 
 def test_engines_have_names() -> None:
     assert track_engine("flow") == FlowTracks()
-    for said, says in (("best", "one of flow, delta"), ("flow:3", "'flow' alone"), ("delta", "delta:CHECKPOINT")):
+    for said, says in (
+        ("best", "one of flow, delta, dust3r"),
+        ("flow:3", "'flow' alone"),
+        ("delta", "delta:CHECKPOINT"),
+    ):
         with pytest.raises(InputError, match=says):
             track_engine(said)
 

@@ -184,7 +184,8 @@ class FrechetVideoDistance:
             pictures = [_eight_bits(row[t]) for t in steps.tolist()]
             pixels = torch.cat([self.processor(images=p, return_tensors="pt")["pixel_values"] for p in pictures])
             with torch.inference_mode():
-                out = self.network(pixel_values=pixels[None].to(self.device))
+                # some processors take a picture for a video of one frame
+                out = self.network(pixel_values=pixels.reshape(1, count, *pixels.shape[-3:]).to(self.device))
             found.append(out.last_hidden_state[0].mean(0).float().cpu().clone())
         return torch.stack(found)
 

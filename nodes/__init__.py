@@ -7,6 +7,7 @@ from comfy_api.latest import ComfyExtension, io
 from .decode_latent import Decode4DLatent
 from .depth_geometry import GeometryFromDepth, GeometryFromDepthNetwork
 from .error_context import without_module_path
+from .evaluate_grid import EvaluateGrid
 from .export.save_files import ExportScene
 from .export.save_scene import SaveScene
 from .export.splat import SceneToSplat
@@ -63,6 +64,7 @@ class FourRealExtension(ComfyExtension):
             RenderScene,
             PreviewScene,
             PreviewGrid,
+            EvaluateGrid,
             LoadModel,
             ApplyParallelSync,
             FreezeTimeConditioning,

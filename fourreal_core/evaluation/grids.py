@@ -12,6 +12,7 @@ from torch import Tensor
 
 from .. import media
 from ..errors import InputError
+from ..grid import FrameGrid
 from ..media.cell_files import find_cells
 from ..media.images import resize, to_float, to_uint8
 from ..media.view_clips import VIDEO_SUFFIXES
@@ -61,6 +62,12 @@ class EvaluatedGrid:
         there = torch.ones(frames.shape[:2], dtype=torch.bool)
         given = clips_given(*frames.shape[:2]) if given is None else given
         return cls(name, frames, there, given, ~given, torch.ones(frames.shape[2:4], dtype=torch.bool))
+
+    @classmethod
+    def of_grid(cls, name: str, grid: FrameGrid) -> EvaluatedGrid:
+        """A completed grid, whose known cells were given."""
+        there = torch.ones_like(grid.known)
+        return cls(name, grid.frames, there, grid.known, ~grid.known, grid.valid)
 
 
 def clips_given(views: int, times: int) -> Tensor:

@@ -32,6 +32,7 @@ NODES = {
     "FourRealParallelSyncSampler",
     "FourRealDecode4DLatent",
     "FourRealPreviewGrid",
+    "FourRealEvaluateGrid",
     "FourRealPreviewScene",
     "FourRealSyncStrength",
     "FourRealGeometryFromDepth",

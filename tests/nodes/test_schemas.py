@@ -25,7 +25,7 @@ def schemas(extension: ModuleType) -> dict[str, Any]:
 
 
 def test_every_node_is_explained(schemas: dict[str, Any]) -> None:
-    assert len(schemas) == 26
+    assert len(schemas) == 27
     for name, schema in schemas.items():
         assert name.startswith("FourReal")
         assert schema.category in {"4Real/grid", "4Real/scene", "4Real/model", "4Real/export"}, name

@@ -23,6 +23,8 @@ import math
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +38,13 @@ sys.path.insert(0, str(ROOT))
 from fourreal_core.cli.bars import StageBars  # noqa: E402
 from fourreal_core.cli.train import parse_change  # noqa: E402
 from fourreal_core.errors import InputError  # noqa: E402
+from fourreal_core.evaluation.confidence import ConfidenceModel, confidence_entries, confidence_figures  # noqa: E402
+from fourreal_core.evaluation.grids import EvaluatedGrid  # noqa: E402
+from fourreal_core.evaluation.models import judge_models  # noqa: E402
 from fourreal_core.grid import FrameGrid  # noqa: E402
 from fourreal_core.media.files import prepare_folder, whole_file, write_bytes  # noqa: E402
 from fourreal_core.metrics.grid_quality import FIGURES, grid_quality  # noqa: E402
+from fourreal_core.metrics.intervals import mean_interval  # noqa: E402
 from fourreal_core.model.model4d import Model4D  # noqa: E402
 from fourreal_core.pipeline import PipelineOptions, run_pipeline  # noqa: E402
 from fourreal_core.proposals.baselines import floors  # noqa: E402
@@ -128,6 +134,23 @@ def model_completion(name: str, model: Model4D, options: EvaluateOptions, remove
     return complete
 
 
+@dataclass(frozen=True)
+class Judge:
+    """A network whose confidence becomes columns, see docs/evaluation.md.
+
+    Attributes:
+        model: The network.
+        spec: As it was named, such as ``dust3r:CHECKPOINT``.
+    """
+
+    model: ConfidenceModel
+    spec: str
+
+    def __call__(self, made: Tensor) -> dict[str, float]:
+        """Shares in percent of a completed grid ``(V, T, H, W, 3)``."""
+        return confidence_figures(EvaluatedGrid.of_frames("", made), self.model)[0]
+
+
 def measured(
     names: Sequence[str],
     digest: str,
@@ -136,16 +159,19 @@ def measured(
     ablation: Ablation,
     bars: StageBars,
     count: int | None = None,
+    judge: Judge | None = None,
 ) -> dict[str, dict[str, list[float]]]:
     """Figures of every grid, or of the first ``count``, by name of the completion and of the figure; from the rows'
     files if they are there."""
+    digest = digest if judge is None else f"{digest} {judge.spec}"
+    wanted = (*FIGURES, *(entry.name for entry in (confidence_entries(judge.model) if judge else ())))
     options, folder = ablation.evaluate, prepare_folder(ablation.out / "results")
     paths = {name: folder / f"{''.join(c if c.isalnum() else '-' for c in name)}.json" for name in names}
     if all(path.exists() for path in paths.values()):
         known = {name: json.loads(path.read_text(encoding="utf-8")) for name, path in paths.items()}
         if all(row["of"] == digest for row in known.values()):
             return {name: row["figures"] for name, row in known.items()}
-    found: dict[str, dict[str, list[float]]] = {name: {figure: [] for figure in FIGURES} for name in names}
+    found: dict[str, dict[str, list[float]]] = {name: {figure: [] for figure in wanted} for name in names}
     on_step = bars(names[0])
     count = options.grids if count is None else count
     for index in range(count):
@@ -153,7 +179,8 @@ def measured(
         truth = to_float(cells)
         for name, made in complete(index, truth).items():
             figures = grid_quality(made, truth, subject, first_row_and_column(*truth.shape[:2]))
-            for figure in FIGURES:
+            figures |= {} if judge is None else judge(made)
+            for figure in wanted:
                 found[name][figure].append(figures.get(figure, float("nan")))
         on_step(index + 1, count)
     for name, path in paths.items():
@@ -163,20 +190,13 @@ def measured(
 
 def interval(values: torch.Tensor, seed: int) -> tuple[float, float]:
     """The 95 % interval of a mean over scenes: percentiles of the bootstrap (Efron 1979); of one scene, its value."""
-    import numpy as np
-    from scipy.stats import bootstrap
-
-    if len(values) < 2:
-        return float(values.mean()), float(values.mean())
-    source = np.random.default_rng(seed)
-    found = bootstrap((values.numpy(),), np.mean, n_resamples=4000, method="percentile", rng=source)
-    return float(found.confidence_interval.low), float(found.confidence_interval.high)
+    return mean_interval(values.tolist(), seed)
 
 
 def summary(figures: dict[str, list[float]], options: EvaluateOptions) -> dict[str, Any]:
     """Means over grids, each with its 95 % interval."""
     found: dict[str, Any] = {}
-    for name in ("psnr", "ssim", "subject_psnr", "temporal_psnr", "view_psnr"):
+    for name in (*HEADINGS, *_confidences(figures)):
         values = torch.tensor(figures[name])
         values = values[torch.isfinite(values)]
         low, high = interval(values, options.seed)
@@ -184,6 +204,11 @@ def summary(figures: dict[str, list[float]], options: EvaluateOptions) -> dict[s
         found[name] = round(float(values.mean()), digits)
         found["ci95" if name == "psnr" else f"{name}_ci95"] = [round(low, digits), round(high, digits)]
     return found
+
+
+def _confidences(figures: dict[str, list[float]]) -> list[str]:
+    """Names of the figures by networks, such as ``dust3r_confidence_2.0``."""
+    return [name for name in figures if "_confidence_" in name]
 
 
 def gain(
@@ -198,9 +223,14 @@ def gain(
 
 
 def evaluate(
-    ablation: Ablation, bars: StageBars, only: set[str] | None = None, removed: Sequence[str] = ()
+    ablation: Ablation,
+    bars: StageBars,
+    only: set[str] | None = None,
+    removed: Sequence[str] = (),
+    judge: Judge | None = None,
 ) -> tuple[dict[str, dict], dict[str, dict], list[str]]:
     """Figures by name of the floors and of the rows that are trained, and the names of the others."""
+    measure = partial(measured, judge=judge)
     grids = CachedGrids(ablation.sections["data"]["cache"], ablation.evaluate.split)
     if len(grids) < ablation.evaluate.grids:
         raise InputError(
@@ -211,9 +241,9 @@ def evaluate(
     on, geometry = f"{ablation.evaluate.split} {ablation.evaluate.grids}", ablation.out / "geometric"
     floor_rows: dict[str, dict] = {}
     if only is None or only & {*FLOORS, *PROPOSALS[:3]}:
-        floor_rows |= measured([*FLOORS, *PROPOSALS[:3]], f"flow {on}", flow_completions, grids, ablation, bars)
+        floor_rows |= measure([*FLOORS, *PROPOSALS[:3]], f"flow {on}", flow_completions, grids, ablation, bars)
     if only is None or only & {*VERIFIED}:
-        floor_rows |= measured(
+        floor_rows |= measure(
             VERIFIED,
             f"verified {on}",
             lambda index, frames: dict(
@@ -225,7 +255,7 @@ def evaluate(
         )
     if only is None or PROPOSALS[3] in only:
         count = min(ablation.evaluate.geometric, ablation.evaluate.grids)
-        floor_rows |= measured(
+        floor_rows |= measure(
             PROPOSALS[3:],
             f"geometric {on} {count}",
             lambda index, frames: {PROPOSALS[3]: geometric(index, frames, geometry)},
@@ -246,19 +276,21 @@ def evaluate(
             name = row.name if part is None else f"{row.name}, {REMOVED[part]}"
             complete = model_completion(name, model, ablation.evaluate, part)
             of = digest if part is None else f"{digest} without {part}"
-            rows |= measured([name], of, complete, grids, ablation, bars)
+            rows |= measure([name], of, complete, grids, ablation, bars)
     return floor_rows, rows, missing
 
 
 def table(floor_rows: dict[str, dict], rows: dict[str, dict], ablation: Ablation) -> str:
     """All figures as Markdown; what the best row gains over the best floor, the refiner over its proposals, SOFT over
     other rows."""
-    headings = [*HEADINGS.values(), "over the change of view 0"]
+    judged = _confidences(next(iter((floor_rows | rows).values())))
+    headings = [*HEADINGS.values(), *(name.replace("_confidence_", "-confidence > ") for name in judged)]
+    headings.append("over the change of view 0")
     lines = ["| | " + " | ".join(headings) + " |", "| --- |" + " --- |" * len(headings)]
     floor = floor_rows.get(NO_MODEL)
     for name, figures in (floor_rows | rows).items():
         found = summary(figures, ablation.evaluate)
-        cells = [_cell(found, figure) for figure in HEADINGS]
+        cells = [_cell(found, figure) for figure in (*HEADINGS, *judged)]
         cells.append("" if floor is None else _gain(gain(figures, floor, "psnr", ablation.evaluate)))
         count = len(figures["psnr"])
         name = name if name in rows else f"*{name}*"
@@ -341,7 +373,8 @@ def main() -> int:
                 return 0
             if args.threads:
                 torch.set_num_threads(args.threads)
-            floor_rows, rows, missing = evaluate(ablation, bars, set(args.only) if args.only else None, args.without)
+            only = set(args.only) if args.only else None
+            floor_rows, rows, missing = evaluate(ablation, bars, only, args.without, _judge(args.model))
         text = table(floor_rows, rows, ablation) if floor_rows else ""
         print(text)
         for name in missing:
@@ -363,6 +396,13 @@ def main() -> int:
     return 0
 
 
+def _judge(spec: str | None) -> Judge | None:
+    models = judge_models([] if spec is None else [spec]).confidence
+    if spec is not None and not models:
+        raise InputError(f"the model {spec!r}", "one that has a confidence", "say for example dust3r:CHECKPOINT")
+    return Judge(models[0], spec) if spec is not None else None
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("train", "evaluate"))
@@ -378,6 +418,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--without", nargs="+", default=[], choices=tuple(REMOVALS), help="parts to take out, one by one"
+    )
+    parser.add_argument(
+        "--model", metavar="MODEL", help="a network whose confidence becomes columns, such as dust3r:CHECKPOINT"
     )
     parser.add_argument("--scenes", type=Path, metavar="FILE", help="write the figures of every scene there")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")

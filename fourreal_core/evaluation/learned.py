@@ -151,7 +151,8 @@ class FeatureConsistency:
         if not isinstance(found, Tensor):
             pooled = getattr(found, "pooler_output", None)
             found = found.last_hidden_state[:, 0] if pooled is None else pooled
-        return found[0].float().cpu().clone()
+        feature: Tensor = found[0].float().cpu().clone()
+        return feature
 
 
 class FrechetVideoDistance:

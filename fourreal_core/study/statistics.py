@@ -262,4 +262,4 @@ def _judged(
 
 def _at_least(agreed: int, total: int) -> float:
     """How likely a coin shows heads at least so often."""
-    return sum(math.comb(total, k) for k in range(agreed, total + 1)) / 2**total
+    return sum(math.comb(total, k) for k in range(agreed, total + 1)) / 2.0**total

@@ -75,7 +75,7 @@ def sharpness(grid: EvaluatedGrid) -> Cells:
 
 
 def _laplacian(frame: Tensor, valid: Tensor) -> float:
-    import cv2
+    from ..needed.opencv import cv2
 
     curved = cv2.Laplacian(to_gray(frame[None])[0].astype(np.float32), cv2.CV_32F, ksize=1)
     return float(np.abs(curved)[valid.cpu().numpy()].mean())

@@ -159,18 +159,16 @@ def _worst(methods: Methods, figures: Mapping[str, Figure], read: Reader, with_t
         + (f"; error is the difference from the truth, {_ERROR_GAIN:.0f} times" if with_truth else "")
         + ".</p>"
     ]
-    opened: dict[tuple[str, str], EvaluatedGrid] = {}
+    names = ([TRUTH] if with_truth else []) + list(methods)
+    frames = _frames([(scene, cell) for scene, cell, _ in worst], names, read)
     for scene, cell, value in worst:
-        opened = {key: grid for key, grid in opened.items() if key[0] == scene}
         shown: list[tuple[str, Tensor]] = []
-        for name in ([TRUTH] if with_truth else []) + list(methods):
-            if (scene, name) not in opened:
-                opened[scene, name] = read(name, scene)
-            grid = opened[scene, name]
-            if bool(grid.there[cell]):
-                shown.append((_caption(name, methods, scene, cell, figure), grid.frames[cell]))
+        for name in names:
+            if (frame := frames.get((scene, cell, name))) is None:
+                continue
+            shown.append((_caption(name, methods, scene, cell, figure), frame))
             if name == first and with_truth:
-                apart = (grid.frames[cell] - opened[scene, TRUTH].frames[cell]).abs().mean(-1, keepdim=True)
+                apart = (frame - frames[scene, cell, TRUTH]).abs().mean(-1, keepdim=True)
                 shown.append(("error", (apart * _ERROR_GAIN).clamp(0, 1).expand(-1, -1, 3)))
         pictures = "".join(
             f"<figure>{_picture(frame)}<figcaption>{text}</figcaption></figure>" for text, frame in shown
@@ -178,6 +176,20 @@ def _worst(methods: Methods, figures: Mapping[str, Figure], read: Reader, with_t
         label = f"{html.escape(scene)}, view {cell[0]}, time {cell[1]}: {value:.{figure.digits}f} {figure.unit}"
         parts.append(f"<div><strong>{label}</strong></div><div class='cells'>{pictures}</div>")
     return "\n".join(parts)
+
+
+def _frames(
+    cells: Sequence[tuple[str, Cell]], names: Sequence[str], read: Reader
+) -> dict[tuple[str, Cell, str], Tensor]:
+    """Pictures by scene, cell and method, where they are; every grid is read once and not kept."""
+    found = {}
+    for scene in dict.fromkeys(scene for scene, _ in cells):
+        for name in names:
+            grid = read(name, scene)
+            for cell in (cell for where, cell in cells if where == scene):
+                if bool(grid.there[cell]):
+                    found[scene, cell, name] = grid.frames[cell].clone()
+    return found
 
 
 def _caption(name: str, methods: Methods, scene: str, cell: Cell, figure: Figure) -> str:

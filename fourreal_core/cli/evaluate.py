@@ -133,7 +133,7 @@ def table(found: dict[str, list[SceneFigures]], figures: dict[str, Figure], seed
     """Means and intervals of every method, as text."""
     from ..evaluation.comparison import mean_of, scene_values
 
-    lines = [f"{'':34}" + "".join(f"{name:>26}" for name in found)]
+    lines = [f"{'':47}" + "".join(f"{name:>26}" for name in found)]
     for figure in figures.values():
         cells = []
         for scenes in found.values():
@@ -147,7 +147,7 @@ def table(found: dict[str, list[SceneFigures]], figures: dict[str, Figure], seed
         if any(cell.strip() != "-" for cell in cells):
             way = {"higher": "up", "lower": "down", "one": "to 1"}[figure.better]
             label = figure.label + (f", {figure.unit}" if figure.unit else "")
-            lines.append(f"{label:<29}{way:<5}" + "".join(cells))
+            lines.append(f"{label:<42}{way:<5}" + "".join(cells))
     return "\n".join(lines)
 
 

@@ -40,7 +40,7 @@ def bars_of_figures(methods: Mapping[str, Sequence[SceneFigures]], figures: Sequ
         axes.set_ylim(len(methods) - 0.4, -0.6)
         unit = f" ({figure.unit})" if figure.unit else ""
         way = {"higher": "\u2192 better", "lower": "\u2190 better", "one": "1 is best"}[figure.better]
-        axes.set_title(f"{figure.label}{unit}   {way}", fontsize=9, loc="left")
+        axes.set_title(f"{figure.label}{unit}  {way}", fontsize=8.5, loc="left")
         _plain(axes)
     return _svg(canvas)
 
@@ -90,7 +90,9 @@ def cells_map(scenes: Sequence[SceneFigures], figure: Figure) -> str | None:
     shown = axes.imshow(means, cmap="viridis" if figure.better == "higher" else "viridis_r", aspect="auto")
     for (v, t), value in np.ndenumerate(means):
         if np.isfinite(value):
-            axes.text(t, v, f"{value:.1f}", ha="center", va="center", fontsize=7, color="white")
+            axes.text(
+                t, v, f"{value:.1f}", ha="center", va="center", fontsize=7, color="white", path_effects=_outlined()
+            )
     axes.set(xlabel="time", ylabel="view")
     axes.set_title(f"{figure.label}" + (f" ({figure.unit})" if figure.unit else ""), fontsize=9, loc="left")
     canvas.colorbar(shown)
@@ -101,6 +103,13 @@ def _canvas(width: float, height: float) -> Canvas:
     from matplotlib.figure import Figure as Canvas
 
     return Canvas(figsize=(width, height), layout="constrained")
+
+
+def _outlined() -> list[Any]:
+    """A dark rim for numbers on any colour."""
+    from matplotlib.patheffects import withStroke
+
+    return [withStroke(linewidth=1.5, foreground="#222")]
 
 
 def _plain(axes: Any) -> None:

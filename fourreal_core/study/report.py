@@ -117,7 +117,7 @@ def _table(mine: Sequence[Share], first: str, second: str, alphas: dict[str, flo
     a, b = html.escape(first), html.escape(second)
     return (
         f"<table><tr><th>question</th><th>prefer {a}, %<br><small>without junk, 95 % interval</small></th>"
-        f"<th>{a}, %</th><th>no difference, %</th><th>{b}, %</th><th>answers</th><th>alpha</th></tr>"
+        f"<th>{a}, %</th><th>no difference, %</th><th>{b}, %</th><th>answers</th><th>alpha, all methods</th></tr>"
         f"{''.join(rows)}</table>"
     )
 

@@ -54,11 +54,12 @@ def place_views(
     options = replace(options or ParallaxOptions(), focal_px=float(focal))
     found = find_cameras(clip, valid, options, lambda done, n, preview=None: on_step(6 * done // n, 10))
     state = found.state if found.turning is None else found.turning
-    if found.turning is not None:
+    if found.no_parallax:
         log.warning(
-            "the freeze-time clip has next to no parallax: its cameras only turn, and the depth is as the "
-            "geometry has it; a camera that moves sideways gives a better scene"
+            "%s: the depth is as the geometry has it; a camera that moves sideways gives a better scene",
+            found.no_parallax,
         )
+    if found.turning is not None:
         scales = turning_scales(state, found.obs, geometry)
     else:
         scales = frame_scales(state, found.obs, geometry)

@@ -79,19 +79,24 @@ class DepthPictures:
             return self._with_cameras(self.cameras, pictures, clip, valid, options, on_step)
         found = find_cameras(clip, valid, options, lambda done, n, preview=None: on_step(9 * done // n, 10))
         state = found.state if found.turning is None else found.turning
-        if found.turning is not None:
+        if found.no_parallax:
             log.warning(
-                "the freeze-time clip has next to no parallax: scale and shift of the depth pictures are a "
-                "guess; a camera that moves sideways gives a better scene"
+                "%s: scale and shift of the depth pictures are a guess; a camera that moves sideways gives a better "
+                "scene",
+                found.no_parallax,
             )
             inverse = np.stack([_guess(picture, self.kind) for picture in pictures])
         else:
             inverse = align(pictures, state, found.obs, self.kind)
         on_step(10, 10)
         intrinsics = intrinsics_from_focal(state.focal_px, (h, w)).expand(views, 3, 3).clone()
+        world_to_cam = state.world_to_cam
+        if found.zooming is not None:
+            intrinsics = torch.stack([intrinsics_from_focal(float(focal), (h, w)) for focal in found.zooming.focal_px])
+            world_to_cam = found.zooming.world_to_cam
         depth = 1.0 / torch.from_numpy(inverse).float()
         return Geometry(
-            depth, intrinsics, torch.ones_like(depth, dtype=torch.bool), torch.from_numpy(state.world_to_cam).float()
+            depth, intrinsics, torch.ones_like(depth, dtype=torch.bool), torch.from_numpy(world_to_cam).float()
         )
 
     def _with_cameras(

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..cameras import intrinsics_from_focal
+from ..cameras import intrinsics_from_focal, lift, pixel_grid
 from ..errors import InputError
 from ..flow.clip_flows import ClipFlows
 from ..flow.flow_field import Flow, Mask, forward_backward_error
@@ -19,6 +19,7 @@ from .bundle_adjustment import AdjustOptions, Bundle, Observations, adjust, flat
 from .dense_depth import dense_depth
 from .depth_picture import depth_picture
 from .geometry import Geometry
+from .zoom import ZoomingCamera, fit_zoom
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +38,10 @@ MASK_MARGIN_PX = 4
 """Pixels around invalid ones that are not trusted either: captions leave speckles."""
 TURN_RATIO, TURN_MARGIN_PX = 1.2, 0.05
 """A camera that only turns explains a clip as well when its median error is at most this multiple of that of one that
-moves plus this many pixels. The baseline says less: a wrong focal length can pass for a small one."""
+moves plus this many pixels, and so does one that stands and zooms. The baseline says less: a wrong focal length can
+pass for a small one."""
+LEAST_ZOOM = 1.03
+"""Longest focal length over the shortest from which a camera is said to zoom."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,7 @@ class ClipCameras:
         valid: ``(H, W)`` pixels that show the scene, less a margin.
         turning: The clip explained by a camera that stands and turns, where that explains it as well: there is no
             parallax. None where there is some.
+        zooming: Likewise by a camera that stands, turns and zooms; None too where one that only turns does.
     """
 
     state: Bundle
@@ -79,6 +84,25 @@ class ClipCameras:
     flows: dict[tuple[int, int], Flow]
     valid: Mask
     turning: Bundle | None
+    zooming: ZoomingCamera | None = None
+
+    @property
+    def no_parallax(self) -> str:
+        """What explains the clip as well as a camera that moves, as a sentence's beginning; empty if nothing does."""
+        moving = f"one that moves to {median_error(self.state, self.obs):.2f} px"
+        if self.turning is not None:
+            error = median_error(self.turning, self.obs)
+            return (
+                "the freeze-time clip has next to no parallax (a camera that only turns explains it to "
+                f"{error:.2f} px, {moving})"
+            )
+        if self.zooming is not None:
+            error = self.zooming.median_error(self.obs)
+            return (
+                f"the freeze-time clip has next to no parallax (a camera that only zooms, by a factor "
+                f"{self.zooming.zoom:.2f}, explains it to {error:.2f} px, {moving})"
+            )
+        return ""
 
 
 def margin(valid: Mask, pixels: int) -> Mask:
@@ -167,6 +191,20 @@ def only_turning(state: Bundle, obs: Observations, width: int, fix_focal: bool) 
     return turning if median_error(turning, obs) < TURN_RATIO * error + TURN_MARGIN_PX else None
 
 
+def only_zooming(state: Bundle, obs: Observations, width: int, focal_px: float | None) -> ZoomingCamera | None:
+    """The clip explained by a camera that stands, turns and zooms, or None where only one that moves explains it.
+
+    Args:
+        state: The cameras that were found.
+        obs: Matches.
+        width: Of the frames in pixels.
+        focal_px: Of the middle view; what clips that leave it open fall back to when None.
+    """
+    zooming = fit_zoom(obs, len(state.rotations), focal_px or FOCAL_PRIOR * width)
+    enough = TURN_RATIO * median_error(state, obs) + TURN_MARGIN_PX
+    return zooming if zooming.zoom >= LEAST_ZOOM and zooming.median_error(obs) < enough else None
+
+
 def find_cameras(
     clip: ClipFlows,
     valid: Tensor | None = None,
@@ -203,8 +241,9 @@ def find_cameras(
         )
     state = solve_cameras(obs, views, w, options, lambda: on_step(5, 6))
     turning = only_turning(state, obs, w, options.focal_px is not None)
+    zooming = only_zooming(state, obs, w, options.focal_px) if turning is None else None
     on_step(6, 6)
-    return ClipCameras(state, obs, flows, good, turning)
+    return ClipCameras(state, obs, flows, good, turning, zooming)
 
 
 def parallax_geometry(
@@ -229,13 +268,11 @@ def parallax_geometry(
     views, (h, w) = len(clip), clip.size
     total = 10 + 3 * views
     found = find_cameras(clip, valid, options, lambda done, n, preview=None: on_step(max(1, 10 * done // n), total))
-    if found.turning is not None:
-        log.warning(
-            "the freeze-time clip has next to no parallax (a camera that only turns explains it to %.2f px, "
-            "one that moves to %.2f px): depth is a guess; a camera that moves sideways gives a better scene",
-            median_error(found.turning, found.obs),
-            median_error(found.state, found.obs),
-        )
+    if found.no_parallax:
+        log.warning("%s: depth is a guess; a camera that moves sideways gives a better scene", found.no_parallax)
+    if found.zooming is not None:
+        on_step(total, total)
+        return zoomed_geometry(found.zooming, (h, w))
     inverse, confidence = [], []
     for v in range(views):
         on_step(10 + 3 * v, total, depth_picture(inverse[-1]) if inverse else None)
@@ -251,4 +288,23 @@ def parallax_geometry(
         torch.ones_like(depth, dtype=torch.bool),
         torch.from_numpy(found.state.world_to_cam).float(),
         torch.from_numpy(np.stack(confidence)),
+    )
+
+
+def zoomed_geometry(camera: ZoomingCamera, size: tuple[int, int]) -> Geometry:
+    """Geometry of a clip that only zooms: a focal length a view, and everything at distance 1 from the one place.
+
+    Args:
+        camera: Of the V views.
+        size: ``(height, width)`` of the frames.
+    """
+    intrinsics = torch.stack([intrinsics_from_focal(float(focal), size) for focal in camera.focal_px])
+    rays = lift(pixel_grid(size), torch.ones(len(intrinsics), *size), intrinsics[:, None, None])
+    depth = 1.0 / rays.norm(dim=-1)
+    return Geometry(
+        depth,
+        intrinsics,
+        torch.ones_like(depth, dtype=torch.bool),
+        torch.from_numpy(camera.world_to_cam).float(),
+        torch.zeros_like(depth),
     )

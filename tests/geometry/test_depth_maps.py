@@ -127,7 +127,8 @@ def test_a_camera_that_only_turns_is_reported_and_gives_a_plain_guess(caplog: py
     turning = look(cameras)
     with caplog.at_level(logging.WARNING, "fourreal_core"):
         found = DepthPictures(1 / turning.depth, "inverse")(turning.clip, options=KNOWN)
-    assert "next to no parallax: scale and shift of the depth pictures are a guess" in caplog.text
+    assert "next to no parallax (a camera that only turns" in caplog.text
+    assert "scale and shift of the depth pictures are a guess" in caplog.text
     assert 0.6 < float(found.depth.min()) < float(found.depth.max()) < 2.1  # inverse depth from 0.5 to 1.5
     nearer = turning.depth < turning.depth.mean()
     assert float(found.depth[nearer].max()) < float(found.depth[~nearer].min())

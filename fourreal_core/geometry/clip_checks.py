@@ -1,4 +1,4 @@
-"""Checks of clips that the main job accepts although its result will suffer: blank frames, cuts, a scene that moves.
+"""Checks of clips that the main job accepts although its result will suffer: blank frames, cuts, exposure, motion.
 
 None of it stops the job; a warning is logged, so that a strange result has its reason beside it.
 """
@@ -15,14 +15,18 @@ from torch import Tensor
 
 from ..cameras import lift, pixel_grid, project
 from ..flow.clip_flows import ClipFlows
-from ..flow.flow_field import forward_backward_error, warp
+from ..flow.flow_field import Gray, Mask, forward_backward_error, warp
 from .geometry import Geometry
 
 log = logging.getLogger(__name__)
 
 _WIDTH = 160  # checks work on small pictures: they need no detail
 _BLANK = 2.0  # grey levels of 255 between the 2nd and 98th percentile that a picture must span
-_AGREE = 25.0  # grey levels between a pixel and the one that flow leads to in the next frame
+_AGREE = 25.0  # grey levels between a pixel and the one that flow leads to in the next frame, in one light
+_LIGHT_GRAY, _LIGHT_ROUNDS = 10.0, 10  # width of the loss with which the change of light is fitted, and its steps
+_SAME_LIGHT = 0.1  # difference of mean or spread from which frames are brought to one light before they are matched
+_MOST_GAIN = 4.0  # changes of contrast beyond this are none of the light
+_BRIGHTER = 1.15  # change of brightness from which exposure jumps
 _RETURN_PX = 1.5  # forward-backward error up to which neighbouring frames have a pixel in common
 _SURE_PX = 0.5  # and up to which it is surely matched
 _TEXTURE = 4  # standard deviation in grey levels over 7 x 7 pixels above which a match can be sure
@@ -38,16 +42,20 @@ class ClipReport:
     Attributes:
         blank: Frames of one colour.
         cuts: Frames after which nothing goes on.
-        common: Share of pixels that every frame has in common with the next.
+        common: Share of pixels that every frame has in common with the next, whatever their light.
+        brightness: By which factor every next frame is brighter.
+        jumps: Frames after which the brightness jumps.
     """
 
     blank: list[int]
     cuts: list[int]
     common: list[float]
+    brightness: list[float]
+    jumps: list[int]
 
 
 def examine(clip: ClipFlows, valid: Tensor | None = None) -> ClipReport:
-    """Looks for blank frames and cuts.
+    """Looks for blank frames, cuts and jumps of exposure.
 
     Args:
         clip: F frames.
@@ -55,15 +63,50 @@ def examine(clip: ClipFlows, valid: Tensor | None = None) -> ClipReport:
     """
     small, good = _reduced(clip, valid)
     if not good.any():  # a mask that leaves a few pixels leaves nothing to look at
-        return ClipReport([], [], [1.0] * (len(small) - 1))
+        return ClipReport([], [], [1.0] * (len(small) - 1), [1.0] * (len(small) - 1), [])
     blank = [k for k, gray in enumerate(small.grays) if _span(gray[good]) < _BLANK]
-    common = []
-    for k, (a, b) in enumerate(zip(small.grays, small.grays[1:], strict=False)):
-        forward, backward = small.measure(k, k + 1), small.measure(k + 1, k)
-        same = np.abs(a.astype(np.float32) - warp(b.astype(np.float32), forward)) < _AGREE
-        common.append(float((same & (forward_backward_error(forward, backward) < _RETURN_PX))[good].mean()))
-    cuts = [k for k, share in enumerate(common) if share < _CUT and not {k, k + 1} & set(blank)]
-    return ClipReport(blank, cuts, common)
+    common, brightness = [], []
+    for a, b in zip(small.grays, small.grays[1:], strict=False):
+        lit = _in_light_of(a, b, good)  # flow loses its way where the light changes much
+        forward, backward = small.engine(a, lit), small.engine(lit, a)
+        returns = good & (forward_backward_error(forward, backward) < _RETURN_PX)
+        first, then = a.astype(np.float32), warp(b.astype(np.float32), forward)
+        gain, offset = light_change(first[returns], then[returns])
+        expected = gain * first + offset
+        same = returns & (np.abs(expected - then) < _AGREE * max(gain, 1.0))
+        shown = good & (expected < 256) & (expected > -1)  # what is too bright or too dark for the next frame goes out
+        common.append(float(same[shown].mean()) if shown.any() else 0.0)
+        middle = max(float(np.mean(first[good])), 1.0)
+        brightness.append(max(gain * middle + offset, 1.0) / middle)
+    lit = [max(x, 1 / x) > _BRIGHTER for x in brightness]
+    beside_blank = {n for k in blank for n in (k - 1, k)}
+    torn = {k for k, share in enumerate(common) if share < _CUT}
+    cuts = sorted(torn - beside_blank)
+    jumps = [k for k, jumped in enumerate(lit) if jumped and k not in torn | beside_blank]
+    return ClipReport(blank, cuts, common, brightness, jumps)
+
+
+def light_change(first: NDArray[np.float32], then: NDArray[np.float32]) -> tuple[float, float]:
+    """Gain and offset with which grey levels ``(M,)`` became those of the next frame, robustly; 1 and 0 for too few.
+
+    A line, fitted by least squares that are reweighted so that pixels which show something else don't count.
+    """
+    spread = float(np.std(first)) if len(first) > 1 else 0.0
+    if spread < _BLANK:
+        return 1.0, float(np.median(then - first)) if len(first) else 0.0
+    gain = float(np.clip(np.std(then) / spread, 1 / _MOST_GAIN, _MOST_GAIN))
+    offset = float(np.median(then - gain * first))
+    for _ in range(_LIGHT_ROUNDS):
+        weight = 1 / (1 + ((gain * first + offset - then) / _LIGHT_GRAY) ** 2) ** 2
+        total = max(float(weight.sum()), 1e-9)
+        x, y = float((weight * first).sum()) / total, float((weight * then).sum()) / total
+        varies = float((weight * (first - x) ** 2).sum())
+        if varies < 1e-6 * total:
+            break
+        slope = float((weight * (first - x) * (then - y)).sum()) / varies
+        gain = float(np.clip(slope, 1 / _MOST_GAIN, _MOST_GAIN))
+        offset = y - gain * x
+    return gain, offset
 
 
 def moving_share(clip: ClipFlows, geometry: Geometry, valid: Tensor | None = None) -> float:
@@ -91,7 +134,7 @@ def moving_share(clip: ClipFlows, geometry: Geometry, valid: Tensor | None = Non
 
 
 def report_clips(freeze_time: ClipFlows, fixed_view: ClipFlows, valid: Tensor | None = None) -> None:
-    """Logs a warning for every blank frame and every cut of the two clips."""
+    """Logs a warning for the blank frames, the cuts and the jumps of exposure of the two clips."""
     for name, clip in (("freeze-time", freeze_time), ("fixed-view", fixed_view)):
         found = examine(clip, valid)
         if found.blank:
@@ -108,6 +151,14 @@ def report_clips(freeze_time: ClipFlows, fixed_view: ClipFlows, valid: Tensor | 
                 name,
                 _listed(found.cuts),
                 100 * max(found.common[k] for k in found.cuts),
+            )
+        if found.jumps:
+            log.warning(
+                "the brightness of the %s clip jumps after frame %s (by up to a factor %.2f): exposure or flicker; "
+                "every cell keeps the light it was given in, so give clips of one exposure",
+                name,
+                _listed(found.jumps),
+                max((found.brightness[k] for k in found.jumps), key=lambda x: max(x, 1 / x)),
             )
 
 
@@ -151,6 +202,17 @@ def _reduced(clip: ClipFlows, valid: Tensor | None) -> tuple[ClipFlows, NDArray[
     good = torch.ones(1, 1, h, w) if valid is None else valid[None, None].float().cpu()
     shown = torch.nn.functional.interpolate(good, size, mode="area")[0, 0] > 0.99
     return ClipFlows(small, clip.engine), shown.numpy()
+
+
+def _in_light_of(first: Gray, then: Gray, good: Mask) -> Gray:
+    """A frame with the mean and the spread of grey levels of the one before; itself where they hardly differ."""
+    (mean, spread), (its_mean, its_spread) = ((float(x[good].mean()), float(x[good].std())) for x in (first, then))
+    if its_spread < _BLANK or spread < _BLANK:
+        return then
+    if max(abs(its_mean - mean) / max(mean, 1.0), abs(its_spread / spread - 1)) < _SAME_LIGHT:
+        return then
+    lit: Gray = ((then - its_mean) * (spread / its_spread) + mean).clip(0, 255).round().astype(np.uint8)
+    return lit
 
 
 def _span(values: NDArray[np.uint8]) -> float:

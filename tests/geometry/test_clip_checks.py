@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import logging
 
+import numpy as np
 import pytest
 import torch
 
 from fourreal_core.cameras import intrinsics_from_focal, pixel_grid
 from fourreal_core.flow.clip_flows import ClipFlows
-from fourreal_core.geometry.clip_checks import _beside_line, examine, moving_share, report_clips, report_motion
+from fourreal_core.geometry.clip_checks import (
+    _beside_line,
+    examine,
+    light_change,
+    moving_share,
+    report_clips,
+    report_motion,
+)
 
 from .worlds import SIZE, World, look, path
 
@@ -36,6 +44,42 @@ def test_cuts_are_found(walk: World, other: World, caplog: pytest.LogCaptureFixt
         report_clips(walk.clip, ClipFlows(cut))
     assert caplog.text.count("the fixed-view clip seems to cut or jump after frame 1") == 1
     assert "freeze-time" not in caplog.text
+
+
+@pytest.mark.parametrize("gains", [(1, 0.7, 1.1, 0.75, 1), (1, 0.45, 1, 1.3, 0.6)])
+def test_exposure_that_jumps_is_no_cut(walk: World, gains: tuple[float, ...], caplog: pytest.LogCaptureFixture) -> None:
+    flicker = ClipFlows((walk.frames * torch.tensor(gains)[:, None, None, None]).clamp(0, 1))
+    found = examine(flicker)
+    assert found.cuts == [] and found.jumps == [0, 1, 2, 3]
+    expected = [b / a for a, b in zip(gains, gains[1:], strict=False)]
+    assert found.brightness == pytest.approx(expected, rel=0.06)  # what is too bright for the picture is cut off
+    with caplog.at_level(logging.WARNING, "fourreal_core"):
+        report_clips(flicker, walk.clip)
+    assert "the brightness of the freeze-time clip jumps after frame 0, 1, 2, 3" in caplog.text
+    assert "cut" not in caplog.text and "fixed-view" not in caplog.text
+
+
+def test_a_cut_into_another_light_is_one(walk: World, other: World) -> None:
+    found = examine(ClipFlows(torch.cat([walk.frames[:2], 0.5 * other.frames[2:]])))
+    assert found.cuts == [1] and found.jumps == []
+
+
+def test_contrast_does_not_hide_a_cut(walk: World) -> None:
+    """Nothing goes on in a picture of no contrast, however grey it is."""
+    fog = walk.frames.clone()
+    fog[2:] = 0.5 + 0.1 * torch.randn(3, *SIZE, 1, generator=torch.Generator().manual_seed(0)).clamp(-1, 1)
+    assert 1 in examine(ClipFlows(fog)).cuts
+
+
+def test_light_by_hand() -> None:
+    rng = np.random.default_rng(0)
+    first = rng.uniform(20, 200, 500).astype(np.float32)
+    then = 0.6 * first + 25
+    then[:150] = rng.uniform(0, 255, 150)  # what shows something else
+    gain, offset = light_change(first, then.astype(np.float32))
+    assert gain == pytest.approx(0.6, abs=0.01) and offset == pytest.approx(25, abs=1.5)
+    flat = np.full(9, 100, np.float32)
+    assert light_change(flat, flat + 12) == (1.0, 12.0) and light_change(flat[:0], flat[:0]) == (1.0, 0.0)
 
 
 def test_a_camera_that_walks_fast_does_not_cut() -> None:

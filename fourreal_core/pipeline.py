@@ -10,14 +10,17 @@ import torch
 from .errors import InputError
 from .flow.engines import FlowEngine
 from .flow.flow_cache import FlowCache
+from .geometry.camera_motion import CameraMotion
 from .geometry.clip_checks import report_clips, report_motion
 from .geometry.geometry import Geometry
 from .geometry.sources import GeometrySource
+from .geometry.steady_grid import CameraMode, SteadyGrid, check_camera, steady_grid, without_motion
 from .geometry.structure_from_motion import ParallaxOptions, parallax_geometry
 from .grid import FrameGrid
 from .progress import StageClock, StageFactory, no_stages
 from .proposals.coherent_choice import ChoiceOptions
 from .proposals.complete_grid import ProposalOptions, completion
+from .proposals.own_cameras import own_cells
 from .reconstruction.canonical import CanonicalOptions, canonical_scene
 from .reconstruction.fit_deformation import FitOptions, fit_deformation
 from .reconstruction.floaters import FloaterOptions, prune_floaters
@@ -45,6 +48,9 @@ class PipelineOptions:
         geometry_source: Where depth and cameras come from; parallax when None.
         flow_engine: What measures 2D flow; OpenCV's DIS when None.
         track_engine: What follows points; flow lifted by the geometry when None.
+        camera: What is done about a fixed view whose camera moves: ``"auto"`` takes its motion out, so that cell
+            ``[v, t]`` is view v of a camera that stands; ``"own"`` gives the completed cells each time's own camera;
+            ``"still"`` looks for none. A clip whose camera stands is left as it is.
     """
 
     parallax: ParallaxOptions = field(default_factory=ParallaxOptions)
@@ -59,6 +65,10 @@ class PipelineOptions:
     geometry_source: GeometrySource | None = None
     flow_engine: FlowEngine | None = None
     track_engine: TrackEngine | None = None
+    camera: CameraMode = "auto"
+
+    def __post_init__(self) -> None:
+        check_camera(self.camera)
 
 
 Quality = Literal["draft", "normal", "best"]
@@ -86,16 +96,20 @@ class PipelineResult:
     """What the main job leaves.
 
     Attributes:
-        grid: Every cell filled; the known ones untouched.
+        grid: Every cell filled; the known ones untouched, but for row 0 where the camera's motion was taken out of it.
         scene: The 4D scene, fitted to the completed grid.
         geometry: Depth and cameras of the freeze-time clip.
         seconds: Wall time of every stage, in order.
+        motion: Of the fixed view's camera; it was taken out of the scene where it doesn't stand.
+        steady: The completed grid that the scene was fitted to: ``grid`` but where that has each time's own camera.
     """
 
     grid: FrameGrid
     scene: Scene4D
     geometry: Geometry
     seconds: dict[str, float]
+    motion: CameraMotion
+    steady: FrameGrid
 
 
 def run_pipeline(
@@ -131,6 +145,11 @@ def run_pipeline(
         report_clips(freeze_time, fixed_view, grid.valid)
         geometry = source(freeze_time, grid.valid, options.parallax, stages("geometry"))
         report_motion(freeze_time, geometry, grid.valid)
+    with clock("camera"):
+        grid = steady_grid(grid, fixed_view, geometry, options.camera, stages("camera"))
+        if isinstance(grid, SteadyGrid):
+            flows = flows.for_grid(grid.frames, grid.known)
+            freeze_time, fixed_view = flows.freeze_time, flows.fixed_view
     with clock("tracks"):
         view_tracks = engine.track_views(freeze_time, geometry, grid.valid, tracks, stages("tracks"))
     with clock("motion"):
@@ -148,4 +167,10 @@ def run_pipeline(
         made = completion(scene, grid, options.proposal, on_step=stages("completion"), flows=flows)
     with clock("refit"):
         scene = refit_scene(scene, made.grid, made.error_gray, refit, on_step=stages("refit"))
-    return PipelineResult(made.grid, scene, geometry, clock.seconds)
+    whole, motion = without_motion(made.grid), CameraMotion.none(grid.times, grid.size)
+    shown = whole
+    if isinstance(made.grid, SteadyGrid):
+        motion = made.grid.motion
+        if made.grid.own:
+            shown = own_cells(scene, made.grid)
+    return PipelineResult(shown, scene, geometry, clock.seconds, motion, whole)

@@ -14,12 +14,15 @@ from .clips import framed, frames_of, matching_clips, one_clip, valid_pixels
 from .compat import advanced, schema
 from .devices import plain_tensors
 from .node_text import show_text
+from .progress import HostProgress
 from .wires import GridWire
 
 log = logging.getLogger(__name__)
 
 WINDOW = 8
 """Views and times of a grid when nothing else is asked for, the usual window of 4D video models."""
+
+CAMERA_MODES = ("auto", "own", "still")
 
 MODES = ("all cells", "row", "column", "cell", "wall", "contact sheet")
 
@@ -104,6 +107,15 @@ class FrameGridFromVideos(io.ComfyNode):
                         "keep its centre; pad: keep all of it between bars, which are ignored; stretch: distort it.",
                     )
                 ),
+                io.Combo.Input(
+                    "camera",
+                    options=list(CAMERA_MODES),
+                    default=CAMERA_MODES[0],
+                    optional=True,
+                    tooltip="What is done about a fixed view whose camera moves (held by hand, or drifting as in "
+                    "generated clips). auto: its motion is taken out, so that every cell of a row has one camera; own: "
+                    "likewise, but completed cells get each time's own camera; still: none is looked for.",
+                ),
             ],
             is_input_list=True,
             outputs=[GridWire.Output(display_name="grid")],
@@ -121,19 +133,26 @@ class FrameGridFromVideos(io.ComfyNode):
         more_cells: object = None,
         more_cells_at: str = "",
         fit: str = FITS[0],
+        camera: str = CAMERA_MODES[0],
     ) -> io.NodeOutput:
         """See ComfyNode; the host gives every input as a list, so that a list of single pictures can be one clip."""
-        views, times, longest_side, ignore, more_cells_at, fit = (
+        from ..fourreal_core.geometry.steady_grid import SteadyGrid, check_camera, steady_by_parallax
+
+        views, times, longest_side, ignore, more_cells_at, fit, camera = (
             value[0] if isinstance(value, list) else value
-            for value in (views, times, longest_side, ignore, more_cells_at, fit)
+            for value in (views, times, longest_side, ignore, more_cells_at, fit, camera)
         )
+        progress = HostProgress()
         with plain_tensors():
             grid = grid_of_clips(freeze_time, fixed_view, (views, times), longest_side, ignore, fit)
-            short = shortfall(grid, (views, times))
-            if short:
-                show_text(short)
-            made = _with_more(grid, more_cells, more_cells_at, fit)
-            return io.NodeOutput(made, ui={"text": (short,)} if short else None)
+            said = [short] if (short := shortfall(grid, (views, times))) else []
+            grid = _with_more(grid, more_cells, more_cells_at, fit)
+            grid = steady_by_parallax(grid, check_camera(camera), progress.part())
+            if isinstance(grid, SteadyGrid):
+                said.append(grid.motion.sentence)
+            if said:
+                show_text(" ".join(said))
+            return io.NodeOutput(grid, ui={"text": tuple(said)} if said else None)
 
 
 class FrameGridToImages(io.ComfyNode):

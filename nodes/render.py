@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from comfy_api.latest import io
@@ -129,7 +130,9 @@ class RenderScene(io.ComfyNode):
         camera_path: str = "",
     ) -> io.NodeOutput:
         """See ComfyNode."""
+        from ..fourreal_core.geometry.steady_grid import SteadyGrid
         from ..fourreal_core.proposals.complete_grid import ProposalOptions, completion
+        from ..fourreal_core.proposals.own_cameras import own_cells
         from ..fourreal_core.scene import camera_paths, render
 
         if mode == COMPLETE_GRID and grid is None:
@@ -147,6 +150,8 @@ class RenderScene(io.ComfyNode):
                 if filled is None:
                     made = completion(scene, place(grid, device), proposal, on_step=on_step, flows=flows)
                     filled = proposed(place(made))
+                if isinstance(grid, SteadyGrid) and grid.own:
+                    filled = own_cells(scene, replace(grid, frames=filled.frames))
                 return io.NodeOutput(filled.frames.flatten(0, 1).clone(), filled)
             path = {
                 "bullet time": lambda: camera_paths.bullet_time_path(scene, frames),

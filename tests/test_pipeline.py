@@ -30,7 +30,7 @@ from fourreal_core.tracking.track3d import TrackOptions
 from .cancelling import Cancelled
 
 SIZE = (64, 96)
-STAGES = ["geometry", "tracks", "motion", "floaters", "deformation", "completion", "refit"]
+STAGES = ["geometry", "camera", "tracks", "motion", "floaters", "deformation", "completion", "refit"]
 QUICK = PipelineOptions(
     parallax=ParallaxOptions(grid_px=32),
     tracks=TrackOptions(max_points=3000),
@@ -127,7 +127,7 @@ def test_no_flow_is_measured_twice() -> None:
 
 
 def test_seconds_are_those_of_the_stages_in_order(result: PipelineResult) -> None:
-    assert list(result.seconds) == ["geometry", "tracks", "motion", "canonical", *STAGES[3:]]
+    assert list(result.seconds) == ["geometry", "camera", "tracks", "motion", "canonical", *STAGES[4:]]
     assert all(s >= 0 for s in result.seconds.values())
 
 
@@ -257,6 +257,39 @@ def test_what_the_mask_hides_is_never_looked_at(demo: SceneGrid) -> None:
     # resampling at the caption's rim reads valid pixels only
     assert float(((filled - magenta).abs().amax(-1) < 0.1).float().mean()) < 0.002
     assert psnr(filled[:, valid], demo.frames[:3, :3][~grid.known][:, valid]) > 20
+
+
+def shaken(frames: Tensor, pixels: int) -> Tensor:
+    """A row ``(T, H, W, 3)`` whose camera jumps left and right by whole pixels from its second frame on."""
+    return torch.stack([frame.roll(pixels * ((t % 2) * 2 - 1) * (t > 0), 1) for t, frame in enumerate(frames)])
+
+
+def test_a_camera_that_stands_is_left_as_it_was(demo: SceneGrid) -> None:
+    looked, not_looked = (run_pipeline(grid_of(demo, 3, 3), replace(QUICK, camera=c)) for c in ("auto", "still"))
+    assert torch.equal(looked.grid.frames, not_looked.grid.frames)
+    assert torch.equal(looked.scene.splats.means, not_looked.scene.splats.means)
+    assert torch.equal(looked.scene.deformation.weights, not_looked.scene.deformation.weights)
+    assert looked.motion.stands and looked.grid is looked.steady
+
+
+def test_a_camera_that_shakes_is_held_or_kept(demo: SceneGrid, caplog: pytest.LogCaptureFixture) -> None:
+    """Two pixels of 96, left and right: what is seen between is as from a camera that stands, or from its own."""
+    grid = FrameGrid.from_clips(demo.frames[:3, 0], shaken(demo.frames[0, :4], 2))
+    truth, inside = demo.frames[1:3, 1:4], (..., slice(None), slice(4, -4), slice(None))
+    with caplog.at_level(logging.WARNING, logger="fourreal_core"):
+        auto, still, own = (run_pipeline(grid, replace(QUICK, camera=c)) for c in ("auto", "still", "own"))
+    assert caplog.text.count("the camera of the fixed-view clip does not stand") == 2
+    assert not auto.motion.stands and auto.motion.largest_px == pytest.approx(2, abs=0.3)
+    made, taken_for_motion = (psnr(r.grid.frames[1:, 1:][inside], truth[inside]) for r in (auto, still))
+    assert made > taken_for_motion + 2
+    assert torch.equal(still.grid.frames[0], grid.frames[0]) and still.motion.stands
+    # the steady row is near what a camera that stands saw; each time's own camera keeps the row bit for bit
+    assert psnr(auto.grid.frames[0, 1:][inside], demo.frames[0, 1:4][inside]) > 30
+    assert torch.equal(own.grid.frames[0], grid.frames[0]) and torch.equal(own.steady.frames, auto.grid.frames)
+    moved = torch.stack([shaken(demo.frames[v, :4], 2) for v in (1, 2)])[:, 1:]
+    assert (
+        psnr(own.grid.frames[1:, 1:][inside], moved[inside]) > psnr(auto.grid.frames[1:, 1:][inside], moved[inside]) + 2
+    )
 
 
 @pytest.mark.parametrize("missing", [(0, 2), (2, 0)])

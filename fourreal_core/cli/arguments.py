@@ -10,6 +10,7 @@ from ..errors import InputError
 from .engines import add_engine_options
 
 DEFAULT_COUNT = 8
+CAMERA_MODES = ("auto", "still", "own")
 _SMALLEST_SIDE = 32
 OUTPUT_NAMES = (
     "freeze_time.mp4",
@@ -51,6 +52,13 @@ def add_job_options(parser: argparse.ArgumentParser, size_help: str) -> None:
         metavar="N",
         help="cells rendered to fit the scene to the completed grid; 0 leaves it as it was fitted to the given cells "
         "(default: by --quality)",
+    )
+    parser.add_argument(
+        "--camera",
+        choices=CAMERA_MODES,
+        default="auto",
+        help="what is done about a fixed view whose camera moves: auto (default) takes the motion out, own gives the "
+        "completed cells each time's own camera, still looks for none",
     )
     parser.add_argument("--seed", type=int, default=0, help="seed of everything random (default 0)")
     parser.add_argument("--device", default="auto", help="torch device, for example cpu or cuda:0 (default auto)")

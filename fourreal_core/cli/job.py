@@ -41,7 +41,9 @@ def complete(
     grid: FrameGrid, args: argparse.Namespace, bars: StageBars, cameras: Cameras | None = None
 ) -> PipelineResult:
     """Runs the pipeline with a command's seed, device, geometry, flow and tracks, and with cameras that are known."""
-    options = replace(quality_options(args.quality), seed=args.seed, device=parse_device(args.device))
+    options = replace(
+        quality_options(args.quality), seed=args.seed, device=parse_device(args.device), camera=args.camera
+    )
     if args.refit is not None:
         options = replace(options, refit=replace(options.refit, steps=args.refit))
     return run_pipeline(grid, with_engines(options, args, grid.views, cameras), bars)
@@ -73,7 +75,7 @@ def write_results(out: Path, result: PipelineResult, bars: StageBars) -> None:
         media.save_image(grid.frames[v, t], folder / f"v{v}_t{t}.png")
         on_step(i + 1, grid.views * grid.times)
     options = PayloadOptions(title=out.resolve().name, steps_per_second=CLIP_FPS)
-    payload = viewer_payload(result.scene, frames_of_grid(grid, result.scene), options, bars("viewer"))
+    payload = viewer_payload(result.scene, frames_of_grid(result.steady, result.scene), options, bars("viewer"))
     write_viewer(payload, options.title, out / VIEWER)
 
 
@@ -103,6 +105,8 @@ def base_report(result: PipelineResult, clock: StageClock, args: argparse.Namesp
         "geometry": args.geometry,
         "flow": args.flow,
         "tracks": args.tracks,
+        "camera": args.camera,
+        "camera_motion": result.motion.summary(),
         "threads": torch.get_num_threads(),
         "seconds": {name: round(value, 3) for name, value in seconds.items()},
         "seconds_total": round(sum(clock.seconds.values()), 3),
@@ -113,6 +117,16 @@ def base_report(result: PipelineResult, clock: StageClock, args: argparse.Namesp
     }
 
 
+def camera_line(report: dict[str, Any]) -> str:
+    """A line on the fixed view's camera for the screen; none where it stands."""
+    motion = report["camera_motion"]
+    if motion["stands"]:
+        return ""
+    most = max(motion["shift_px"][t] for t in motion["moving_times"])
+    kept = "; its cells have each time's own camera" if report["camera"] == "own" else ""
+    return f"the fixed view's camera moved by up to {most:.1f} pixels, which was taken out{kept}\n"
+
+
 def finish(out: Path, report: dict[str, Any], summary: str, args: argparse.Namespace) -> None:
     """Writes ``report.json``, the last file of a job, and prints the report, or the summary and what to open first."""
     text = json.dumps(report, indent=1, allow_nan=False)
@@ -120,5 +134,5 @@ def finish(out: Path, report: dict[str, Any], summary: str, args: argparse.Names
     if args.json:
         print(text)
     elif not args.quiet:
-        print(f"{summary}\n{report['seconds_total']:.1f} s in all; outputs in {out}")
+        print(f"{summary}\n{camera_line(report)}{report['seconds_total']:.1f} s in all; outputs in {out}")
         print(f"open {out / VIEWER} in a browser to play and fly through the scene")

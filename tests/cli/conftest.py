@@ -10,6 +10,7 @@ import torch
 
 from fourreal_core.cameras import Cameras, intrinsics_from_focal
 from fourreal_core.cli import job
+from fourreal_core.geometry.camera_motion import CameraMotion
 from fourreal_core.geometry.geometry import Geometry
 from fourreal_core.grid import FrameGrid
 from fourreal_core.media import save_image
@@ -48,6 +49,7 @@ class StandIn:
         self.grid: FrameGrid | None = None
         self.options: PipelineOptions | None = None
         self.fails_with: BaseException | None = None
+        self.motion: CameraMotion | None = None
 
     def __call__(self, grid: FrameGrid, options: PipelineOptions, stages: StageFactory = no_stages) -> PipelineResult:
         self.grid, self.options = grid, options
@@ -64,7 +66,8 @@ class StandIn:
             scene.cameras.world_to_cam,
         )
         filled = grid.filled(grid.freeze_time[:, None].expand_as(grid.frames))
-        return PipelineResult(filled, scene, geometry, {"stand-in": 0.25})
+        motion = self.motion or CameraMotion.none(grid.times, grid.size)
+        return PipelineResult(filled, scene, geometry, {"stand-in": 0.25}, motion, filled)
 
 
 @pytest.fixture

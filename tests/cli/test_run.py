@@ -11,11 +11,14 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from fourreal_core.cli import main
 from fourreal_core.cli.arguments import OUTPUT_NAMES
+from fourreal_core.geometry.camera_fit import FrameMotion
+from fourreal_core.geometry.camera_motion import CameraMotion
 from fourreal_core.media import read_clip, read_image, save_image
 from fourreal_core.pipeline import QUALITIES, quality_options
 from fourreal_core.reconstruction.refit import RefitOptions
@@ -158,6 +161,21 @@ def test_the_report_says_what_was_run(tmp_path, two_clips, pipeline, capsys):
     assert printed["versions"]["torch"] == torch.__version__
     assert printed["peak_memory_mb"] is None or printed["peak_memory_mb"] > 50
     assert printed["inputs"]["freeze_time"] == str(tmp_path / "freeze")
+
+
+@pytest.mark.parametrize(("camera", "said"), [("auto", "taken out"), ("own", "each time's own camera"), ("still", "")])
+def test_a_camera_that_moves_is_in_the_report(tmp_path, two_clips, pipeline, capsys, camera, said):
+    shift = FrameMotion(np.array([[1, 0, 2.5], [0, 1, 0], [0, 0, 1]]), np.zeros(3))
+    still = FrameMotion.still()
+    if camera != "still":
+        pipeline.motion = CameraMotion((still, shift, still, still), (0.0, 2.5, 0.0, 0.0), (1,), (32, 48))
+    assert main([*two_clips, "-o", str(tmp_path / "out"), "--camera", camera]) == 0
+    assert pipeline.options.camera == camera
+    printed, report = capsys.readouterr().out, json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["camera"] == camera and said in printed
+    assert ("moved by up to 2.5 pixels" in printed) == (camera != "still")
+    assert report["camera_motion"]["shift_px"] == [0.0, 0.0 if camera == "still" else 2.5, 0.0, 0.0]
+    assert report["camera_motion"]["stands"] == (camera == "still")
 
 
 def test_quiet_is_silent_and_loud_names_stages(tmp_path, two_clips, pipeline, capfd):

@@ -73,6 +73,20 @@ def test_clips_take_the_place_of_cells(benchmark, grids):
     assert 20 < psnr(cells, clips) < 60
 
 
+def test_the_fixed_view_is_moved_and_the_rest_is_not(benchmark, grids):
+    still = benchmark.load_grid(grids / "one", "complete", clips=False)
+    panned = benchmark.load_grid(grids / "one", "complete", False, None, benchmark.Moved(pan_px=3))
+    assert torch.equal(panned.freeze_time, still.freeze_time)
+    for t in (1, 2):  # whole pixels: what was at x is at x + 3 t, and the rim is repeated
+        torch.testing.assert_close(panned.frames[0, t, :, 3 * t :], still.frames[0, t, :, : -3 * t])
+        torch.testing.assert_close(panned.frames[0, t, :, 0], still.frames[0, t, :, 0])
+    shaken = benchmark.Moved(shake_px=2).apply(still.fixed_view)
+    assert torch.equal(shaken[0], still.fixed_view[0]) and not torch.equal(shaken[1], still.fixed_view[1])
+    rolled = benchmark.Moved(roll_degrees=180).apply(still.fixed_view)
+    torch.testing.assert_close(rolled[1], still.fixed_view[1].flip(0, 1), atol=1e-4, rtol=0)
+    assert benchmark.load_grid(grids / "one", "complete", False, (16, 24)).size == (16, 24)
+
+
 @pytest.mark.parametrize(("track", "scored"), [("complete", [(1, 2), (2, 1), (2, 2)]), ("reconstruct", [(1, 2)])])
 def test_figures_are_those_of_the_written_files(benchmark, grids, tmp_path, monkeypatch, capsys, track, scored):
     out = tmp_path / "out"

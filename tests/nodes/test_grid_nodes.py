@@ -66,6 +66,32 @@ def test_inputs_stay_as_they_were(run: Node) -> None:
     assert all(torch.equal(given[k], v) for k, v in before.items())
 
 
+def drifting(step: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """A soft picture from two places, and drifting to the side by whole pixels a frame."""
+    noise = torch.rand(1, 3, 16, 40, generator=torch.Generator().manual_seed(0))
+    wide = torch.nn.functional.interpolate(noise, (64, 160), mode="bicubic").clamp(0, 1)[0].permute(1, 2, 0)
+    fixed = torch.stack([wide[:, 20 - step * t : 116 - step * t] for t in range(3)])
+    return torch.stack([wide[:, 20:116], wide[:, 24:120]]), fixed
+
+
+@pytest.mark.parametrize("camera", ["auto", "own", "still"])
+def test_a_fixed_view_that_drifts_is_held(run: Node, caplog: pytest.LogCaptureFixture, camera: str) -> None:
+    freeze, fixed = drifting(4)
+    with caplog.at_level(logging.WARNING):
+        (grid,) = run(TO_GRID, **inputs(freeze_time=freeze, fixed_view=fixed, camera=camera))
+    held = camera != "still"
+    assert ("the camera of the fixed-view clip does not stand" in caplog.text) == held
+    error = (grid.frames[0, 2] - fixed[0])[4:-4, 12:-12].abs().mean()
+    assert (float(error) < 0.01) == held
+    assert getattr(grid, "own", False) == (camera == "own") and torch.equal(grid.freeze_time, freeze)
+
+
+def test_a_fixed_view_that_stands_is_taken_as_it_is(run: Node) -> None:
+    freeze, fixed = drifting(0)
+    (grid,) = run(TO_GRID, **inputs(freeze_time=freeze, fixed_view=fixed))
+    assert torch.equal(grid.fixed_view, fixed) and not hasattr(grid, "motion")
+
+
 def test_a_size_is_reached_by_scaling(run: Node) -> None:
     (grid,) = run(TO_GRID, **inputs(longest_side=12))
     assert grid.size == (8, 12)

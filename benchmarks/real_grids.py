@@ -11,6 +11,10 @@ Tracks: ``complete`` is given row 0 and column 0 and scored on ``targets``; ``re
 but ``held_out`` and scored on those. Predictions go to OUT/NAME/v{view}_t{time}.png, figures to OUT/report.json. Beside
 the completed cells, plain renders of the scene are scored, on the track's cells (``plain``) and on those given
 (``known``); ``--method verified`` completes by hand-set rules in place of learned scores.
+
+``--shake``, ``--pan`` and ``--roll`` move the camera of the fixed-view clip (all frames but the first are read anew,
+its rim repeated); what is scored stays as it was, so the figures say what a camera that doesn't stand costs.
+``--camera still`` shows what it costs when nothing is done about it.
 """
 
 from __future__ import annotations
@@ -21,8 +25,9 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter, process_time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -60,6 +65,9 @@ def main() -> int:
             "method": args.method,
             "quality": args.quality,
             "clips": args.clips,
+            "moved": {"shake_px": args.shake, "pan_px": args.pan, "roll_degrees": args.roll},
+            "camera": args.camera,
+            "width": args.width,
             "grids": rows,
             "mean": mean,
             "torch": torch.__version__,
@@ -80,28 +88,65 @@ def _line(name: str, row: dict[str, Any]) -> str:
     return f"{name:24s} PSNR {row['psnr']:6.2f} dB   SSIM {row['ssim']:.3f}{plain}   {seconds}"
 
 
-def load_grid(folder: Path, track: str, clips: bool) -> FrameGrid:
+class Moved(NamedTuple):
+    """How the camera of the fixed-view clip is moved, from its second frame on.
+
+    Attributes:
+        shake_px: Each frame is off by so many pixels, in a direction of its own.
+        pan_px: Each frame is off by so many pixels more than the one before, to the side.
+        roll_degrees: Each frame is turned by so much, one way or the other.
+    """
+
+    shake_px: float = 0.0
+    pan_px: float = 0.0
+    roll_degrees: float = 0.0
+
+    def apply(self, clip: Tensor, seed: int = 0) -> Tensor:
+        """The clip ``(T, H, W, 3)`` with its camera moved; its rim is repeated."""
+        from fourreal_core.needed.opencv import cv2
+
+        if self == Moved():
+            return clip
+        rng, (_, h, w, _) = np.random.default_rng(seed), clip.shape
+        frames = [clip[0].numpy()]
+        for t in range(1, len(clip)):
+            angle, side = rng.uniform(0, 2 * np.pi), rng.choice([-1, 1])
+            turned = cv2.getRotationMatrix2D(((w - 1) / 2, (h - 1) / 2), side * self.roll_degrees, 1.0)
+            turned[:, 2] += [self.shake_px * np.cos(angle) + self.pan_px * t, self.shake_px * np.sin(angle)]
+            read = cv2.warpAffine(
+                clip[t].numpy(), turned, (w, h), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+            )
+            frames.append(read.clip(0, 1))
+        return torch.from_numpy(np.stack(frames))
+
+
+def load_grid(
+    folder: Path, track: str, clips: bool, size: tuple[int, int] | None = None, moved: Moved | None = None
+) -> FrameGrid:
     """A folder's grid with the cells that the track may see.
 
     Args:
         folder: One grid's folder.
         track: ``complete`` or ``reconstruct``.
         clips: Take row 0 and column 0 from the two MP4 clips instead of from the cells' own pictures.
+        size: ``(height, width)`` of the cells; as they are if None.
+        moved: How the fixed view's camera is moved.
     """
     meta = _meta(folder)
-    size = (meta["height"], meta["width"])
+    size = size or (meta["height"], meta["width"])
     valid = media.read_mask(folder / "valid.png", size)
     views, times = (1 + max(cell[axis] for cell in meta["known"]) for axis in (0, 1))
     if clips:
-        freeze, fixed = media.read_clip_pair(folder / "freeze_time.mp4", folder / "fixed_view.mp4")
+        freeze, fixed = media.read_clip_pair(folder / "freeze_time.mp4", folder / "fixed_view.mp4", size)
     else:
-        freeze = torch.stack([read_cell(folder, v, 0) for v in range(views)])
-        fixed = torch.stack([read_cell(folder, 0, t) for t in range(times)])
+        freeze = torch.stack([read_cell(folder, v, 0, size) for v in range(views)])
+        fixed = torch.stack([read_cell(folder, 0, t, size) for t in range(times)])
+    fixed = fixed if moved is None else moved.apply(fixed)
     grid = FrameGrid.from_clips(freeze, fixed, valid)
     if track == "reconstruct":
         held = {tuple(cell) for cell in meta["held_out"]}
         more = [tuple(cell) for cell in meta["known"] if tuple(cell) not in held and 0 not in cell]
-        grid = grid.with_known({cell: read_cell(folder, *cell) for cell in more})
+        grid = grid.with_known({cell: read_cell(folder, *cell, size) for cell in more})
     return grid
 
 
@@ -109,14 +154,16 @@ def score(folder: Path, frames: Tensor, valid: Tensor, track: str) -> dict[str, 
     """Mean PSNR and SSIM of ``frames (V, T, H, W, 3)`` over the track's cells, and the figures of every cell."""
     cells = {}
     for v, t in _meta(folder)["targets" if track == "complete" else "held_out"]:
-        truth = read_cell(folder, v, t)
+        truth = read_cell(folder, v, t, (frames.shape[2], frames.shape[3]))
         cells[f"v{v}_t{t}"] = (psnr(frames[v, t], truth, valid), ssim(frames[v, t], truth, valid))
     means = [sum(figures) / len(cells) for figures in zip(*cells.values(), strict=True)]
     return {"psnr": means[0], "ssim": means[1], "cells": cells}
 
 
 def _run_one(folder: Path, out: Path, args: argparse.Namespace) -> dict[str, Any]:
-    grid = load_grid(folder, args.track, args.clips)
+    meta = _meta(folder)
+    size = None if args.width is None else (round(meta["height"] * args.width / meta["width"]), args.width)
+    grid = load_grid(folder, args.track, args.clips, size, Moved(args.shake, args.pan, args.roll))
     start, processor = perf_counter(), process_time()
     result = None if args.method in FLOORS else _pipeline(grid, args)
     seconds, processor = perf_counter() - start, process_time() - processor
@@ -133,6 +180,7 @@ def _run_one(folder: Path, out: Path, args: argparse.Namespace) -> dict[str, Any
         "peak_memory_mb": peak_memory_mb()[0],
     }
     if result is not None:
+        row["camera_motion"] = result.motion.summary()
         plain = _renders(result.scene)
         known = [psnr(plain[v, t], grid.frames[v, t], grid.valid) for v, t in grid.known.nonzero().tolist()]
         row["plain_psnr"] = score(folder, plain, grid.valid, args.track)["psnr"]
@@ -160,7 +208,7 @@ def _renders(scene: Scene4D) -> Tensor:
 def _options(args: argparse.Namespace) -> PipelineOptions:
     from fourreal_core.pipeline import quality_options
 
-    options = replace(quality_options(args.quality), seed=args.seed, device=args.device)
+    options = replace(quality_options(args.quality), seed=args.seed, device=args.device, camera=args.camera)
     if args.refit is not None:
         options = replace(options, refit=replace(options.refit, steps=args.refit))
     if args.fit is not None:
@@ -186,11 +234,11 @@ def _meta(folder: Path) -> dict[str, Any]:
     return json.loads((folder / "grid.json").read_text(encoding="utf-8"))
 
 
-def read_cell(folder: Path, view: int, time: int) -> Tensor:
-    """A cell's own picture ``(H, W, 3)``."""
+def read_cell(folder: Path, view: int, time: int, size: tuple[int, int] | None = None) -> Tensor:
+    """A cell's own picture ``(H, W, 3)``, brought to a size ``(height, width)`` where one is given."""
     for ext in ("png", "jpg"):
         if (folder / f"v{view}_t{time}.{ext}").exists():
-            return media.read_image(folder / f"v{view}_t{time}.{ext}")
+            return media.read_image(folder / f"v{view}_t{time}.{ext}", size)
     raise InputError(
         f"{folder} has no cell v{view}_t{time}",
         "a PNG or JPEG of every cell in grid.json's known",
@@ -219,6 +267,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--quality", choices=["draft", "normal", "best"], default="normal")
     parser.add_argument("--fit", type=int, metavar="N", help="renders that fit the known cells, else by --quality")
     parser.add_argument("--refit", type=int, metavar="N", help="renders that fit the completed grid, else by --quality")
+    parser.add_argument("--width", type=int, metavar="PX", help="width that the cells are brought to, else their own")
+    parser.add_argument("--shake", type=float, default=0.0, metavar="PX", help="shake the fixed view by so many pixels")
+    parser.add_argument("--pan", type=float, default=0.0, metavar="PX", help="pan it by so many pixels a frame")
+    parser.add_argument("--roll", type=float, default=0.0, metavar="DEG", help="roll it by so many degrees")
+    parser.add_argument(
+        "--camera", choices=["auto", "still"], default="auto", help="still leaves the camera's motion in (default auto)"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cpu")
     return parser

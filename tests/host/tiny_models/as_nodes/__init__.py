@@ -83,6 +83,44 @@ class TinyVae:
         return (_Vae(channels, factor),)
 
 
+class _VideoVae(_Vae):
+    """Compresses time as well; decodes to a fixed picture that slides, tinted by the latents, so that geometry has
+    something to find in it."""
+
+    def __init__(self, channels: int, factor: int, stride: int) -> None:
+        super().__init__(channels, factor)
+        self.stride = stride
+
+    def encode(self, pixels: torch.Tensor) -> torch.Tensor:
+        small = torch.nn.functional.avg_pool2d(pixels[:: self.stride, ..., :3].movedim(-1, 1), self.factor)
+        return small.repeat(1, -(-self.channels // 3), 1, 1)[:, : self.channels].movedim(0, 1)[None]
+
+    def decode(self, latents: torch.Tensor) -> torch.Tensor:
+        times = (latents.shape[2] - 1) * self.stride + 1
+        size = latents.shape[-2] * self.factor, latents.shape[-1] * self.factor
+        noise = torch.rand(1, 3, size[0] // 4, size[1] // 2, generator=torch.Generator().manual_seed(0))
+        wide = torch.nn.functional.interpolate(noise, (size[0], 2 * size[1]), mode="bicubic")[0].clamp(0, 1)
+        frames = torch.stack([wide[:, :, t : t + size[1]] for t in range(times)])
+        tint = torch.nn.functional.interpolate(latents[:1, :3].float().cpu(), (times, *size))[0].movedim(1, 0)
+        return (0.9 * frames + 0.1 * torch.sigmoid(tint)).movedim(1, -1)[None]
+
+
+class TinyVideoVae:
+    """A VAE of clips."""
+
+    CATEGORY, FUNCTION, RETURN_TYPES = "tests", "make", ("VAE",)
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        integers = {
+            name: ("INT", {"default": value}) for name, value in (("channels", 16), ("factor", 8), ("stride", 4))
+        }
+        return {"required": integers}
+
+    def make(self, channels: int, factor: int, stride: int) -> tuple[Any]:
+        return (_VideoVae(channels, factor, stride),)
+
+
 class RunningThreads:
     """Names of the host's threads, as output."""
 
@@ -100,5 +138,6 @@ NODE_CLASS_MAPPINGS = {
     "TinyModel": TinyModel,
     "TinyText": TinyText,
     "TinyVae": TinyVae,
+    "TinyVideoVae": TinyVideoVae,
     "RunningThreads": RunningThreads,
 }

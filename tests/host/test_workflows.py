@@ -33,7 +33,7 @@ ONE_PICTURE = {
 SIZE = {"width": 128, "height": 96}
 LONG = 30
 NAMES = sorted(path.stem for path in API.glob("*.json"))
-COMES_WITH_ALL = [name for name in NAMES if not name.startswith(("wan", "ltx"))]
+COMES_WITH_ALL = [name for name in NAMES if name not in NATIVE and name not in ONE_PICTURE]
 
 
 @pytest.fixture(scope="module")
@@ -134,8 +134,10 @@ def from_one_picture(name: str) -> dict[str, Any]:
     for node in prompt.values():
         if node["class_type"] in tiny:
             node["class_type"], node["inputs"] = tiny[node["class_type"]][0], dict(tiny[node["class_type"]][1])
-        if "length" in node["inputs"]:
+        if node["class_type"] in ("WanCameraEmbedding", "WanCameraImageToVideo", "LTXVImgToVideo"):
             node["inputs"] |= SIZE | {"length": 17}
+        if node["class_type"] == "FourRealSampleClips":
+            node["inputs"] |= SIZE
         if node["class_type"] == "KSamplerAdvanced":
             first = node["inputs"]["start_at_step"] == 0
             node["inputs"] |= {"steps": 2, "end_at_step": 1 if first else 100, "start_at_step": 0 if first else 1}

@@ -160,7 +160,8 @@ def _motion(clip: ClipFlows, good: Mask, geometry: Geometry | None, on_step: OnS
     matched = [match_frames(clip, (0, t), good, geometry) for t in range(1, len(clip))]
     if all(_standing_share(matches) > SURELY_STANDING for matches in matched):
         return CameraMotion.none(len(clip), clip.size)
-    motions, shifts, moving = [FrameMotion.still()], [0.0], []
+    motions, shifts = [FrameMotion.still()], [0.0]
+    moving: list[int] = []
     everywhere, inv_depth = _picture_points(clip.size), None
     if geometry is not None:
         inv_depth = (1.0 / geometry.depth[0].double().cpu().numpy()).clip(0, 1e3)

@@ -78,11 +78,11 @@ def examine(clip: ClipFlows, valid: Tensor | None = None) -> ClipReport:
         common.append(float(same[shown].mean()) if shown.any() else 0.0)
         middle = max(float(np.mean(first[good])), 1.0)
         brightness.append(max(gain * middle + offset, 1.0) / middle)
-    lit = [max(x, 1 / x) > _BRIGHTER for x in brightness]
+    jumped = [max(x, 1 / x) > _BRIGHTER for x in brightness]
     beside_blank = {n for k in blank for n in (k - 1, k)}
     torn = {k for k, share in enumerate(common) if share < _CUT}
     cuts = sorted(torn - beside_blank)
-    jumps = [k for k, jumped in enumerate(lit) if jumped and k not in torn | beside_blank]
+    jumps = [k for k, far in enumerate(jumped) if far and k not in torn | beside_blank]
     return ClipReport(blank, cuts, common, brightness, jumps)
 
 

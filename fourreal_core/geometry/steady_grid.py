@@ -180,7 +180,9 @@ def undone(motion: FrameMotion, pixels: Array, inv_depth: Image) -> Array:
 def motion_flow(motion: FrameMotion, size: tuple[int, int], inv_depth: Image | None = None) -> Flow:
     """Flow ``(H, W, 2)`` in pixels from a first frame whose points stand."""
     pixels = (identity_map(size) - _centre(size)).astype(np.float64)
-    flow: Flow = (motion.apply(pixels, 1.0 if inv_depth is None else inv_depth) - pixels).astype(np.float32)
+    flow: Flow = (motion.apply(pixels, 1.0 if inv_depth is None else inv_depth.astype(np.float64)) - pixels).astype(
+        np.float32
+    )
     return flow
 
 

@@ -16,7 +16,7 @@ from ..flow.clip_flows import ClipFlows
 from ..flow.flow_field import Flow, Mask, forward_backward_error
 from ..progress import OnStep, no_progress
 from .bundle_adjustment import AdjustOptions, Bundle, Observations, adjust, flat_start, median_error
-from .dense_depth import dense_depth
+from .dense_depth import Map, dense_depth
 from .depth_picture import depth_picture
 from .geometry import Geometry
 from .zoom import ZoomingCamera, fit_zoom
@@ -273,7 +273,8 @@ def parallax_geometry(
     if found.zooming is not None:
         on_step(total, total)
         return zoomed_geometry(found.zooming, (h, w))
-    inverse, confidence = [], []
+    inverse: list[Map] = []
+    confidence: list[Map] = []
     for v in range(views):
         on_step(10 + 3 * v, total, depth_picture(inverse[-1]) if inverse else None)
         rho, sure = dense_depth(found.state, found.flows, v, clip.pictures[v], found.valid)

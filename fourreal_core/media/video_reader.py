@@ -144,7 +144,7 @@ class _Reading:
         from ..needed.pyav import av
 
         found = VideoFrames()
-        with av.open(self.source.for_av()) as file:
+        with av.open(self.source.for_av(), "r") as file:
             stream = _pictures_of(file, self.source)
             self.end, self.promised = _promised_end(file, stream), stream.frames
             self._tags = {name: int(getattr(stream.codec_context, name, None) or 0) for name in _TAGS}
@@ -207,7 +207,7 @@ def _pictures_of(file: InputContainer, source: ClipSource) -> VideoStream:
     return (films or streams)[0]
 
 
-def _packets(file: InputContainer, stream: VideoStream, faults: _Faults) -> Iterator[Packet]:
+def _packets(file: InputContainer, stream: VideoStream, faults: _Faults) -> Iterator[Packet[Any]]:
     """The packets of a stream: past a place that can't be read, and without the stump that a cut leaves."""
     from ..needed.pyav import av
 
@@ -237,26 +237,32 @@ def _packets(file: InputContainer, stream: VideoStream, faults: _Faults) -> Iter
 def _plan(source: ClipSource) -> _Plan:
     from ..needed.pyav import av
 
-    with av.open(source.for_av()) as file:
+    with av.open(source.for_av(), "r") as file:
         stream = _pictures_of(file, source)
         shown = [
             (packet.pts, packet.duration or 0)
             for packet in _packets(file, stream, _Faults())
             if not getattr(packet, "is_discard", False)
         ]
-        if not shown or any(pts is None for pts, _ in shown):
+        stamped = [(pts, duration) for pts, duration in shown if pts is not None]
+        if not shown or len(stamped) < len(shown):
             step = _interval(stream)
             return _Plan([i * step for i in range(len(shown))], len(shown) * step)
-        tick = float(stream.time_base)
-        times = [pts * tick for pts, _ in sorted(shown)]
+        tick = _tick(stream)
+        times = [pts * tick for pts, _ in sorted(stamped)]
         longest = max(np.diff(times), default=_interval(stream))
-        return _Plan(times, float(max(pts * tick + (duration * tick or longest) for pts, duration in shown)))
+        return _Plan(times, float(max(pts * tick + (duration * tick or longest) for pts, duration in stamped)))
 
 
 def _seconds(frame: VideoFrame, stream: VideoStream, index: int) -> float:
     if frame.pts is None:
         return index * _interval(stream)
-    return float(frame.pts * (frame.time_base or stream.time_base))
+    return frame.pts * (float(frame.time_base) if frame.time_base else _tick(stream))
+
+
+def _tick(stream: VideoStream) -> float:
+    """Seconds that a step of the stream's time stamps stands for; a stream without a time base counts frames."""
+    return float(stream.time_base) if stream.time_base else _interval(stream)
 
 
 def _interval(stream: VideoStream) -> float:
@@ -269,7 +275,7 @@ def _promised_end(file: InputContainer, stream: VideoStream) -> float | None:
     if kind not in _WITH_DURATION:
         return None
     if stream.duration:
-        return float(((stream.start_time or 0) + stream.duration) * stream.time_base)
+        return ((stream.start_time or 0) + stream.duration) * _tick(stream)
     if stamp := re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", stream.metadata.get("DURATION", "")):
         return 3600 * int(stamp[1]) + 60 * int(stamp[2]) + float(stamp[3])
     if file.duration and len(file.streams) == 1:

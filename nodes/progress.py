@@ -25,6 +25,7 @@ PREVIEW_SECONDS = 0.5
 
 DEPTH = "Finding cameras and depth"
 PLACES = "Placing the cameras"
+STANDING = "Checking that the fixed view stands"
 AROUND = "Following points around the scene"
 THROUGH_TIME = "Following points through time"
 FLOATERS = "Removing floaters"

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 AS_QUALITY = -1
 STAGES = {
     "geometry": (progress.DEPTH, 4),
+    "camera": (progress.STANDING, 1),
     "tracks": (progress.AROUND, 2),
     "motion": (progress.THROUGH_TIME, 4),
     "floaters": (progress.FLOATERS, 2),

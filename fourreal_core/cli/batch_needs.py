@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..needed import MissingPackage
 from ..spread import Needs
 from .arguments import DEFAULT_COUNT, parse_size
 
@@ -48,8 +49,8 @@ def _shown(job: Job) -> str:
 def clip_size(path: str) -> tuple[int, int]:
     """``(height, width)`` of a local clip, from its header alone; of one that can't be looked at, that of 720p."""
     try:
-        import av
-    except ImportError:  # it can run without, and then reads no header
+        from ..needed.pyav import av
+    except MissingPackage:  # it can run without, and then reads no header
         return _UNKNOWN_SIZE
 
     from ..media.images import IMAGE_SUFFIXES

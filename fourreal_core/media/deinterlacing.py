@@ -88,7 +88,7 @@ class Deinterlacer:
             yield frame
 
     def _build(self, frame: VideoFrame) -> Any:
-        from av.filter import Graph
+        from ..needed.pyav import Graph
 
         assert self.method
         graph: Any = Graph()  # its stubs want a format as an object, which it takes by name, too
@@ -104,6 +104,6 @@ class Deinterlacer:
 
 
 def _first_filter() -> str | None:
-    from av.filter import filters_available
+    from ..needed.pyav import filters_available
 
     return next((name for name in _FILTERS if name in filters_available), None)

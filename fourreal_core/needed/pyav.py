@@ -6,8 +6,9 @@ from . import missing
 
 try:
     import av
+    from av.filter import Graph, filters_available
     from av.video.reformatter import ColorRange, Colorspace, Interpolation
 except Exception as error:  # missing, or broken in its own way
     raise missing("PyAV", error, "av") from error
 
-__all__ = ["ColorRange", "Colorspace", "Interpolation", "av"]
+__all__ = ["ColorRange", "Colorspace", "Graph", "Interpolation", "av", "filters_available"]

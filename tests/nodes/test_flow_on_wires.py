@@ -13,7 +13,7 @@ import torch
 
 Part = Callable[[str], ModuleType]
 VIEWS, TIMES, SIZE = 4, 4, (40, 64)
-SIZE = {"views": 8, "times": 8, "longest_side": 0}
+KEEP = {"views": 8, "times": 8, "longest_side": 0}
 RENDER = {"mode": "complete grid", "frames": 3, "time": 0.0, "view": 0.0, "degrees": 5.0, "colors": "source"}
 
 
@@ -55,7 +55,7 @@ def graph(extension: ModuleType, part: Part, run: Any, monkeypatch: pytest.Monke
     """Nodes up to '3D Tracks' with a chosen engine; from then on the built-in one may not be asked."""
     engines, raft = part("fourreal_core.flow.engines"), part("fourreal_core.flow.raft")
     freeze, fixed = clips()
-    (grid,) = run("FourRealGridFromVideos", freeze_time=freeze, fixed_view=fixed, camera="still", **SIZE)
+    (grid,) = run("FourRealGridFromVideos", freeze_time=freeze, fixed_view=fixed, camera="still", **KEEP)
     (packet,) = run("FourRealGeometryFromParallax", grid=grid, focal_length=0.0)
     dis = engines.DisFlow()
     calc = engines.DisFlow.__call__
@@ -104,7 +104,7 @@ def test_a_grid_with_other_pictures_is_measured_by_the_same_engine(graph: Simple
     scene = scene_of(graph, run)
     run("FourRealRenderScene", scene=scene, grid=graph.grid, **RENDER)
     freeze, fixed = (1 - clip for clip in clips())
-    (other,) = run("FourRealGridFromVideos", freeze_time=freeze, fixed_view=fixed, camera="still", **SIZE)
+    (other,) = run("FourRealGridFromVideos", freeze_time=freeze, fixed_view=fixed, camera="still", **KEEP)
     before = len(Chosen.asked)
     run("FourRealRenderScene", scene=scene, grid=other, **RENDER)
     assert len(Chosen.asked) > before and not graph.built_in
@@ -137,7 +137,7 @@ def test_a_refitted_scene_brings_the_grid_that_it_was_fitted_to(
     assert torch.equal(images, filled.frames.flatten(0, 1))
     run("FourRealRenderScene", scene=scene, grid=graph.grid, **(RENDER | {"colors": "splats"}))
     freeze, fixed = (1 - clip for clip in clips())
-    (other,) = run("FourRealGridFromVideos", freeze_time=freeze, fixed_view=fixed, camera="still", **SIZE)
+    (other,) = run("FourRealGridFromVideos", freeze_time=freeze, fixed_view=fixed, camera="still", **KEEP)
     run("FourRealRenderScene", scene=scene, grid=other, **RENDER)
     assert len(made) == 2
 
@@ -159,7 +159,7 @@ def test_the_hosts_own_optical_flow_model_measures(
     with torch.inference_mode():
         patcher = SimpleNamespace(model=Raft())
     freeze, fixed = clips()
-    (grid,) = run("FourRealGridFromVideos", freeze_time=freeze, fixed_view=fixed, camera="still", **SIZE)
+    (grid,) = run("FourRealGridFromVideos", freeze_time=freeze, fixed_view=fixed, camera="still", **KEEP)
     (packet,) = run("FourRealGeometryFromParallax", grid=grid, focal_length=0.0)
     engines, built_in = part("fourreal_core.flow.engines"), []
     calc = engines.DisFlow.__call__

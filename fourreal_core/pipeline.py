@@ -10,11 +10,12 @@ import torch
 from .errors import InputError
 from .flow.engines import FlowEngine
 from .flow.flow_cache import FlowCache
+from .geometry.camera_modes import CameraMode, check_camera
 from .geometry.camera_motion import CameraMotion
 from .geometry.clip_checks import report_clips, report_motion
 from .geometry.geometry import Geometry
 from .geometry.sources import GeometrySource
-from .geometry.steady_grid import CameraMode, SteadyGrid, check_camera, steady_grid, without_motion
+from .geometry.steady_grid import SteadyGrid, steady_grid, without_motion
 from .geometry.structure_from_motion import ParallaxOptions, parallax_geometry
 from .grid import FrameGrid
 from .progress import StageClock, StageFactory, no_stages

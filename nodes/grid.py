@@ -7,6 +7,7 @@ import logging
 from comfy_api.latest import io
 
 from ..fourreal_core.errors import InputError
+from ..fourreal_core.geometry.camera_modes import CAMERA_MODES, check_camera
 from ..fourreal_core.grid import FrameGrid
 from ..fourreal_core.media.framing import FITS, place, tell_fit
 from .cell_names import parse_cells
@@ -22,9 +23,43 @@ log = logging.getLogger(__name__)
 WINDOW = 8
 """Views and times of a grid when nothing else is asked for, the usual window of 4D video models."""
 
-CAMERA_MODES = ("auto", "own", "still")
-
 MODES = ("all cells", "row", "column", "cell", "wall", "contact sheet")
+
+
+def clip_inputs() -> list[io.Input]:
+    """The inputs for the two clips of the main job, and for how many frames of each are kept."""
+    clip = [io.Image, io.Video]
+    return [
+        io.MultiType.Input("freeze_time", types=clip, tooltip="The camera moves around a stopped scene."),
+        io.MultiType.Input(
+            "fixed_view",
+            types=clip,
+            tooltip="The camera stands and time runs; its first frame is the first frame of the freeze-time clip.",
+        ),
+        io.Int.Input(
+            "views",
+            default=WINDOW,
+            min=2,
+            max=256,
+            tooltip="Frames to keep of the freeze-time clip, evenly spread; all of a shorter clip.",
+        ),
+        io.Int.Input(
+            "times",
+            default=WINDOW,
+            min=2,
+            max=256,
+            tooltip="Frames to keep of the fixed-view clip, evenly spread; all of a shorter clip.",
+        ),
+    ]
+
+
+def ignore_input() -> io.Input:
+    """The input for a mask of what is not looked at."""
+    return io.Mask.Input(
+        "ignore",
+        optional=True,
+        tooltip="White where the picture should be ignored in every frame, such as a caption or a logo.",
+    )
 
 
 class FrameGridFromVideos(io.ComfyNode):
@@ -33,7 +68,6 @@ class FrameGridFromVideos(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         """See ComfyNode."""
-        clip = [io.Image, io.Video]
         return schema(
             node_id="FourRealGridFromVideos",
             display_name="Frame Grid from Videos",
@@ -52,27 +86,7 @@ class FrameGridFromVideos(io.ComfyNode):
             description="Lays a freeze-time clip (the camera moves, time stands) and a fixed-view clip (time runs, the "
             "camera stands) down as the first column and the first row of a grid of frames.",
             inputs=[
-                io.MultiType.Input("freeze_time", types=clip, tooltip="The camera moves around a stopped scene."),
-                io.MultiType.Input(
-                    "fixed_view",
-                    types=clip,
-                    tooltip="The camera stands and time runs; its first frame "
-                    "is the first frame of the freeze-time clip.",
-                ),
-                io.Int.Input(
-                    "views",
-                    default=WINDOW,
-                    min=2,
-                    max=256,
-                    tooltip="Frames to keep of the freeze-time clip, evenly spread; all of a shorter clip.",
-                ),
-                io.Int.Input(
-                    "times",
-                    default=WINDOW,
-                    min=2,
-                    max=256,
-                    tooltip="Frames to keep of the fixed-view clip, evenly spread; all of a shorter clip.",
-                ),
+                *clip_inputs(),
                 io.Int.Input(
                     "longest_side",
                     default=0,
@@ -81,11 +95,7 @@ class FrameGridFromVideos(io.ComfyNode):
                     step=8,
                     tooltip="Longer side of the frames in pixels; 0 keeps the size of the freeze-time clip.",
                 ),
-                io.Mask.Input(
-                    "ignore",
-                    optional=True,
-                    tooltip="White where the picture should be ignored in every frame, such as a caption or a logo.",
-                ),
+                ignore_input(),
                 io.Image.Input(
                     "more_cells", optional=True, tooltip="Further known cells of the grid, a batch of frames."
                 ),
@@ -136,7 +146,7 @@ class FrameGridFromVideos(io.ComfyNode):
         camera: str = CAMERA_MODES[0],
     ) -> io.NodeOutput:
         """See ComfyNode; the host gives every input as a list, so that a list of single pictures can be one clip."""
-        from ..fourreal_core.geometry.steady_grid import SteadyGrid, check_camera, steady_by_parallax
+        from ..fourreal_core.geometry.steady_grid import SteadyGrid, steady_by_parallax
 
         views, times, longest_side, ignore, more_cells_at, fit, camera = (
             value[0] if isinstance(value, list) else value

@@ -94,26 +94,7 @@ class Tracks3D(io.ComfyNode):
                         optional=True,
                     )
                 ),
-                advanced(
-                    io.Combo.Input(
-                        "raft_weights",
-                        options=list_weights(),
-                        default=NONE,
-                        optional=True,
-                        tooltip="Weights of torchvision's RAFT in models/fourreal; none uses the "
-                        "built-in optical flow.",
-                    )
-                ),
-                advanced(
-                    io.Combo.Input(
-                        "delta_checkpoint",
-                        options=list_weights(),
-                        default=NONE,
-                        optional=True,
-                        tooltip="DELTA's dense 3D checkpoint in models/fourreal, where the package "
-                        "densetrack3d is installed; none uses the built-in tracks.",
-                    )
-                ),
+                *weights_inputs(),
                 OpticalFlowWire.Input(
                     "optical_flow",
                     optional=True,
@@ -164,6 +145,31 @@ class Tracks3D(io.ComfyNode):
             times = engine.track_times(flows.fixed_view, geometry, grid.valid, options, progress.part(2, THROUGH_TIME))
             flows.release_started()
             return io.NodeOutput(ClipTracks(views, times, flows))
+
+
+def weights_inputs() -> list[io.Input]:
+    """The inputs for the weights of networks that take the built-in engines' place."""
+    return [
+        advanced(
+            io.Combo.Input(
+                "raft_weights",
+                options=list_weights(),
+                default=NONE,
+                optional=True,
+                tooltip="Weights of torchvision's RAFT in models/fourreal; none uses the built-in optical flow.",
+            )
+        ),
+        advanced(
+            io.Combo.Input(
+                "delta_checkpoint",
+                options=list_weights(),
+                default=NONE,
+                optional=True,
+                tooltip="DELTA's dense 3D checkpoint in models/fourreal, where the package "
+                "densetrack3d is installed; none uses the built-in tracks.",
+            )
+        ),
+    ]
 
 
 def chosen_engines(

@@ -14,11 +14,11 @@ from . import progress
 from .compat import advanced, schema
 from .compilation import compile_first
 from .devices import compute_device, place, plain_tensors
-from .grid import WINDOW, grid_of_clips, shortfall
+from .grid import clip_inputs, grid_of_clips, ignore_input, shortfall
 from .node_text import show_text
 from .optical_flow import OpticalFlowWire
-from .tracker_files import NONE, list_weights
-from .tracks import chosen_engines
+from .tracker_files import NONE
+from .tracks import chosen_engines, weights_inputs
 from .wires import GeometryWire, GridWire, SceneWire, check_frames, from_packet, of_grid
 
 if TYPE_CHECKING:
@@ -49,7 +49,6 @@ class TwoClipsTo4D(io.ComfyNode):
         """See ComfyNode."""
         from ..fourreal_core.pipeline import QUALITIES
 
-        clip = [io.Image, io.Video]
         return schema(
             node_id="FourRealTwoClipsTo4D",
             display_name="Two Clips to 4D",
@@ -59,27 +58,7 @@ class TwoClipsTo4D(io.ComfyNode):
             "runs, the camera stands) become a grid of frames, every viewpoint at every time, and a 4D scene of "
             "Gaussian splats. Needs no model and no GPU. The template 'step_by_step_4d' has its steps as single nodes.",
             inputs=[
-                io.MultiType.Input("freeze_time", types=clip, tooltip="The camera moves around a stopped scene."),
-                io.MultiType.Input(
-                    "fixed_view",
-                    types=clip,
-                    tooltip="The camera stands and time runs; its first frame is the first frame of the freeze-time "
-                    "clip.",
-                ),
-                io.Int.Input(
-                    "views",
-                    default=WINDOW,
-                    min=2,
-                    max=256,
-                    tooltip="Frames to keep of the freeze-time clip, evenly spread; all of a shorter clip.",
-                ),
-                io.Int.Input(
-                    "times",
-                    default=WINDOW,
-                    min=2,
-                    max=256,
-                    tooltip="Frames to keep of the fixed-view clip, evenly spread; all of a shorter clip.",
-                ),
+                *clip_inputs(),
                 io.Int.Input(
                     "longest_side",
                     default=512,
@@ -115,11 +94,7 @@ class TwoClipsTo4D(io.ComfyNode):
                         tooltip="Start of the random numbers; the same seed gives the same scene on one machine.",
                     )
                 ),
-                io.Mask.Input(
-                    "ignore",
-                    optional=True,
-                    tooltip="White where the picture should be ignored in every frame, such as a caption or a logo.",
-                ),
+                ignore_input(),
                 GeometryWire.Input(
                     "moge_geometry",
                     optional=True,
@@ -132,26 +107,7 @@ class TwoClipsTo4D(io.ComfyNode):
                     tooltip="What measures optical flow: the model of ComfyUI's 'Load Optical Flow Model'; the "
                     "built-in one when nothing is connected.",
                 ),
-                advanced(
-                    io.Combo.Input(
-                        "raft_weights",
-                        options=list_weights(),
-                        default=NONE,
-                        optional=True,
-                        tooltip="Weights of torchvision's RAFT in models/fourreal; none uses the built-in optical "
-                        "flow.",
-                    )
-                ),
-                advanced(
-                    io.Combo.Input(
-                        "delta_checkpoint",
-                        options=list_weights(),
-                        default=NONE,
-                        optional=True,
-                        tooltip="DELTA's dense 3D checkpoint in models/fourreal, where the package densetrack3d is "
-                        "installed; none uses the built-in tracks.",
-                    )
-                ),
+                *weights_inputs(),
             ],
             outputs=[
                 GridWire.Output(display_name="grid", tooltip="Every cell filled; the given frames as they were."),
@@ -202,7 +158,7 @@ class TwoClipsTo4D(io.ComfyNode):
             )
         with plain_tensors():
             made = place(result.grid)
-            scene = of_grid(place(result.scene), FlowCache(grid.frames, grid.known, flow), made)
+            scene = of_grid(place(result.scene), FlowCache(made.frames, made.known, flow), made)
             said = _summary(result, shortfall(grid, (views, times)))
             show_text(said)
             wall, sheet = grid_wall(made.frames), contact_sheet(made.frames, made.known)[None]
@@ -211,8 +167,9 @@ class TwoClipsTo4D(io.ComfyNode):
 
 def _summary(result: PipelineResult, short: str) -> str:
     cells, seconds = int((~result.grid.known).sum()), sum(result.seconds.values())
+    moved = "" if result.motion.stands else f"{result.motion.sentence}."
     done = f"{cells} cells and {len(result.scene.splats):,} splats in {seconds:.0f} s."
-    return f"{short} {done}" if short else done
+    return " ".join(part for part in (short, moved, done) if part)
 
 
 def _with_refit(options: PipelineOptions, steps: int) -> PipelineOptions:

@@ -18,7 +18,7 @@ from .clips import frames_of, resized, scaled_size, valid_pixels
 from .compat import advanced, schema
 from .depth_geometry import DepthAnything3Wire
 from .devices import plain_tensors
-from .grid import WINDOW
+from .grid import WINDOW, ignore_input
 from .progress import HostProgress
 from .wires import CamerasWire, GridWire, cameras_from_da3
 
@@ -104,11 +104,7 @@ class FrameGridFromViews(io.ComfyNode):
                     tooltip="Cameras in place of a file: the host's Depth Anything 3, mode multiview, run on the first "
                     "frames of all views, in their order.",
                 ),
-                io.Mask.Input(
-                    "ignore",
-                    optional=True,
-                    tooltip="White where the picture should be ignored in every frame, such as a caption or a logo.",
-                ),
+                ignore_input(),
             ],
             outputs=[
                 GridWire.Output(display_name="grid", tooltip="One row a view, in the order of the cameras' path."),

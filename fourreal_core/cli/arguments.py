@@ -7,10 +7,10 @@ import re
 from pathlib import Path
 
 from ..errors import InputError
+from ..geometry.camera_modes import CAMERA_MODES
 from .engines import add_engine_options
 
 DEFAULT_COUNT = 8
-CAMERA_MODES = ("auto", "still", "own")
 _SMALLEST_SIDE = 32
 OUTPUT_NAMES = (
     "freeze_time.mp4",

@@ -84,16 +84,22 @@ def differences(
     return found
 
 
-def same_scenes(methods: Mapping[str, Mapping[str, Any]]) -> None:
-    """Raises InputError where methods have other scenes than the first one."""
+def same_scenes(
+    methods: Mapping[str, Mapping[str, Any]], called: str = "scenes", remedy: str = "rename its folders"
+) -> None:
+    """Raises InputError where methods have other scenes than the first one.
+
+    Args:
+        methods: Scenes by name, by the name of the method.
+        called: What a scene is called in the sentence.
+        remedy: What the sentence ends with.
+    """
     (first, own), *others = methods.items()
     for other, scenes in others:
         missing, more = sorted(set(own) - set(scenes)), sorted(set(scenes) - set(own))
         if missing or more:
             apart = f"lacks {', '.join(missing)}" if missing else f"has {', '.join(more)} besides"
-            raise InputError(
-                f"{other}, which {apart}", f"the same scenes as {first}: {', '.join(own)}", "rename its folders"
-            )
+            raise InputError(f"{other}, which {apart}", f"the same {called} as {first}: {', '.join(own)}", remedy)
 
 
 def as_json(

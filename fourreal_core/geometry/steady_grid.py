@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -21,17 +20,13 @@ from ..flow.flow_field import Flow, Image, Mask, forward_backward_error, identit
 from ..grid import FrameGrid
 from ..progress import OnStep, no_progress
 from .camera_fit import Array, FrameMotion
+from .camera_modes import CameraMode
 from .camera_motion import LEFT_ALONE, CameraMotion, find_camera_motion
 from .geometry import Geometry
 from .structure_from_motion import parallax_geometry
 
 log = logging.getLogger(__name__)
 
-CameraMode = Literal["auto", "still", "own"]
-CAMERA_MODES: tuple[CameraMode, ...] = get_args(CameraMode)
-"""What is done about a fixed view that moves: ``auto`` takes the motion out, so that cell ``[v, t]`` is view v of a
-camera that stands; ``own`` too, and puts it into the completed cells, so that row 0 is as it was given; ``still``
-doesn't look for any."""
 SURE_PX = 1.0
 """Largest forward-backward error of a flow that says which depth a moved pixel has, in pixels."""
 
@@ -60,18 +55,6 @@ class SteadyGrid(FrameGrid):
             )
 
 
-def check_camera(mode: str) -> CameraMode:
-    """The mode of that name.
-
-    Raises:
-        InputError: There is none.
-    """
-    for known in CAMERA_MODES:
-        if mode == known:
-            return known
-    raise InputError(f"a camera {mode!r}", f"one of {', '.join(CAMERA_MODES)}", "choose one of them")
-
-
 def steady_grid(
     grid: FrameGrid,
     fixed_view: ClipFlows,
@@ -87,7 +70,7 @@ def steady_grid(
         grid: Row 0 wholly known.
         fixed_view: Row 0 with its flows.
         geometry: Of column 0; None where it isn't known yet: then a camera that walks is taken for one that turns.
-        mode: See CAMERA_MODES.
+        mode: See camera_modes.CAMERA_MODES.
         on_step: Progress.
     """
     if mode == "still" or isinstance(grid, SteadyGrid):
@@ -109,7 +92,7 @@ def steady_by_parallax(grid: FrameGrid, mode: CameraMode = "auto", on_step: OnSt
 
     Args:
         grid: Row 0 and column 0 known.
-        mode: See CAMERA_MODES.
+        mode: See camera_modes.CAMERA_MODES.
         on_step: Progress.
     """
     if mode == "still":

@@ -19,7 +19,8 @@ from ..geometry.camera_motion import LEFT_ALONE
 from ..geometry.steady_grid import SteadyGrid, motion_flow, resampled, with_given_row
 from ..grid import FrameGrid
 from ..media.hole_filling import fill_holes
-from ..rasterizer import RasterOptions, rasterize
+from ..rasterizer import RasterOptions
+from ..scene.render import render_cell
 from ..scene.scene4d import Scene4D
 from .image_filters import Image
 from .scene_candidates import COVERED_ALPHA
@@ -86,19 +87,7 @@ def _with_rim(
     """A cell with the scene's render around it ``(H + 2 rim, W + 2 rim, 3)``, and the inverse depth of all that."""
     (view, time), (h, w) = cell, scene.cameras.size
     size = h + 2 * rim, w + 2 * rim
-    intrinsics = scene.cameras.intrinsics[view].clone()
-    intrinsics[:2, 2] += rim
-    splats = scene.splats
-    drawn = rasterize(
-        scene.in_view(view, time),
-        splats.scales,
-        splats.opacities,
-        scene.colors_in(view),
-        intrinsics,
-        size,
-        scene.background,
-        raster or RasterOptions(),
-    )
+    drawn = render_cell(scene, view, time, raster, rim)
     inside = torch.zeros(size, dtype=torch.bool)
     inside[rim : rim + h, rim : rim + w] = True
     image, covered = drawn.image.clamp(0, 1).cpu(), drawn.alpha.cpu() > COVERED_ALPHA

@@ -15,7 +15,8 @@ from torch.utils.checkpoint import checkpoint
 
 from .inputs import Buffers, SplatView
 from .options import RasterOptions, Rendered
-from .projection import Footprints, project, touching
+from .projection import Footprints, touching
+from .torch_backend import render_by
 
 _MOST_PAIRS = 1 << 22
 """Of a band; they take about half a gigabyte while there are gradients."""
@@ -28,17 +29,14 @@ def unavailable() -> str | None:
 
 def render(views: Sequence[SplatView], options: RasterOptions, buffers: Buffers | None = None) -> Rendered:
     """Renders all views; see :mod:`.torch_backend` for what that means. Returns tensors with the leading B."""
-    frames = [_render_view(view, options) for view in views]
-    return Rendered(*(torch.stack(parts) for parts in zip(*frames, strict=True)))
+    return render_by(_sums, views, options)
 
 
-def _render_view(view: SplatView, options: RasterOptions) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    view.require_finite()
-    height, width = view.size
-    footprints = project(view, options)
-    footprints = footprints[torch.argsort(footprints.depths.detach(), stable=True)]
-    # depth is composited like one more colour
-    attributes = torch.cat([view.colors[footprints.index], footprints.depths[:, None]], dim=1)
+def _sums(
+    footprints: Footprints, attributes: torch.Tensor, size: tuple[int, int], options: RasterOptions
+) -> torch.Tensor:
+    """Band by band of rows."""
+    height, width = size
     bands = _bands(footprints, 0, height, width)
     parts = []
     for top, bottom in bands:
@@ -48,15 +46,7 @@ def _render_view(view: SplatView, options: RasterOptions) -> tuple[torch.Tensor,
             parts.append(checkpoint(composite_rows, *arguments, use_reentrant=False))
         else:
             parts.append(composite_rows(*arguments))
-    summed, transmittance = torch.cat(parts).view(height, width, -1).split([attributes.shape[1], 1], dim=-1)
-
-    # an empty sum ties the outputs to the inputs, so that a view of nothing has gradients, all zero
-    nothing = sum(tensor[:0].sum() for tensor in (view.means, view.scales, view.opacities, view.colors))
-    image = summed[..., :-1] + transmittance * view.background + nothing
-    alpha = 1 - transmittance[..., 0] + nothing
-    covered = alpha > 0
-    depth = torch.where(covered, summed[..., -1] / torch.where(covered, alpha, 1.0), 0.0)
-    return image, alpha, depth
+    return torch.cat(parts).view(height, width, -1)
 
 
 def composite_rows(

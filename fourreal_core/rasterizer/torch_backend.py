@@ -9,7 +9,7 @@ for as long as ``T >= min_transmittance``. Then ``image = sum(w c) + T backgroun
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch.utils.checkpoint import checkpoint
@@ -18,6 +18,8 @@ from .inputs import Buffers, SplatView
 from .options import RasterOptions, Rendered
 from .projection import Footprints, project, touching
 
+Sums = Callable[[Footprints, torch.Tensor, "tuple[int, int]", RasterOptions], torch.Tensor]
+"""See render_by."""
 _TILE = 32
 _CHECKPOINT_ABOVE = 1 << 20  # (splat, pixel) pairs of a camera above which tiles are recomputed in the backward pass
 
@@ -29,18 +31,47 @@ def unavailable() -> str | None:
 
 def render(views: Sequence[SplatView], options: RasterOptions, buffers: Buffers | None = None) -> Rendered:
     """Renders all views; see the module's docstring. Returns tensors with the leading B."""
-    frames = [_render_view(view, options) for view in views]
+    return render_by(_sums, views, options)
+
+
+def render_by(sums: Sums, views: Sequence[SplatView], options: RasterOptions) -> Rendered:
+    """Renders all views, with what is summed over a picture's splats worked out by a function.
+
+    Args:
+        sums: Of M footprints, front to back, and their attributes ``(M, K)``: the weighted sums and the final
+            transmittance ``(H, W, K + 1)`` of a picture of that size.
+        views: B cameras and their splats.
+        options: The image formation's constants.
+    """
+    frames = [_render_view(sums, view, options) for view in views]
     return Rendered(*(torch.stack(parts) for parts in zip(*frames, strict=True)))
 
 
-def _render_view(view: SplatView, options: RasterOptions) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def _render_view(
+    sums: Sums, view: SplatView, options: RasterOptions
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     view.require_finite()
-    height, width = view.size
     footprints = project(view, options)
     footprints = footprints[torch.argsort(footprints.depths.detach(), stable=True)]
     # depth is composited like one more colour
     attributes = torch.cat([view.colors[footprints.index], footprints.depths[:, None]], dim=1)
+    composited = sums(footprints, attributes, view.size, options)
+    summed, transmittance = composited.split([attributes.shape[1], 1], dim=-1)
 
+    # an empty sum ties the outputs to the inputs, so that a view of nothing has gradients, all zero
+    nothing = sum(tensor[:0].sum() for tensor in (view.means, view.scales, view.opacities, view.colors))
+    image = summed[..., :-1] + transmittance * view.background + nothing
+    alpha = 1 - transmittance[..., 0] + nothing
+    covered = alpha > 0
+    depth = torch.where(covered, summed[..., -1] / torch.where(covered, alpha, 1.0), 0.0)
+    return image, alpha, depth
+
+
+def _sums(
+    footprints: Footprints, attributes: torch.Tensor, size: tuple[int, int], options: RasterOptions
+) -> torch.Tensor:
+    """Tile by tile."""
+    height, width = size
     pairs = len(footprints.index) * _TILE * _TILE
     composite = _checkpointed if pairs > _CHECKPOINT_ABOVE and torch.is_grad_enabled() else composite_tile
     rows = []
@@ -52,15 +83,7 @@ def _render_view(view: SplatView, options: RasterOptions) -> tuple[torch.Tensor,
             near = touching(footprints, box)
             tiles.append(composite(footprints[near], attributes[near], box, options))
         rows.append(torch.cat(tiles, dim=1))
-    summed, transmittance = torch.cat(rows).split([attributes.shape[1], 1], dim=-1)
-
-    # an empty sum ties the outputs to the inputs, so that a view of nothing has gradients, all zero
-    nothing = sum(tensor[:0].sum() for tensor in (view.means, view.scales, view.opacities, view.colors))
-    image = summed[..., :-1] + transmittance * view.background + nothing
-    alpha = 1 - transmittance[..., 0] + nothing
-    covered = alpha > 0
-    depth = torch.where(covered, summed[..., -1] / torch.where(covered, alpha, 1.0), 0.0)
-    return image, alpha, depth
+    return torch.cat(rows)
 
 
 def composite_tile(

@@ -77,25 +77,27 @@ def with_newcomers(
     with torch.no_grad():
         for view in rows:  # one after the other: what one row has brought, the next one sees
             for time in range(1, scene.times):
-                scene = _joined(scene, time, *_new_splats(scene, grid, (view, time), options, raster, room))
+                scene = _extended(scene, grid, (view, time), options, raster, room)
     if len(scene.splats) > before:
         log.info("newcomers: %d splats for what %d row(s) show anew", len(scene.splats) - before, len(rows))
     return scene
 
 
-def _new_splats(
+def _extended(
     scene: Scene4D,
     grid: FrameGrid,
     cell: tuple[int, int],
     options: NewcomerOptions,
     raster: RasterOptions,
     room: int,
-) -> tuple[Splats, Tensor, Tensor | None]:
-    """New splats of a cell, by how much each view offsets them ``(V, M, 3)``, and colours them if it does."""
+) -> Scene4D:
+    """The scene with new splats for what it shows wrongly of one cell, at most ``room`` of them."""
     view, time = cell
     rendered = render_cell(scene, view, time, raster)
     frame = grid.frames[cell].to(rendered.image)
     blocks = _wrong_blocks(rendered.image.clamp(0, 1), frame, grid.valid, rendered.alpha, options)[:room]
+    if not len(blocks):
+        return scene
     at = (blocks + 0.5) * options.stride
     row, column = (at.long().clamp_max(torch.tensor(scene.cameras.size, device=at.device) - 1)).unbind(-1)
     depth = rendered.depth[row, column] * (1 - options.nearer)
@@ -108,7 +110,8 @@ def _new_splats(
     logits = torch.logit(torch.full_like(depth, options.opacity))
     shown = _in_blocks(frame.movedim(-1, 0), options.stride)[:, blocks[:, 0], blocks[:, 1]].T
     own = None if colors is None else colors[:, row, column]
-    return Splats(means, scales.log(), logits, shown if own is None else shown - own[view]), offsets, own
+    new = Splats(means, scales.log(), logits, shown if own is None else shown - own[view])
+    return _joined(scene, time, new, offsets, own)
 
 
 def _wrong_blocks(image: Tensor, frame: Tensor, valid: Tensor, alpha: Tensor, options: NewcomerOptions) -> Tensor:
@@ -143,10 +146,16 @@ def _view_differences(scene: Scene4D, view: int, time: int, raster: RasterOption
 
 
 def _joined(scene: Scene4D, time: int, new: Splats, offsets: Tensor, colors: Tensor | None) -> Scene4D:
-    """The scene with new splats that live at one time step and do not move."""
+    """The scene with new splats that live at one time step and do not move.
+
+    Args:
+        scene: What they are added to.
+        time: When they live.
+        new: M splats.
+        offsets: ``(V, M, 3)`` by how much each view offsets them.
+        colors: ``(V, M, 3)`` by how much each view colours them, where the scene has that.
+    """
     n, m = len(scene.splats), len(new)
-    if m == 0:
-        return scene
     old = scene.splats
     always = torch.tensor([0.0, scene.times - 1.0]).to(old.means).expand(n, 2)
     lives = always if scene.lifetimes is None else scene.lifetimes

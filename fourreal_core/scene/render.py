@@ -14,7 +14,7 @@ from .camera_paths import CameraPath, bullet_time_path
 from .scene4d import Scene4D
 
 
-def render_cell(scene: Scene4D, view: int, time: float, options: RasterOptions | None = None) -> Rendered:
+def render_cell(scene: Scene4D, view: int, time: float, options: RasterOptions | None = None, rim: int = 0) -> Rendered:
     """Cell ``[view, time]`` with its view-dependent offsets and colours.
 
     Args:
@@ -22,15 +22,20 @@ def render_cell(scene: Scene4D, view: int, time: float, options: RasterOptions |
         view: Which of the clip's cameras.
         time: Time step, fractions allowed.
         options: Rasterizer options.
+        rim: Pixels to show beyond each edge of the cell, as its camera would if its picture were larger.
     """
     splats, cameras = scene.splats, scene.cameras
+    (h, w), intrinsics = cameras.size, cameras.intrinsics[view]
+    if rim:
+        intrinsics = intrinsics.clone()
+        intrinsics[:2, 2] += rim
     return rasterize(
         scene.in_view(view, time),
         splats.scales,
         scene.opacities_at(time),
         scene.colors_in(view),
-        cameras.intrinsics[view],
-        cameras.size,
+        intrinsics,
+        (h + 2 * rim, w + 2 * rim),
         scene.background,
         options or RasterOptions(),
     )

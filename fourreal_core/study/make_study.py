@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
+from ..evaluation.comparison import same_scenes
 from ..evaluation.grids import EvaluatedGrid, read_grid
 from ..media import prepare_folder, read_clip, write_video
 from ..media.files import whole_file
@@ -78,7 +79,8 @@ def make_study(
     options = options or MakeOptions()
     if len(methods) < 2:
         raise InputError(f"{len(methods)} method", "at least two to compare", "name another one")
-    scenes = _same_scenes(methods)
+    same_scenes(methods, "names", "rename its files or folders")
+    scenes = list(next(iter(methods.values())))
     if (folder / ANSWER_FILE).exists() or (folder / STUDY_FILE).exists():
         raise InputError(f"{folder} already holds a study", "a new folder", "choose another -o")
     texts = dict(options.texts or {})
@@ -120,18 +122,6 @@ def views_in_turn(frames: Tensor, views: int | None = None) -> Tensor:
     count = frames.shape[0] if views is None else min(views, frames.shape[0])
     chosen = torch.linspace(0, frames.shape[0] - 1, count).round().long()
     return frames[chosen].flatten(0, 1)
-
-
-def _same_scenes(methods: Mapping[str, Mapping[str, Path]]) -> list[str]:
-    (first, own), *others = methods.items()
-    for other, scenes in others:
-        missing, more = sorted(set(own) - set(scenes)), sorted(set(scenes) - set(own))
-        if missing or more:
-            apart = f"lacks {', '.join(missing)}" if missing else f"has {', '.join(more)} besides"
-            raise InputError(
-                f"{other}, which {apart}", f"the same names as {first}: {', '.join(own)}", "rename its files or folders"
-            )
-    return list(own)
 
 
 def _write_video(scene: str, place: Path, target: Path, options: MakeOptions) -> None:

@@ -12,11 +12,11 @@ from fourreal_core.errors import InputError
 from fourreal_core.flow.clip_flows import ClipFlows
 from fourreal_core.geometry import steady_grid as module
 from fourreal_core.geometry.camera_fit import FrameMotion
+from fourreal_core.geometry.camera_modes import check_camera
 from fourreal_core.geometry.camera_motion import CameraMotion
 from fourreal_core.geometry.geometry import Geometry
 from fourreal_core.geometry.steady_grid import (
     SteadyGrid,
-    check_camera,
     motion_flow,
     steadied_row,
     steady_by_parallax,

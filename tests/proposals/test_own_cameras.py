@@ -67,6 +67,21 @@ def test_a_cell_moves_by_its_depth_and_shows_what_lay_beyond_its_rim() -> None:
     assert float(cell[20, -1, 0] - before[20, -1, 0]) == pytest.approx(0.05, abs=0.015)
 
 
+def test_what_is_not_there_at_a_time_does_not_come_in_from_beyond_the_rim() -> None:
+    """A white wall stands to the right of the picture at time 0 only; at time 1 the camera turns to where it was."""
+    scene = wall()
+    beyond = scene.splats.means[:, 0] > 1.4
+    colors = torch.where(beyond[:, None], 1.0, scene.splats.colors)
+    fine = replace(scene.splats, log_scales=torch.full_like(scene.splats.log_scales, 0.03).log(), colors=colors)
+    scene = replace(scene, splats=fine)
+    lives = torch.tensor([0.0, 1.0]).repeat(len(beyond), 1)
+    lives[beyond, 1] = 0.0
+    grid = steady(scene, FrameMotion(np.eye(3), np.array([-20.0, 0, 0])))
+    whole, cut = (own_cells(s, grid).frames[1, 1] for s in (scene, replace(scene, lifetimes=lives)))
+    assert float(whole[20, -4:, 1].min()) > 0.9 and float(cut[20, -4:, 1].max()) < 0.5
+    torch.testing.assert_close(whole[:, :-16], cut[:, :-16], atol=0.01, rtol=0)
+
+
 def test_what_was_given_is_as_it_was_given() -> None:
     scene = wall()
     grid = steady(scene, FrameMotion(np.array([[1, 0, 3.0], [0, 1, 0], [0, 0, 1]]), np.zeros(3)))

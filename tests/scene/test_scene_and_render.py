@@ -44,6 +44,15 @@ def test_splats_have_scales_and_opacities(generator: torch.Generator) -> None:
         Splats(splats.means, splats.log_scales[:2], splats.opacity_logits, splats.colors)
 
 
+def test_a_rim_shows_what_lies_beyond_the_cell(scene: Scene4D) -> None:
+    with torch.no_grad():
+        wide, cell = render_cell(scene, 1, 2, rim=5).image, render_cell(scene, 1, 2).image
+    assert wide.shape == (SIZE[0] + 10, SIZE[1] + 10, 3)
+    torch.testing.assert_close(wide[5:-5, 5:-5], cell)
+    outside = wide[:, :5]  # the wall goes on, by eight pixels
+    assert float((outside - scene.background).abs().amax(-1).min()) > 0.02
+
+
 def test_equation_3_by_hand(scene: Scene4D, generator: torch.Generator) -> None:
     offsets = torch.randn(scene.view_offsets.shape, generator=generator) * 0.01
     scene = replace(scene, view_offsets=offsets)

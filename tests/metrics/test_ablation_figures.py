@@ -16,7 +16,7 @@ BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 def interval(monkeypatch):
     """The script's function."""
     monkeypatch.syspath_prepend(BENCHMARKS)
-    return importlib.import_module("ablations").interval
+    return importlib.import_module("ablation_table").interval
 
 
 def test_an_interval_covers_the_mean_and_narrows_with_more_values(interval, generator):

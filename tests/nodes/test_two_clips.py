@@ -91,6 +91,19 @@ def test_the_node_says_what_it_is_at_and_what_came_short(
     assert texts[-1].startswith("The fixed-view clip has 3 frames, so the grid has 3 times, not 120. 6 cells and ")
 
 
+def test_a_camera_that_does_not_stand_is_told_on_the_node(part: Part, job: SimpleNamespace) -> None:
+    motion = part("fourreal_core.geometry.camera_motion").CameraMotion
+    still = part("fourreal_core.geometry.camera_fit").FrameMotion.still()
+    moved = motion((still,) * 3, (0.0, 2.5, 1.0), (1, 2), (40, 64))
+    summary = part("nodes.two_clips")._summary
+    told = {
+        name: summary(SimpleNamespace(grid=job.grid, scene=job.scene, seconds={"geometry": 3.0}, motion=m), "Short.")
+        for name, m in (("moved", moved), ("still", motion.none(3, (40, 64))))
+    }
+    assert f"Short. {moved.sentence}. " in told["moved"] and "2.5 pixels" in told["moved"]
+    assert told["still"].startswith("Short. 6 cells") and "camera" not in told["still"]
+
+
 def test_a_grid_shorter_than_asked_for_says_so(run: Node, sample: SimpleNamespace, said: list[tuple[str, str]]) -> None:
     clips = {"freeze_time": sample.freeze, "fixed_view": sample.fixed, "longest_side": 0}
     run("FourRealGridFromVideos", **clips, views=4, times=3)

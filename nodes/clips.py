@@ -142,11 +142,15 @@ def valid_pixels(ignore: Tensor | None, size: tuple[int, int]) -> Tensor | None:
 
 
 def scaled_size(size: tuple[int, int], longest_side: int) -> tuple[int, int]:
-    """A ``(height, width)`` with another longer side; the same where that is 0."""
+    """A ``(height, width)`` with another longer side; the same where that is 0.
+
+    Both sides become even, as encoders of videos want them, the host's 'Save Video' among them.
+    """
     if longest_side <= 0 or max(size) == longest_side:
         return size[0], size[1]
     factor = longest_side / max(size)
-    return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
+    height, width = (max(2, 2 * round(side * factor / 2)) for side in size)
+    return height, width
 
 
 def _of_video(video: Any, name: str, at_most: int | None) -> Tensor:

@@ -16,7 +16,7 @@ from fourreal_core.cli import main
 from fourreal_core.media import write_video
 
 from .comfy_host import ComfyHost
-from .sample_input import sample_clips
+from .sample_input import node_of, sample_clips
 
 pytestmark = pytest.mark.host
 JOBS = 10
@@ -37,12 +37,18 @@ def rows(tmp_path: Path, workflow: dict[str, Any]) -> Path:
     freeze_time, fixed_view = sample_clips()
     write_video(freeze_time, tmp_path / "freeze.mp4", crf=8)
     write_video(fixed_view, tmp_path / "fixed.mp4", crf=8)
-    write_video(fixed_view[:, :, :64], tmp_path / "narrow.mp4", crf=8)
+    (tmp_path / "broken.mp4").write_bytes(b"no video")
     lines = ["id,freeze_time,fixed_view,views"]
-    lines += [f"j{i},freeze.mp4,{'narrow' if i == 3 else 'fixed'}.mp4,{2 + i % 7}" for i in range(JOBS)]
+    lines += [f"j{i},freeze.mp4,{'broken' if i == 3 else 'fixed'}.mp4,{2 + i % 7}" for i in range(JOBS)]
     (tmp_path / "m.csv").write_text("\n".join(lines))
-    prompt = {name: workflow[name] for name in ("1", "2", "3")}
-    prompt["4"] = {**workflow["13"], "inputs": {**workflow["13"]["inputs"], "grid": ["3", 0]}}
+    prompt: dict[str, Any] = {
+        f"{k}": {"class_type": "LoadVideo", "inputs": {"file": "x.mp4"}, "_meta": {"title": f"{name} clip"}}
+        for k, name in ((1, "Freeze-time"), (2, "Fixed-view"))
+    }
+    grid = node_of(workflow, "FourRealGridFromVideos")["inputs"] | {"freeze_time": ["1", 0], "fixed_view": ["2", 0]}
+    sheet = {"grid": ["3", 0], "mode": "contact sheet", "view": 0, "time": 0}
+    prompt["3"] = {"class_type": "FourRealGridFromVideos", "inputs": grid}
+    prompt["4"] = {"class_type": "FourRealGridToImages", "inputs": sheet}
     prompt["5"] = {"class_type": "SaveImage", "inputs": {"images": ["4", 0], "filename_prefix": "x"}}
     (tmp_path / "w.json").write_text(json.dumps(prompt))
     return tmp_path
@@ -66,7 +72,7 @@ def test_all_outputs_are_there_though_a_host_is_killed(host: Any, second_host: A
     records = {record["id"]: record for record in map(json.loads, lines)}
     assert sorted(records) == [f"j{i}" for i in range(JOBS)]
     assert [name for name, record in records.items() if record["state"] == "failed"] == ["j3"], records
-    assert "expected aspect ratios within 2% of each other" in records["j3"]["error"]
+    assert "the fixed-view clip" in records["j3"]["error"] and "expected a video" in records["j3"]["error"]
     for i in set(range(JOBS)) - {3}:
         (picture,) = (out / f"j{i}").glob("*.png")
         height, width = iio.imread(picture).shape[:2]

@@ -98,6 +98,13 @@ def test_a_size_is_reached_by_scaling(run: Node) -> None:
     assert abs(float(grid.freeze_time.mean() - clips()[0].mean())) < 0.01
 
 
+@pytest.mark.parametrize(
+    ("longest", "size"), [(512, (308, 512)), (511, (306, 512)), (2, (2, 2)), (160, (96, 160)), (0, (96, 160))]
+)
+def test_a_scaled_size_is_even_as_videos_want_it(part: Any, longest: int, size: tuple[int, int]) -> None:
+    assert part("nodes.clips").scaled_size((96, 160), longest) == size
+
+
 def test_a_slightly_different_size_is_resized_with_a_warning(run: Node, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         (grid,) = run(TO_GRID, **inputs(fixed_view=torch.rand(3, 32, 48, 3)))

@@ -235,13 +235,22 @@ def check_progress_runs_through_once() -> None:
     comfy.utils.set_progress_bar_global_hook(
         lambda value, total, picture, **rest: reported.append((value / total, picture[1].size if picture else None))
     )
-    with output_folder():
-        extended(model, vae, grid())
+    extend_grid, finished = host_process.part("nodes.extend_grid"), []
+    made_by = extend_grid._made_by
+    extend_grid._made_by = lambda store, chunk: finished.append(chunk) or made_by(store, chunk)
+    try:
+        with output_folder():
+            extended(model, vae, grid())
+    finally:
+        extend_grid._made_by = made_by
     comfy.utils.set_progress_bar_global_hook(None)
     values = [value for value, _ in reported]
     assert sum(b < a for a, b in zip(values, values[1:], strict=False)) == 2  # encoding, sampling, decoding
     walls = [size for _, size in reported if size not in (None, (SIZE, SIZE))]
-    assert walls and set(walls) <= {(times * SIZE, views * SIZE) for times in (3, 4) for views in (3,)}
+    windows = {(len(c.window.times) * SIZE, len(c.window.views) * SIZE) for c in finished}  # while a chunk is sampled
+    cells = {(len(c.new_times) * SIZE, len(c.new_views) * SIZE) for c in finished}  # and what it has finished
+    assert windows <= {(times * SIZE, views * SIZE) for times in (3, 4) for views in (3,)}
+    assert len(finished) > 2 and set(walls) == (windows | cells) - {(SIZE, SIZE)}  # which single frames have, too
 
 
 run_checks(dict(globals()))

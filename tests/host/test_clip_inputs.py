@@ -59,7 +59,7 @@ def test_a_list_of_pictures_is_one_clip(host: Any) -> None:
 
 
 def test_a_video_is_read_as_the_command_reads_it_and_nearer_the_truth_than_the_hosts_frames(host: Any) -> None:
-    """The host's own decoder differs: it fills in colours that a video has for every fourth pixel only in its own way."""
+    """A video has colours for every fourth pixel only; hosts fill in the others in ways of their own."""
     prompt: dict[str, Any] = {"1": loaded("freeze_time.mp4"), "2": loaded("fixed_view.mp4")}
     prompt["20"] = {"class_type": "GetVideoComponents", "inputs": {"video": ["2", 0]}}
     own = row_of(host, prompt | grid_of(["1", 0], ["2", 0])).astype(int)

@@ -42,7 +42,7 @@ def add_command(
         dest="settings",
         metavar="TITLE.FIELD=VALUE",
         help="a value to write, by a node's title or id, with {column} for a row's: "
-        "'Freeze-time clip.file={freeze_time}'; may be repeated",
+        "'Your freeze-time clip.file={freeze_time}'; may be repeated",
     )
     parser.add_argument(
         "--upload",

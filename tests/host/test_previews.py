@@ -27,8 +27,9 @@ pytestmark = [pytest.mark.host, pytest.mark.browser]
 
 READY = "!!window.LiteGraph?.registered_node_types?.FourRealPreviewScene && !!window.app"
 SHOWN = """(() => {
-  const host = [...document.querySelectorAll(".fourreal-preview > div")].find((e) => e.shadowRoot);
-  return host?.shadowRoot.querySelector(".viewer")?.getAttribute("aria-busy") === "false";
+  const roots = [...document.querySelectorAll(".fourreal-preview > div")].flatMap((e) => e.shadowRoot ?? []);
+  const viewer = roots.map((root) => root.querySelector(".viewer")).find((found) => found);  // not the grid's preview
+  return viewer?.getAttribute("aria-busy") === "false";
 })()"""
 ADD = """([kinds, links]) => {
   const { app, LiteGraph } = window;

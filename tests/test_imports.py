@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ast
+import functools
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -61,11 +64,17 @@ def part_of(path: Path) -> str:
     return path.relative_to(CORE).parts[0].removesuffix(".py")
 
 
+@functools.cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@functools.cache
 def imported_parts(path: Path) -> set[str]:
     """Parts of the core that a file imports, also inside functions."""
     package = ["fourreal_core", *path.relative_to(CORE).parts[:-1]]
     found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree_of(path)):
         names = []
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
@@ -104,12 +113,21 @@ def test_imports_run_downward(path):
 @pytest.mark.parametrize("path", files(), ids=lambda p: p.relative_to(CORE).as_posix())
 def test_the_core_names_no_host_module(path):
     roots = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.Import):
             roots |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and not node.level:
             roots.add((node.module or "").split(".")[0])
     assert not roots & HOST
+
+
+def test_the_picture_of_the_house_shows_it_as_it_is():
+    spec = importlib.util.spec_from_file_location("house", CORE.parent / "benchmarks" / "house.py")
+    house = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(house)
+    drawn = house.PICTURE.read_text(encoding="utf-8")
+    assert drawn == house.drawing(SimpleNamespace(**globals())), "python benchmarks/house.py draws it anew"
+    assert all(f">{part}</text>" in drawn for part in set().union(*FLOORS))
 
 
 def modules_after(statement: str) -> set[str]:

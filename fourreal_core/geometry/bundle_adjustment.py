@@ -144,11 +144,6 @@ class Matches(NamedTuple):
         return NormalEquations(*normal_sums(Unknowns.of(state), self, delta))
 
 
-def total_cost(state: Bundle, obs: Observations, delta: float) -> float:
-    """Weighted mean Huber cost in squared pixels, with a loss that bends at ``delta`` pixels."""
-    return Matches.of(obs).cost(state, delta)
-
-
 class NormalEquations(NamedTuple):
     """Gauss-Newton's equations; a point has one unknown, so its block of the Hessian is a number.
 

@@ -17,7 +17,6 @@ from fourreal_core.geometry.bundle_adjustment import (
     flat_start,
     normalised,
     reproject,
-    total_cost,
 )
 from fourreal_core.geometry.rotations import cross_matrices, rotation_from_vector
 
@@ -166,7 +165,7 @@ def test_cost_is_the_weighted_mean_of_a_loop() -> None:
         for w, (dx, dy) in zip(weight, reproject(state, obs, pair)[2], strict=True):
             r = float(np.hypot(dx, dy))
             cost, mass = cost + w * (r * r if r <= 1.5 else 3 * r - 2.25), mass + w
-    assert total_cost(state, obs, 1.5) == pytest.approx(cost / mass, rel=1e-12)
+    assert Matches.of(obs).cost(state, 1.5) == pytest.approx(cost / mass, rel=1e-12)
 
 
 def test_exact_matches_give_exact_cameras_and_focal_length() -> None:
@@ -228,7 +227,7 @@ def test_steps_stay_within_bounds() -> None:
 def test_a_step_is_never_worse_than_the_start() -> None:
     obs = observe(true_bundle(), outliers=0.5)
     start = flat_start(obs, VIEWS, FOCAL)
-    assert adjust(start, obs, AdjustOptions(1, 1)).cost <= total_cost(start, obs, 1.0)
+    assert adjust(start, obs, AdjustOptions(1, 1)).cost <= Matches.of(obs).cost(start, 1.0)
 
 
 def test_adjusting_leaves_the_start_alone() -> None:
@@ -242,7 +241,7 @@ def test_adjusting_leaves_the_start_alone() -> None:
 def test_normalising_changes_units_only() -> None:
     state, obs = true_bundle(), observe(true_bundle())
     other = replace(state, inv_depth=state.inv_depth * 3, translations=state.translations / 3)
-    assert total_cost(other, obs, 1.0) < 1e-18
+    assert Matches.of(obs).cost(other, 1.0) < 1e-18
     back = normalised(other)
     assert np.median(back.inv_depth) == pytest.approx(1, abs=1e-12)
     np.testing.assert_allclose(back.translations, state.translations, rtol=0, atol=1e-12)

@@ -195,12 +195,14 @@ def frechet_distance(a: Tensor, b: Tensor) -> float:
     """Fréchet distance between the Gaussians of two sets of features ``(N, C)``.
 
     ``|m_a - m_b|^2 + tr(S_a + S_b - 2 (S_a S_b)^(1/2))``; the trace of the root is the sum of the singular values of
-    ``A B^T``, with A and B the centred features over the root of their number: no root of a large matrix is needed.
+    ``A B^T``, with A and B the centred features over the root of their number, or of ``R_a R_b^T`` with their upper
+    triangles: no root of a large matrix is needed, and what is taken apart is no larger than N or C.
     """
     a, b = a.double(), b.double()
     mean_a, mean_b = a.mean(0), b.mean(0)
     root_a, root_b = (a - mean_a) / len(a) ** 0.5, (b - mean_b) / len(b) ** 0.5
-    root = torch.linalg.svdvals(root_a @ root_b.T).sum()
+    upper_a, upper_b = (torch.linalg.qr(root, mode="r").R for root in (root_a, root_b))
+    root = torch.linalg.svdvals(upper_a @ upper_b.T).sum()
     return float(((mean_a - mean_b) ** 2).sum() + (root_a**2).sum() + (root_b**2).sum() - 2 * root)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import pytest
 import torch
@@ -17,6 +18,21 @@ from .geometry.worlds import World, look, path, standing
 if "PYTEST_XDIST_WORKER" in os.environ:
     torch.set_num_threads(1)  # every core has a process of its own
     os.environ.setdefault("NUMBA_NUM_THREADS", "1")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """A file stays in one process, where its fixtures are made once; so do all files of the nodes, for which the
+    kernels are compiled under the extension's name once more."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.split("::")[0]
+            return "tests/nodes" if file.startswith("tests/nodes/") else file
+
+    config.option.loadscopereorder = False  # the files with the most tests are not those that take longest
+    return ByFile(config, log)
 
 
 @pytest.fixture

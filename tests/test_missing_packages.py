@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -20,7 +20,7 @@ from .geometry.worlds import look, path
 REPOSITORY = Path(__file__).resolve().parents[1]
 SIZE = (54, 96)
 RUN_WITHOUT = """
-import builtins, importlib.abc, sys
+import builtins, contextlib, importlib, importlib.abc, io, json, sys
 
 class Without(importlib.abc.MetaPathFinder):
     def __init__(self, names, error):
@@ -32,10 +32,17 @@ class Without(importlib.abc.MetaPathFinder):
             error.name = name
             raise error
 
-names, error, *arguments = sys.argv[1:]
-sys.meta_path.insert(0, Without(names.split(","), getattr(builtins, error)))
-from fourreal_core.cli import main
-sys.exit(main(arguments))
+def without(names, error, arguments):
+    gone = Without(names.split(","), getattr(builtins, error))
+    for name in [name for name in sys.modules if name.split(".")[0] in {"fourreal_core", *gone.names}]:
+        del sys.modules[name]  # nothing remembers what was there for the job before
+    sys.meta_path.insert(0, gone)
+    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
+        status = importlib.import_module("fourreal_core.cli").main(arguments)
+    sys.meta_path.remove(gone)
+    return status, out.getvalue(), err.getvalue()
+
+print(json.dumps([without(*job) for job in json.loads(sys.argv[1])]))
 """
 UNUSED = "scipy,matplotlib,gsplat,kornia,einops,webdataset,accelerate,diffusers,tensorboard,fourdgs,pxr,gaussforge"
 """Packages that the main job has no use for."""
@@ -56,30 +63,42 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     return ["run", *(str(word) for pair in names.items() for word in pair), "--quality", "draft", "--refit", "0"]
 
 
-def run(names: str, arguments: list[str], error: str = "ModuleNotFoundError") -> subprocess.CompletedProcess[str]:
-    """The command in a new interpreter in which some packages can't be imported."""
+@dataclass(frozen=True)
+class Done:
+    """What a command has left."""
+
+    status: int
+    out: str
+    err: str
+
+
+def run(*jobs: tuple[str, str, list[str]]) -> list[Done]:
+    """Commands in a new interpreter, each with the packages that are missing and what importing them raises."""
     done = subprocess.run(
-        [sys.executable, "-c", RUN_WITHOUT, names, error, *arguments],
+        [sys.executable, "-c", RUN_WITHOUT, json.dumps(jobs)],
         capture_output=True,
         text=True,
         check=False,
         cwd=REPOSITORY,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
     )
-    assert "Traceback" not in done.stderr, done.stderr[-3000:]
-    return done
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = [Done(*each) for each in json.loads(done.stdout)]
+    for each in found:
+        assert "Traceback" not in each.err, each.err[-3000:]
+    return found
 
 
-def warnings(done: subprocess.CompletedProcess[str]) -> list[str]:
+def warnings(done: Done) -> list[str]:
     """What was said, progress bars left out."""
-    lines = done.stderr.replace("\r", "\n").splitlines()
+    lines = done.err.replace("\r", "\n").splitlines()
     return [line.removeprefix("fourreal: WARNING: ") for line in lines if line.startswith("fourreal: WARNING: ")]
 
 
-def told(done: subprocess.CompletedProcess[str]) -> str:
+def told(done: Done) -> str:
     """The one sentence of a job that has refused."""
-    assert done.returncode == 2 and done.stdout == "", done.stderr[-3000:]
-    (sentence,) = (line for line in done.stderr.replace("\r", "\n").splitlines() if line.startswith("fourreal: "))
+    assert done.status == 2 and done.out == "", done.err[-3000:]
+    (sentence,) = (line for line in done.err.replace("\r", "\n").splitlines() if line.startswith("fourreal: "))
     assert sentence.endswith(".")
     return sentence
 
@@ -91,72 +110,76 @@ def films(out: Path) -> set[str]:
 VIDEOS = ("freeze_time", "fixed_view", "bullet_time", "grid")
 
 
-def test_without_what_it_does_not_use_the_job_is_as_always(clips: list[str], tmp_path: Path) -> None:
-    done = run(UNUSED, [*clips, "-o", str(tmp_path)])
-    assert done.returncode == 0 and warnings(done) == [], done.stderr[-3000:]
-    assert films(tmp_path) == {f"{name}.mp4" for name in VIDEOS}
-
-
 def test_without_numba_the_job_is_the_same_but_slower(clips: list[str], tmp_path: Path) -> None:
-    done = run("numba", [*clips, "-o", str(tmp_path)])
-    assert done.returncode == 0, done.stderr[-3000:]
+    (done,) = run(("numba", "ModuleNotFoundError", [*clips, "-o", str(tmp_path)]))
+    assert done.status == 0, done.err[-3000:]
     (said,) = warnings(done)
     assert "numba can't be loaded" in said and "more slowly; `python -m pip install -U numba`" in said
     assert json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))["splats"] > 1000
 
 
-def test_without_pyav_the_videos_are_animated_pictures(clips: list[str], tmp_path: Path) -> None:
-    done = run("av", [*clips, "-o", str(tmp_path)])
-    assert done.returncode == 0, done.stderr[-3000:]
+def test_without_pyav_the_videos_are_animated_pictures_and_nothing_else_is_missed(
+    clips: list[str], tmp_path: Path
+) -> None:
+    (done,) = run((f"av,{UNUSED}", "ModuleNotFoundError", [*clips, "-o", str(tmp_path)]))
+    assert done.status == 0, done.err[-3000:]
     (said,) = warnings(done)
     assert "animated WebP" in said and "python -m pip install -U av" in said
     assert films(tmp_path) == {f"{name}.webp" for name in VIDEOS}
 
 
-@pytest.mark.parametrize(
-    ("names", "install"),
-    [
-        ("cv2", "python -m pip install -U opencv-python-headless"),
-        ("imageio", "python -m pip install -U imageio"),
-        ("safetensors", "python -m pip install -U safetensors"),
-        ("tqdm", "python -m pip install -U tqdm"),
-        ("torch", "python -m pip install -U torch"),
-    ],
-)
-def test_what_it_cannot_do_without_is_named(clips: list[str], tmp_path: Path, names: str, install: str) -> None:
-    assert install in told(run(names, [*clips, "-o", str(tmp_path / "out")]))
-
-
-def test_video_files_need_pyav(tmp_path: Path) -> None:
-    clip = tmp_path / "a.mp4"
-    clip.write_bytes(b"no matter what")
-    job = ["run", "--freeze-time", str(clip), "--fixed-view", str(clip), "-o", str(tmp_path / "out")]
-    assert "PyAV can't be loaded" in told(run("av", job))
-
-
-@pytest.mark.parametrize(
-    ("names", "error", "said"),
-    [
-        ("numba", "ImportError", {"speed": {"cpu kernels": "slow: numba can't be loaded (ImportError: No module"}}),
-        (
-            "llvmlite,cv2,av,imageio",
-            "AttributeError",  # as where a package was built for another NumPy
-            {
-                "speed": {"cpu kernels": "slow: numba can't be loaded (AttributeError: No module named 'llvmlite"},
-                "packages": {
-                    "OpenCV": "OpenCV can't be loaded (AttributeError: No module named 'cv2')",
-                    "PyAV": "PyAV can't be loaded (",
-                    "imageio": "imageio can't be loaded (",
-                },
-                "video": {"h264": "PyAV can't be loaded ("},
+NEEDED = {
+    "torch": "python -m pip install -U torch",  # the first, since what is loaded stays loaded
+    "cv2": "python -m pip install -U opencv-python-headless",
+    "imageio": "python -m pip install -U imageio",
+    "tqdm": "python -m pip install -U tqdm",
+    "safetensors": "python -m pip install -U safetensors",
+}
+DOCTOR = [
+    ("numba", "ImportError", {"speed": {"cpu kernels": "slow: numba can't be loaded (ImportError: No module"}}),
+    (
+        "llvmlite,cv2,av,imageio",
+        "AttributeError",  # as where a package was built for another NumPy
+        {
+            "speed": {"cpu kernels": "slow: numba can't be loaded (AttributeError: No module named 'llvmlite"},
+            "packages": {
+                "OpenCV": "OpenCV can't be loaded (AttributeError: No module named 'cv2')",
+                "PyAV": "PyAV can't be loaded (",
+                "imageio": "imageio can't be loaded (",
             },
-        ),
-    ],
-)
-def test_the_doctor_says_what_is_missing(names: str, error: str, said: dict[str, dict[str, str]]) -> None:
-    done = run(names, ["doctor", "--json"], error)
-    assert done.returncode == 0
-    report = json.loads(done.stdout)
+            "video": {"h264": "PyAV can't be loaded ("},
+        },
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def refused(clips: list[str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Done]:
+    """What commands say, by the packages that they lack: PyTorch is loaded once for all of them."""
+    folder = tmp_path_factory.mktemp("refused")
+    clip = folder / "a.mp4"
+    clip.write_bytes(b"no matter what")
+    film = ["run", "--freeze-time", str(clip), "--fixed-view", str(clip), "-o", str(folder / "film")]
+    jobs = [(name, "ModuleNotFoundError", [*clips, "-o", str(folder / name)]) for name in NEEDED]
+    jobs[1:1] = [("av", "ModuleNotFoundError", film)]
+    jobs[-1:-1] = [(names, error, ["doctor", "--json"]) for names, error, _ in DOCTOR]
+    return {names: done for (names, _, _), done in zip(jobs, run(*jobs), strict=True)}
+
+
+@pytest.mark.parametrize("name", NEEDED)
+def test_what_it_cannot_do_without_is_named(refused: dict[str, Done], name: str) -> None:
+    assert NEEDED[name] in told(refused[name])
+
+
+def test_video_files_need_pyav(refused: dict[str, Done]) -> None:
+    assert "PyAV can't be loaded" in told(refused["av"])
+
+
+@pytest.mark.parametrize(("names", "said"), [(names, said) for names, _, said in DOCTOR])
+def test_the_doctor_says_what_is_missing(refused: dict[str, Done], names: str, said: dict[str, dict[str, str]]) -> None:
+    done = refused[names]
+    assert done.status == 0
+    report = json.loads(done.out)
     for section, entries in said.items():
         for name, start in entries.items():
             assert report[section][name].startswith(start)

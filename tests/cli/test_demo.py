@@ -17,7 +17,7 @@ from fourreal_core.cli.arguments import OUTPUT_NAMES
 from fourreal_core.media import read_clip
 
 SMALL = ["--size", "64x48", "--views", "3", "--times", "3"]
-MEDIUM = ["--size", "192x108", "--views", "4", "--times", "4"]
+MEDIUM = ["--size", "128x72", "--views", "4", "--times", "4"]
 COMMAND = [sys.executable, "-m", "fourreal_core.cli"]
 
 

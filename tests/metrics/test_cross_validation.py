@@ -70,6 +70,7 @@ def test_a_grid_is_scored_once(bench: ModuleType, tmp_path: Path, pictures, monk
     )
     args = argparse.Namespace(track="complete", size=size, settings=["default", "tone 16"])
     fits = []
+    monkeypatch.setattr(bench, "RENDERS", 10)
     monkeypatch.setattr(
         bench, "fit_deformation", lambda *a, fit=bench.fit_deformation, **k: fits.append(1) or fit(*a, **k)
     )

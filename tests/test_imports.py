@@ -57,6 +57,10 @@ HEAVY = (
     "tensorboard",
     "ray",
     "pyarrow",
+    "llvmlite",
+    "matplotlib",
+    "scipy",
+    "transformers",
 )
 
 

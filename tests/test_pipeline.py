@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import groupby, pairwise
+from types import FrameType
 
 import numpy as np
 import pytest
@@ -28,6 +31,7 @@ from fourreal_core.synthetic.scene import SceneGrid
 from fourreal_core.tracking.track3d import TrackOptions
 
 from .cancelling import Cancelled
+from .test_imports import floor_of
 
 SIZE = (64, 96)
 STAGES = ["geometry", "camera", "tracks", "motion", "floaters", "deformation", "completion", "refit"]
@@ -141,17 +145,44 @@ def test_seeds_decide_and_the_grid_stays_as_it_was(demo: SceneGrid) -> None:
     assert torch.equal(grid.frames, before)
 
 
-def test_every_stage_reports_up_to_its_total(demo: SceneGrid) -> None:
+@pytest.fixture(scope="module")
+def walked(demo: SceneGrid) -> tuple[dict[str, list[tuple[int, int]]], list[str]]:
+    """A run: what its stages report, and the parts of the core above the ground that it calls, in their order."""
     seen: dict[str, list[tuple[int, int]]] = {}
+    parts: list[str] = []
 
     def stages(name: str) -> OnStep:
         return lambda done, total, preview=None: seen.setdefault(name, []).append((done, total))
 
-    run_pipeline(grid_of(demo, 2, 3), QUICK, stages)
+    def note(frame: FrameType, event: str, _: object) -> None:
+        if event == "call" and frame.f_back is not None and frame.f_back.f_code is run_pipeline.__code__:
+            package, part = [*frame.f_globals.get("__name__", "").split("."), ""][:2]
+            if package == "fourreal_core" and part != "pipeline" and floor_of(part) > 2:
+                parts.append(part)
+
+    sys.setprofile(note)
+    try:
+        run_pipeline(grid_of(demo, 2, 3), QUICK, stages)
+    finally:
+        sys.setprofile(None)
+    return seen, parts
+
+
+def test_every_stage_reports_up_to_its_total(walked: tuple[dict[str, list[tuple[int, int]]], list[str]]) -> None:
+    seen = walked[0]
     assert list(seen) == STAGES
     for name, steps in seen.items():
         assert steps[-1][0] == steps[-1][1], name
         assert [d for d, _ in steps] == sorted(d for d, _ in steps) and steps[0][0] >= 1
+
+
+def test_the_job_walks_up_the_house_once(walked: tuple[dict[str, list[tuple[int, int]]], list[str]]) -> None:
+    """From flow to the scene's fit, each stage on the floor of the one before or on a higher one."""
+    order = [part for part, _ in groupby(walked[1])]
+    first = order.index("geometry")
+    assert order[first:-1] == ["geometry", "tracking", "reconstruction", "proposals", "reconstruction"]
+    floors = [floor_of(part) for part in order]
+    assert sum(low < high for low, high in pairwise(floors)) == 3
 
 
 @pytest.mark.parametrize("stage", STAGES)

@@ -15,12 +15,12 @@ def test_the_peak_grows_by_what_is_held():
     if memory.peak_memory_mb()[0] is None:
         pytest.skip(memory.peak_memory_mb()[1])
     code = (
-        "from fourreal_core.metrics import peak_memory_mb as peak\n"
+        f"import runpy; peak = runpy.run_path({memory.__file__!r})['peak_memory_mb']\n"  # alone: without PyTorch
         "before = peak()[0]; held = b'x' * (int(before + 64) << 20); print(peak()[0] - before, before)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     grown, before = (float(x) for x in done.stdout.split())
-    assert grown > 32 and before > 10  # MiB
+    assert grown > 32 and 5 < before < 500  # MiB
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is a Windows API to ask")

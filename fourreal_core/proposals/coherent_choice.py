@@ -23,6 +23,8 @@ Scores = NDArray[np.float32]
 _FEATHER_PX = 0.7
 _LEAST_SHARE = 1e-6
 _NEVER = 1e4  # more than all seams of a pixel cost
+_MOST_COST = 8.0  # by which one candidate is worse than the best, so that no score rules one out
+_SEAM_WEIGHT = 3.0  # where two candidates' colours differ by 1, summed over channels and both pixels
 
 
 @dataclass(frozen=True)
@@ -31,24 +33,20 @@ class ChoiceOptions:
 
     Attributes:
         scores_px: Standard deviation of the window over which scores are averaged, in pictures of WIDTH_PX.
-        most_cost: The most by which one candidate is worse than the best, so that no score rules one out.
-        seam_weight: Cost of a seam where the two candidates' colours differ by 1, summed over channels and both pixels.
         rounds: Of message passing; 0 takes the best of each pixel, which differs little and takes a third of the time.
         detail_px: Standard deviation of the window that divides light from detail, in pictures of WIDTH_PX; 0 takes
             the weighted mean for both.
     """
 
     scores_px: float = 2.0
-    most_cost: float = 8.0
-    seam_weight: float = 3.0
     rounds: int = 0
     detail_px: float = 3.5
 
     def __post_init__(self) -> None:
-        if min(self.scores_px, self.most_cost) <= 0 or min(self.seam_weight, self.rounds, self.detail_px) < 0:
+        if self.scores_px <= 0 or min(self.rounds, self.detail_px) < 0:
             raise InputError(
-                f"windows, costs and rounds of {(self.scores_px, self.most_cost, self.seam_weight, self.rounds)}",
-                "positive windows and costs, no negative seam weight, rounds and detail window",
+                f"windows of {self.scores_px} and {self.detail_px} pixels and {self.rounds} rounds",
+                "positive windows, no negative rounds; a detail window may be 0",
                 "leave them at their defaults",
             )
 
@@ -77,7 +75,7 @@ def choose(colors: Image, scores: Scores, options: ChoiceOptions) -> Choice:
         scores: ``(K, h, w)``, see candidate_scorer; -inf where a candidate shows nothing.
         options: See ChoiceOptions.
     """
-    finite = np.where(np.isfinite(scores), scores, scores.max(0) - 2 * options.most_cost)
+    finite = np.where(np.isfinite(scores), scores, scores.max(0) - 2 * _MOST_COST)
     window = options.scores_px * colors.shape[2] / WIDTH_PX
     smooth = np.stack([gaussian_blur(each, window) for each in finite])
     smooth = np.where(np.isfinite(scores), smooth, -np.inf)
@@ -88,7 +86,7 @@ def choose(colors: Image, scores: Scores, options: ChoiceOptions) -> Choice:
     error = np.exp(-0.5 * (smooth * shares.clip(_LEAST_SHARE)).sum(0, where=shares > 0))
     if options.detail_px == 0:
         return Choice(mean, None, shares, error)
-    costs = np.where(np.isfinite(scores), np.minimum(best - smooth, options.most_cost), _NEVER).transpose(1, 2, 0)
+    costs = np.where(np.isfinite(scores), np.minimum(best - smooth, _MOST_COST), _NEVER).transpose(1, 2, 0)
     return Choice(mean, _labels(costs, colors, options), shares, error)
 
 
@@ -117,7 +115,7 @@ def _labels(costs: Scores, colors: Image, options: ChoiceOptions) -> NDArray[np.
         return np.asarray(costs.argmin(-1), np.int64)
     from .coherent_choice_kernel import pass_messages, seams_between  # numba is loaded for the first cell, not before
 
-    seams = np.float32(options.seam_weight) * seams_between(np.ascontiguousarray(colors.transpose(1, 2, 0, 3)))
+    seams = np.float32(_SEAM_WEIGHT) * seams_between(np.ascontiguousarray(colors.transpose(1, 2, 0, 3)))
     labels: NDArray[np.int64] = pass_messages(np.ascontiguousarray(costs, np.float32), seams, options.rounds)
     return labels
 

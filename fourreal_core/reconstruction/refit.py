@@ -19,6 +19,8 @@ from ..scene.scene4d import Scene4D
 from .newcomers import NewcomerOptions, with_newcomers
 from .rendering_fit import RenderingFitOptions, fit_rendering
 
+DOUBT_GRAY = 30.0
+"""Expected error in grey levels of 255 at which a completed pixel counts half as much as a known one."""
 MOTION_RATE = 1e-5
 """Of the deformation field: completed cells were made along a motion and show it less surely than the clips do."""
 
@@ -34,25 +36,19 @@ class RefitOptions:
 
     Attributes:
         steps: Cells that are rendered for it; 0 leaves the scene as it was fitted to the known cells.
-        doubt_gray: Expected error in grey levels of 255 at which a completed pixel counts half as much as a known one.
         rendering: What is fitted, and how fast.
         newcomers: New splats for what the canonical ones cannot show; None makes none.
         seed: Of the order of cells.
     """
 
     steps: int = 200
-    doubt_gray: float = 30.0
     rendering: RenderingFitOptions = field(default_factory=_rendering)
     newcomers: NewcomerOptions | None = field(default_factory=NewcomerOptions)
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.steps < 0 or self.doubt_gray <= 0:
-            raise InputError(
-                f"{self.steps} steps and a doubt of {self.doubt_gray} grey levels",
-                "no negative steps, a positive doubt",
-                "leave them at their defaults",
-            )
+        if self.steps < 0:
+            raise InputError(f"{self.steps} steps of the refit", "no negative steps", "leave them at their default")
 
 
 def refit_scene(
@@ -84,7 +80,7 @@ def refit_scene(
             f"{cells} as the scene",
             "fit the scene to the grid that was completed with it",
         )
-    trust = torch.where(completed.known[:, :, None, None], 1.0, trust_in(error_gray, options.doubt_gray))
+    trust = torch.where(completed.known[:, :, None, None], 1.0, trust_in(error_gray))
     everything = replace(completed, known=torch.ones_like(completed.known))
     generator = torch.Generator().manual_seed(options.seed)
     if options.newcomers is not None and options.steps:
@@ -92,6 +88,6 @@ def refit_scene(
     return fit_rendering(scene, everything, options.steps, options.rendering, raster, generator, on_step, trust=trust)
 
 
-def trust_in(error_gray: Tensor, doubt_gray: float) -> Tensor:
-    """By how much a pixel counts: 1 without an error, one half at ``doubt_gray``, as the inverse square far beyond."""
-    return 1 / (1 + (error_gray / doubt_gray) ** 2)
+def trust_in(error_gray: Tensor) -> Tensor:
+    """By how much a pixel counts: 1 without an error, one half at DOUBT_GRAY, as the inverse square far beyond."""
+    return 1 / (1 + (error_gray / DOUBT_GRAY) ** 2)

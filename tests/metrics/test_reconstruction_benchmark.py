@@ -13,6 +13,9 @@ import torch
 
 from fourreal_core.cameras import lift, pixel_grid, project
 from fourreal_core.geometry.geometry import Geometry
+from fourreal_core.pipeline import PipelineOptions
+from fourreal_core.reconstruction.floaters import FloaterOptions
+from fourreal_core.reconstruction.refit import RefitOptions
 from fourreal_core.tracking.tracks import Tracks
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
@@ -117,10 +120,14 @@ def test_tracks_of_the_true_points_score_well(bench: ModuleType, figures: Module
     assert figures.track_figures(stuck, world, depth, "views")["apd"] < good["apd"] - 0.2
 
 
-def test_the_cost_of_the_fit_is_split(bench: ModuleType) -> None:
+def test_the_cost_of_the_fit_is_split(bench: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     from fourreal_core.rasterizer import numba_backend
     from fourreal_core.reconstruction import fit_deformation as fit
 
+    short = replace(
+        PipelineOptions(), floaters=FloaterOptions(rounds=1), fit=fit.FitOptions(steps=5), refit=RefitOptions(5)
+    )
+    monkeypatch.setattr(bench, "PipelineOptions", lambda **given: replace(short, **given))
     world = bench.make_world("rigid", VIEWS, SIZE)
     args = bench._parser().parse_args(["--views", str(VIEWS), "--times", str(TIMES), "--splats", "2000"])
     before = fit.fit_rendering, numba_backend.render

@@ -11,7 +11,7 @@ from fourreal_core.errors import InputError
 from fourreal_core.grid import FrameGrid
 from fourreal_core.metrics import psnr
 from fourreal_core.proposals.complete_grid import completion
-from fourreal_core.reconstruction.refit import RefitOptions, refit_scene, trust_in
+from fourreal_core.reconstruction.refit import DOUBT_GRAY, RefitOptions, refit_scene, trust_in
 from fourreal_core.scene.render import render_cell
 from fourreal_core.scene.to_device import scene_to
 
@@ -54,7 +54,7 @@ def test_known_cells_are_sure_whatever_is_said_of_them(darker: FrameGrid) -> Non
 
 
 def test_trust_by_hand() -> None:
-    assert trust_in(torch.tensor([0.0, 6.0, 12.0]), 6.0).tolist() == pytest.approx([1, 0.5, 0.2])
+    assert trust_in(DOUBT_GRAY * torch.tensor([0.0, 1.0, 2.0])).tolist() == pytest.approx([1, 0.5, 0.2])
 
 
 def test_no_steps_leave_the_scene(darker: FrameGrid) -> None:

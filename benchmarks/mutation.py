@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Switches off one line of the code at a time and sees whether the tests notice: which mechanisms are held by a test.
 
-    python benchmarks/mutation.py FOLDER_OR_FILE ... [-o OUT.json] [--sample N] [--seed N] [--jobs N] [--tests MAP ...]
+    python benchmarks/mutation.py FOLDER_OR_FILE ... [-o OUT.json] [--sample N] [--seed N] [--jobs N] [--tests FILE ...]
 
 A mutant is one small change in one function of a file: a comparison inverted, an arithmetic operator exchanged, a
 number doubled or set to zero, a condition negated, a ``min`` for a ``max``, a term of a sum or a factor dropped, a call
@@ -238,8 +238,10 @@ def load_packages() -> None:
             importlib.import_module(name)
 
 
-def run(mutants: list[Mutant], results: dict[str, bool], out: Path | None, jobs: int) -> None:
-    """Tests mutants that have no result yet, several at a time, and keeps every result at once."""
+def run(
+    mutants: list[Mutant], results: dict[str, bool], out: Path | None, jobs: int, tests: dict[str, list[str]]
+) -> None:
+    """Tests mutants that have no result yet, each by the tests of its file, and keeps every result at once."""
     load_packages()
     with tempfile.TemporaryDirectory() as folder:
         trees: SimpleQueue[Tree] = SimpleQueue()
@@ -249,9 +251,9 @@ def run(mutants: list[Mutant], results: dict[str, bool], out: Path | None, jobs:
         for path in sorted({mutant.path for mutant in mutants if mutant.name not in results}):
             tree = trees.get()
             for _ in range(2):  # the first time kernels may be compiled
-                passed, used = tree.passes(tests_of(path), 1200)
+                passed, used = tree.passes(tests[path], 1200)
                 if not passed:
-                    sys.exit(f"mutation: {' '.join(tests_of(path))} fail on the code as it is")
+                    sys.exit(f"mutation: {' '.join(tests[path])} fail on the code as it is")
                 if used < 20:
                     break
             seconds[path] = int(5 * used) + 10
@@ -260,7 +262,7 @@ def run(mutants: list[Mutant], results: dict[str, bool], out: Path | None, jobs:
         def test(mutant: Mutant) -> None:
             tree = trees.get()
             try:
-                results[mutant.name] = not tree.survives(mutant, tests_of(mutant.path), seconds[mutant.path])
+                results[mutant.name] = not tree.survives(mutant, tests[mutant.path], seconds[mutant.path])
             finally:
                 trees.put(tree)
             print(f"{'killed  ' if results[mutant.name] else 'SURVIVES'} {mutant.name}", flush=True)
@@ -279,6 +281,7 @@ def main() -> int:
     parser.add_argument("--sample", type=int, metavar="N", help="at most so many mutants a file, drawn by the seed")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--tests", nargs="+", metavar="FILE", help="run these, not those that name the module")
     parser.add_argument("--list", action="store_true", help="print the mutants and test none")
     args = parser.parse_args()
     files = [file for path in args.paths for file in (sorted(path.rglob("*.py")) if path.is_dir() else [path])]
@@ -293,7 +296,8 @@ def main() -> int:
         return 0
     known = args.out is not None and args.out.exists()
     results: dict[str, bool] = json.loads(args.out.read_text(encoding="utf-8")) if known else {}
-    run(chosen, results, args.out, args.jobs)
+    tests = {path: args.tests or tests_of(path) for path in {mutant.path for mutant in chosen}}
+    run(chosen, results, args.out, args.jobs, tests)
     counted = Counter((mutant.path, results[mutant.name]) for mutant in chosen)
     for path in sorted({path for path, _ in counted}):
         killed, alive = counted[path, True], counted[path, False]

@@ -21,6 +21,7 @@ from fourreal_core.geometry.steady_grid import (
     steadied_row,
     steady_by_parallax,
     steady_grid,
+    steady_map,
     undone,
     with_given_row,
     without_motion,
@@ -80,6 +81,7 @@ def test_a_camera_that_turns_is_held(turns: list[tuple[float, float, float]], ca
         # flow is good to a tenth of a pixel, wavelengths are 7 px and longer
         assert psnr(steady.frames[0, t], still.frames[t]) > psnr(moved.frames[t], still.frames[t]) + 6
     assert torch.equal(with_given_row(steady).frames, grid.frames) and type(without_motion(steady)) is FrameGrid
+    assert without_motion(grid) is grid
     assert steady_grid(steady, moved.clip) is steady  # once is enough
 
 
@@ -101,10 +103,26 @@ def test_motion_is_undone_at_every_depth() -> None:
     np.testing.assert_allclose(undone(motion, motion.apply(pixels, depth), depth), pixels, atol=1e-9)
 
 
+def test_a_camera_that_walks_and_turns_is_undone_about_the_middle() -> None:
+    """Of a wall at one depth, what a standing camera sees lies where the motion has brought it."""
+    wall_depth, h = 2.0, np.array([[1.02, -0.03, 4.0], [0.03, 1.01, -2.0], [0.0004, 0.0002, 1.0]])
+    motion = FrameMotion(h, np.array([5.0, -3.0, 0.02]))
+    depth, lens = torch.full((1, *SIZE), wall_depth), torch.eye(3)[None]
+    geometry = Geometry(depth, lens, torch.ones_like(depth, dtype=torch.bool))
+    clip = ClipFlows(torch.rand(2, *SIZE, 3, generator=torch.Generator().manual_seed(0)))
+    found = steady_map(clip, motion, 1, geometry)
+    expected = motion_flow(motion, SIZE, np.full(SIZE, 1 / wall_depth, np.float32))
+    inside = (slice(8, -8), slice(12, -12))
+    np.testing.assert_allclose(found[inside], expected[inside], atol=0.05)
+
+
 def test_flow_of_a_motion_by_hand() -> None:
     flow = motion_flow(FrameMotion(np.diag([2.0, 2.0, 1.0]), np.zeros(3)), (3, 5))
     np.testing.assert_allclose(flow[0, 0], [-2, -1])  # the corner is (-2, -1) from the middle
     np.testing.assert_allclose(flow[1, 2], [0, 0])
+    walk = FrameMotion(np.eye(3), np.array([3.0, -1.0, 0.0]))
+    np.testing.assert_allclose(motion_flow(walk, (3, 5))[0, 0], [3, -1])  # everything at depth 1
+    np.testing.assert_allclose(motion_flow(walk, (3, 5), np.full((3, 5), 0.5, np.float32))[0, 0], [1.5, -0.5])
 
 
 def test_what_a_frame_does_not_show_is_the_nearest_times() -> None:

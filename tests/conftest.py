@@ -24,12 +24,15 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """A file stays in one process, where its fixtures are made once; so do all files of the nodes, for which the
     kernels are compiled under the extension's name once more."""
+    if config.getoption("dist") != "load":
+        return None
     from xdist.scheduler import LoadScopeScheduling
 
     class ByFile(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             file = nodeid.split("::")[0]
-            return "tests/nodes" if file.startswith("tests/nodes/") else file
+            own = not file.startswith("tests/nodes/") or file.endswith("_cache.py")
+            return file if own else "tests/nodes"
 
     config.option.loadscopereorder = False  # the files with the most tests are not those that take longest
     return ByFile(config, log)

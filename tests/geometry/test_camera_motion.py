@@ -11,6 +11,7 @@ import torch
 from fourreal_core.cameras import Cameras
 from fourreal_core.flow.clip_flows import ClipFlows
 from fourreal_core.geometry import camera_motion
+from fourreal_core.geometry.camera_fit import PointMatches, fit_motion
 from fourreal_core.geometry.camera_motion import CameraMotion, find_camera_motion
 
 from .worlds import FOCAL_PX, SIZE, World, look, standing
@@ -118,6 +119,25 @@ def test_much_that_stands_means_a_camera_that_does(monkeypatch: pytest.MonkeyPat
     assert not find_camera_motion(ClipFlows(drifting)).stands
 
 
+def test_a_motion_must_explain_more_than_standing_does() -> None:
+    """Points that all go their own ways are no camera's; points that go one way are."""
+    rng = np.random.default_rng(0)
+    pixels = rng.uniform(-50, 50, (400, 2))
+    angle = rng.uniform(0, 2 * np.pi, 400)
+    astray = pixels + 5 * np.stack([np.cos(angle), np.sin(angle)], -1)
+    for seen, moves in ((astray, False), (pixels + [5.0, 0.0], True)):
+        matches = PointMatches(pixels, seen, np.ones(400), None, SIZE[1], None)
+        assert camera_motion._moves(fit_motion(matches, []), matches) is moves
+
+
+def test_a_motion_too_small_to_be_seen_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A third of a pixel of 120."""
+    moved, _ = filmed([(0, 0, 0), (0, math.degrees(0.33 / FOCAL_PX), 0)], board=BOARD[:1] * 2)
+    assert find_camera_motion(moved.clip).stands
+    monkeypatch.setattr(camera_motion, "LEAST_SHIFT", 0.0)
+    assert not find_camera_motion(moved.clip).stands
+
+
 def test_where_nothing_of_the_first_frame_is_left_the_frame_before_is_the_reference() -> None:
     strip = look(standing(1, (72, 400)).scaled((72, 400))).frames[0]
     frames = torch.stack([strip[:, 8 * t : 8 * t + 120] for t in range(18)])
@@ -125,6 +145,7 @@ def test_where_nothing_of_the_first_frame_is_left_the_frame_before_is_the_refere
     assert found.moving == tuple(range(1, 18))
     for t in (3, 9, 17):  # 136 of 120 px at last
         assert found.motions[t].homography[0, 2] == pytest.approx(-8 * t, abs=1.5)
+        assert found.shift_px[t] == pytest.approx(8 * t, abs=1.5)
 
 
 def test_pictures_without_texture_stand() -> None:

@@ -67,6 +67,13 @@ def test_a_cell_moves_by_its_depth_and_shows_what_lay_beyond_its_rim() -> None:
     assert float(cell[20, -1, 0] - before[20, -1, 0]) == pytest.approx(0.05, abs=0.015)
 
 
+def test_what_lay_beyond_the_rim_comes_in_the_cells_own_light() -> None:
+    scene, motion = wall(), FrameMotion(np.eye(3), np.array([-10.0, 0, 0]))
+    dark = render_cell(scene, 1, 1).image.clamp(0, 1) - 0.2
+    seen = moved_cell(scene, (1, 1), dark, motion)
+    assert float(seen[20, -1, 0] - dark[20, -1, 0]) == pytest.approx(0.05, abs=0.015)
+
+
 def test_what_is_not_there_at_a_time_does_not_come_in_from_beyond_the_rim() -> None:
     """A white wall stands to the right of the picture at time 0 only; at time 1 the camera turns to where it was."""
     scene = wall()

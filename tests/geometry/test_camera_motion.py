@@ -130,6 +130,17 @@ def test_a_motion_must_explain_more_than_standing_does() -> None:
         assert camera_motion._moves(fit_motion(matches, []), matches) is moves
 
 
+def test_likeness_is_of_what_is_seen_and_not_of_light_or_noise() -> None:
+    rng = np.random.default_rng(0)
+    rough, other = (rng.integers(60, 160, (40, 60)).astype(np.uint8) for _ in range(2))
+    still = np.zeros((40, 60, 2), np.float32)
+    assert camera_motion._unlikeness(rough, rough + 50, still).max() < 0.01
+    assert camera_motion._unlikeness(rough, (rough // 2), still).max() < 0.2
+    assert np.median(camera_motion._unlikeness(rough, other, still)) > camera_motion.UNLIKE
+    flat, again = (100 + rng.integers(0, 2, (40, 60)).astype(np.uint8) for _ in range(2))  # one grey level of noise
+    assert camera_motion._unlikeness(flat, again, still).max() < camera_motion.UNLIKE
+
+
 def test_a_motion_too_small_to_be_seen_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     """A third of a pixel of 120."""
     moved, _ = filmed([(0, 0, 0), (0, math.degrees(0.33 / FOCAL_PX), 0)], board=BOARD[:1] * 2)

@@ -3,17 +3,23 @@
 
     python benchmarks/reconstruction.py [-o FILE] [--worlds rigid soft] [--views-off 0 1.5] [--ablations all]
                                         [--size 256x144] [--views 8] [--times 8] [--pictures DIR]
+                                        [--starts flow made-up:0.12 dust3r:CHECKPOINT vggt:CHECKPOINT ...]
 
 Worlds: rigid, articulated and soft motion (``synthetic_worlds.py``); with ``--views-off PX`` every view but the central
 one is bent by a smooth field of about so many pixels and lit differently. Printed for each, and for each ablation:
 
 - depth: median relative error after one common factor; share of pixels within 5 %
 - cameras: largest rotation error in degrees, largest error of a centre over the baseline, error of the focal length
-- tracks through views and through times: average Jaccard and APD_3D of TAPVid-3D; ``moving`` of what moves alone
-- PSNR in dB of the cells that were not given (``cells``, and ``splats`` for the plain render of them), of known cells,
-  of views between the cameras, and of times between the steps
+- tracks through views and through times: average Jaccard and APD_3D of TAPVid-3D, ``mov`` of what moves
+  alone, ``back`` of what stands; ``mpx`` and ``bpx``: mean distance in pixels from where either is truly seen
+- PSNR in dB of the cells that were not given (``cells``, and ``splats`` for the plain render of them, ``front`` and
+  ``back`` where it shows what moves and what stands), of known cells, of views between the cameras, and of times
+  between the steps
 - seconds: rasterizer and all else of the fit by rendering, the whole (of a world's first run; later ones take over its
   geometry and tracks, which no ablation changes); peak memory of the process
+
+``--starts`` gives a row to each feed-forward start as well (supplement, section 3; ``feed_forward_starts.py``); one
+whose package or weights are not here is left out with a sentence.
 
 ``--cost`` runs one world at 512 x 288 with at most 200,000 splats and prints seconds by stage.
 """
@@ -22,6 +28,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -31,6 +38,7 @@ from time import perf_counter
 from typing import Any
 
 import torch
+from feed_forward_starts import STARTS_HELP, load_starts
 from reconstruction_figures import camera_figures, depth_figures, picture_figures, track_figures
 from synthetic_worlds import WORLDS, World, make_world
 from torch import Tensor
@@ -40,6 +48,7 @@ from fourreal_core.cli.arguments import parse_size
 from fourreal_core.errors import InputError
 from fourreal_core.flow.clip_flows import ClipFlows
 from fourreal_core.geometry.geometry import Geometry
+from fourreal_core.geometry.sources import GeometrySource
 from fourreal_core.geometry.structure_from_motion import ParallaxOptions, parallax_geometry
 from fourreal_core.grid import FrameGrid
 from fourreal_core.metrics import peak_memory_mb
@@ -50,7 +59,7 @@ from fourreal_core.reconstruction import fit_deformation as fit_module
 from fourreal_core.reconstruction import refit as refit_module
 from fourreal_core.scene.render import render_cell
 from fourreal_core.tracking.track3d import TrackOptions
-from fourreal_core.tracking.track_engines import FlowTracks
+from fourreal_core.tracking.track_engines import FlowTracks, TrackEngine
 from fourreal_core.tracking.tracks import Tracks
 
 FIT = "fit by rendering"
@@ -58,17 +67,20 @@ FIT = "fit by rendering"
 
 @dataclass
 class Recorder:
-    """The built-in geometry and tracks of one world, which no ablation changes: worked out once and kept.
+    """The geometry and tracks of one world by one start, which no ablation changes: worked out once and kept.
 
     Attributes:
+        source: Of the geometry.
+        engine: Of the tracks.
         start: Hand the time tracks on; without them the deformation starts from a scene that stands.
     """
 
+    source: GeometrySource = parallax_geometry
+    engine: TrackEngine = field(default_factory=FlowTracks)
     start: bool = True
     geometry: Geometry | None = None
     views: Tracks | None = None
     times: Tracks | None = None
-    engine: FlowTracks = field(default_factory=FlowTracks)
 
     def find_geometry(
         self,
@@ -78,7 +90,7 @@ class Recorder:
         on_step: OnStep = no_progress,
     ) -> Geometry:
         """See GeometrySource."""
-        self.geometry = self.geometry or parallax_geometry(clip, valid, options, on_step)
+        self.geometry = self.geometry or self.source(clip, valid, options, on_step)
         return self.geometry
 
     def track_views(
@@ -152,17 +164,22 @@ def main() -> int:
     args = _parser().parse_args()
     try:
         size = parse_size("512x288" if args.cost else args.size)
+        starts, left_out = load_starts(["flow"] if args.cost else args.starts, args.views)
+        for sentence in left_out:
+            print(f"reconstruction: left out: {sentence}", file=sys.stderr)
         rows = []
         print(HEAD, flush=True)
         for kind in ["articulated"] if args.cost else args.worlds:
             for off in [0.0] if args.cost else args.views_off:
-                world, recorder = make_world(kind, args.views, size, off), Recorder()
-                for name in ["full"] if args.cost else args.ablations:
-                    rows.append({"world": kind, "views_off": off, **run_one(world, args, name, recorder)})
-                    if args.pictures is not None:
-                        path = media.prepare_folder(args.pictures) / f"{kind}_{off:g}_{name}.png"
-                        media.save_image(rows[-1].pop("picture"), path)
-                    print(line(rows[-1]), flush=True)
+                world = make_world(kind, args.views, size, off)
+                for start, make in starts.items():
+                    recorder = Recorder(*make(world))
+                    for name in ["full"] if args.cost else args.ablations:
+                        found = run_one(world, args, name, recorder)
+                        rows.append({"world": kind, "views_off": off, "start": start, **found})
+                        if args.pictures is not None:
+                            media.save_image(rows[-1].pop("picture"), picture_file(args.pictures, rows[-1]))
+                        print(line(rows[-1]), flush=True)
         if args.cost:
             print(cost(rows[-1]))
         if args.out is not None:
@@ -176,6 +193,12 @@ def main() -> int:
         print(f"reconstruction: {err}", file=sys.stderr)
         return 2
     return 0
+
+
+def picture_file(folder: Path, row: dict[str, Any]) -> Path:
+    """Where a row's picture is written."""
+    name = f"{row['world']}_{row['views_off']:g}_{row['start']}_{row['ablation']}"
+    return media.prepare_folder(folder) / f"{re.sub(r'[^-.a-z0-9_ ]+', '_', name)}.png"
 
 
 def run_one(world: World, args: argparse.Namespace, ablation: str, recorder: Recorder) -> dict[str, Any]:
@@ -280,11 +303,16 @@ COLUMNS = {
     "vAJ": ("views_aj", "5.3f"),
     "vAPD": ("views_apd", "5.3f"),
     "vmov": ("views_moving_apd", "5.3f"),
+    "vback": ("views_standing_apd", "5.3f"),
+    "mpx": ("views_moving_px", "5.2f"),
+    "bpx": ("views_standing_px", "5.2f"),
     "tAJ": ("times_aj", "5.3f"),
     "tAPD": ("times_apd", "5.3f"),
     "tmov": ("times_moving_apd", "5.3f"),
     "cells": ("psnr_cells", "5.2f"),
     "splats": ("psnr_splats", "6.2f"),
+    "front": ("psnr_front", "5.2f"),
+    "back": ("psnr_back", "5.2f"),
     "known": ("psnr_known", "5.2f"),
     "btwV": ("psnr_between_views", "5.2f"),
     "btwT": ("psnr_between_times", "5.2f"),
@@ -294,11 +322,12 @@ COLUMNS = {
     "all s": ("seconds", "6.1f"),
     "MiB": ("peak_memory_mb", "5.0f"),
 }
-"""Heads of the table, with the figure and its format; v is through views, t through times, mov what moves alone."""
-_RUN = "{:<12} {:>4} {:<17} {:>7}"
+"""Heads of the table, with the figure and its format; v is through views, t through times, mov what moves,
+back what stands."""
+_RUN = "{:<12} {:>4} {:<14} {:<17} {:>7}"
 HEAD = " ".join(
     [
-        _RUN.format("world", "off", "ablation", "splats"),
+        _RUN.format("world", "off", "start", "ablation", "splats"),
         *(head.rjust(len(format(0.0, form))) for head, (_, form) in COLUMNS.items()),
     ]
 )
@@ -307,7 +336,8 @@ HEAD = " ".join(
 def line(row: dict[str, Any]) -> str:
     """A row of the table."""
     figures = [format(row[name] or 0.0, form).rjust(len(head)) for head, (name, form) in COLUMNS.items()]
-    return " ".join([_RUN.format(row["world"], row["views_off"], row["ablation"], row["splats"]), *figures])
+    run = _RUN.format(row["world"], row["views_off"], row["start"], row["ablation"], row["splats"])
+    return " ".join([run, *figures])
 
 
 def cost(row: dict[str, Any]) -> str:
@@ -335,6 +365,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--worlds", nargs="+", choices=list(WORLDS), default=list(WORLDS))
     parser.add_argument("--views-off", nargs="+", type=float, default=[0.0, 1.5], metavar="PX")
     parser.add_argument("--ablations", nargs="+", choices=list(ABLATIONS), default=list(ABLATIONS))
+    parser.add_argument("--starts", nargs="+", default=["flow"], metavar="START", help=STARTS_HELP)
     parser.add_argument("--size", default="256x144")
     parser.add_argument("--views", type=int, default=8)
     parser.add_argument("--times", type=int, default=8)

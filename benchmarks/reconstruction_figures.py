@@ -47,7 +47,10 @@ def camera_figures(geometry: Geometry, true: Cameras, depth: Tensor) -> dict[str
 
 
 def track_figures(tracks: Tracks, world: World, depth: Tensor, axis: str) -> dict[str, float]:
-    """Tracks through views at time 0 or through times at view 0, at true points that the starting frame sees."""
+    """Tracks through views at time 0 or through times at view 0, at true points that the starting frame sees.
+
+    ``px`` is where they are seen: unlike the others, it asks for no depth but one that all frames agree on.
+    """
     views, times = depth.shape[:2]
     steps = [(v, 0) for v in range(views)] if axis == "views" else [(0, t) for t in range(times)]
     start = views // 2 if axis == "views" else 0
@@ -61,7 +64,8 @@ def track_figures(tracks: Tracks, world: World, depth: Tensor, axis: str) -> dic
     usable = (seen[start] & (index >= 0)).nonzero()[:, 0]
     figures = {}
     generator = torch.Generator().manual_seed(0)
-    for name, among in (("", usable), ("moving_", usable[world.moving[usable]])):
+    moving = world.moving[usable]
+    for name, among in (("", usable), ("moving_", usable[moving]), ("standing_", usable[~moving])):
         pick = among[torch.randperm(len(among), generator=generator)[:POINTS]]
         quality: TrackQuality = track_quality(
             tracks.positions[:, index[pick]],
@@ -75,8 +79,17 @@ def track_figures(tracks: Tracks, world: World, depth: Tensor, axis: str) -> dic
             f"{name}aj": quality.average_jaccard,
             f"{name}apd": quality.apd,
             f"{name}occlusion": quality.occlusion_accuracy,
+            f"{name}px": _pixels_off(tracks, index[pick], pixels[:, pick], seen[:, pick], start),
         }
     return figures
+
+
+def _pixels_off(tracks: Tracks, index: Tensor, pixels: Tensor, seen: Tensor, start: int) -> float:
+    """Mean distance in pixels from where points ``(F, N, 2)`` are truly seen, in all frames but the starting one."""
+    found = project(tracks.positions[:, index], tracks.intrinsics[:, None])
+    counted = tracks.visible[:, index] & seen
+    counted[start] = False
+    return float((found - pixels).norm(dim=-1)[counted].mean()) if bool(counted.any()) else 0.0
 
 
 def on_surface(points: Tensor, pixels: Tensor, depth: Tensor) -> Tensor:
@@ -117,10 +130,13 @@ def picture_figures(result: PipelineResult, world: World, frames: Tensor) -> dic
                 later.append(
                     psnr(render_cell(scene, v, t + 0.5).image.clamp(0, 1), world.cell(v, (t + 0.5) / (times - 1))[0])
                 )
+    subject = {(v, t): world.subject_mask(v, t / max(times - 1, 1)) for v, t in unknown}
     known = [psnr(cell[v, t], frames[v, t]) for v in range(views) for t in range(times) if v == 0 or t == 0]
     return {
         "psnr_cells": _mean([psnr(grid.frames[c], frames[c]) for c in unknown]),
         "psnr_splats": _mean([psnr(cell[c], frames[c]) for c in unknown]),
+        "psnr_front": _mean([psnr(cell[c], frames[c], s) for c, s in subject.items() if bool(s.any())]),
+        "psnr_back": _mean([psnr(cell[c], frames[c], ~s) for c, s in subject.items() if not bool(s.all())]),
         "psnr_known": _mean(known),
         "psnr_between_views": _mean(between),
         "psnr_between_times": _mean(later),

@@ -16,7 +16,7 @@ from fourreal_core.cameras import Cameras, interpolate
 from fourreal_core.synthetic.mesh_renderer import SurfaceSamples, assemble, points_in_view, render, sample_surface
 from fourreal_core.synthetic.random_choices import SceneRng
 from fourreal_core.synthetic.sample_scenes import SUBJECTS, sample_scene
-from fourreal_core.synthetic.scene import Scene
+from fourreal_core.synthetic.scene import Scene, SceneGrid
 
 WORLDS = {"rigid": "crate and ball", "articulated": "puppet", "soft": "jelly"}
 """Sample scene of each world."""
@@ -58,14 +58,22 @@ class World:
 
     def cell(self, view: int, time: float) -> tuple[Tensor, Tensor]:
         """Image ``(H, W, 3)`` and depth ``(H, W)`` of a view at a time."""
-        scene, errors = self._scene_at(time), self.scene.view_errors
-        seen = render(replace(scene, cameras=self.cameras[view], view_errors=None if errors is None else errors[view]))
+        seen = self._seen(view, time)
         return seen.frames[0, 0], seen.depth[0, 0]
+
+    def subject_mask(self, view: int, time: float) -> Tensor:
+        """Which pixels ``(H, W)`` of a view show what moves."""
+        return self._seen(view, time).masks[0, 0]
 
     def between(self, place: float, time: float) -> Tensor:
         """Image ``(H, W, 3)`` from a place between two cameras, of the world as it is."""
         camera = interpolate(self.cameras, torch.tensor([place]))
         return render(replace(self._scene_at(time), cameras=camera, view_errors=None)).frames[0, 0]
+
+    def _seen(self, view: int, time: float) -> SceneGrid:
+        errors = self.scene.view_errors
+        own = None if errors is None else errors[view]
+        return render(replace(self._scene_at(time), cameras=self.cameras[view], view_errors=own))
 
     def _scene_at(self, time: float) -> Scene:
         return replace(self.scene, subject=SUBJECTS[self.subject](np.array([time], np.float32)))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..errors import InputError
 
 if TYPE_CHECKING:
-    from ..evaluation.figures import Figure, SceneFigures
+    from ..evaluation.figures import Figure, SceneFigures, WholeFigure
     from ..evaluation.grids import EvaluatedGrid
 
 FIGURES_FILE, REPORT_FILE = "figures.json", "report.html"
@@ -45,7 +46,8 @@ def add_command(
         default=[],
         metavar="MODEL",
         help="a network that takes part, from this disk; may be repeated: dust3r:CHECKPOINT (Dust3R-confidence), "
-        "mast3r:, vggt:, da3:, stlpips, clip:FOLDER, dino:FOLDER, video:FOLDER",
+        "mast3r:, vggt:, da3:, stlpips, lpips:TRUNK, clip:FOLDER, dino:FOLDER, fvd:CHECKPOINT, video:FOLDER, vbench, "
+        "vbench:FOLDER",
     )
     parser.add_argument("--reach", type=int, metavar="N", help="pair views at most so far apart (default: all)")
     parser.add_argument(
@@ -74,6 +76,7 @@ def execute(args: argparse.Namespace) -> None:
     from ..evaluation.evaluate import Evaluator
     from ..evaluation.models import judge_models
     from ..evaluation.report import TRUTH, report_page
+    from ..evaluation.video_distance import Rows
     from ..flow.engines import flow_engine
     from ..media.line_plot import require_matplotlib
     from ..metrics.intervals import require_scipy
@@ -98,18 +101,20 @@ def execute(args: argparse.Namespace) -> None:
         return read_grid(scene, place, args.views, args.times)
 
     found: dict[str, list[SceneFigures]] = {name: [] for name in methods}
-    features: dict[str, list[Any]] = {name: [] for name in [TRUTH, *methods]}
+    rows = Rows(models.videos, [TRUTH, *methods])
     with StageBars(args.quiet) as bars:
         for scene in next(iter(methods.values())):
             truth = read(TRUTH, scene) if truths else None
+            whole = truth is not None and bool(truth.there.all())
             for name in methods:
                 grid = read(name, scene)
                 found[name].append(evaluator(grid, truth, bars(f"{scene[:12]} {name[:8]}")))
-                if models.video is not None and truth is not None and bool(truth.there.all()):
-                    features[name].append(models.video.features(grid.frames[1:]))
-            if models.video is not None and truth is not None and bool(truth.there.all()):
-                features[TRUTH].append(models.video.features(truth.frames[1:]))
+                if whole:
+                    rows.add(name, grid)
+            if truth is not None and whole:
+                rows.add(TRUTH, truth)
         figures = evaluator.figures()
+        together = rows.distances(TRUTH)
         extra = {
             "command": "evaluate",
             "models": args.model,
@@ -120,17 +125,21 @@ def execute(args: argparse.Namespace) -> None:
                 name: {scene: str(place) for scene, place in scenes.items()} for name, scenes in methods.items()
             },
             "versions": versions(),
-            "frechet_video": _frechet(features),
         }
-        report = as_json(found, figures, extra, args.seed)
-        page = report_page(found, figures, read, bool(truths), ", ".join(methods), args.seed)
+        report = as_json(found, figures, extra, args.seed, together)
+        page = report_page(found, figures, read, bool(truths), ", ".join(methods), args.seed, together)
         media.write_bytes(out / REPORT_FILE, page.encode())
         media.write_bytes(out / FIGURES_FILE, json.dumps(report, indent=1, allow_nan=False).encode())
-    tell(report, f"{table(found, figures, args.seed)}\nreport in {out / REPORT_FILE}", args)
+    tell(report, f"{table(found, figures, args.seed, together)}\nreport in {out / REPORT_FILE}", args)
 
 
-def table(found: dict[str, list[SceneFigures]], figures: dict[str, Figure], seed: int = 0) -> str:
-    """Means and intervals of every method, as text."""
+def table(
+    found: dict[str, list[SceneFigures]],
+    figures: dict[str, Figure],
+    seed: int = 0,
+    together: Sequence[WholeFigure] = (),
+) -> str:
+    """Means and intervals of every method, and figures of all scenes together, as text."""
     from ..evaluation.comparison import mean_of, scene_values
 
     lines = [f"{'':47}" + "".join(f"{name:>26}" for name in found)]
@@ -145,10 +154,17 @@ def table(found: dict[str, list[SceneFigures]], figures: dict[str, Figure], seed
             spread = f" ({mean.low:{form}} to {mean.high:{form}})" if mean.scenes > 1 else ""
             cells.append(f"{mean.value:{form}}{spread}".rjust(26))
         if any(cell.strip() != "-" for cell in cells):
-            way = {"higher": "up", "lower": "down", "one": "to 1"}[figure.better]
-            label = figure.label + (f", {figure.unit}" if figure.unit else "")
-            lines.append(f"{label:<42}{way:<5}" + "".join(cells))
+            lines.append(_row(figure, cells))
+    for whole in together:
+        form = f".{whole.figure.digits}f"
+        lines.append(_row(whole.figure, [f"{whole.values[name]:{form}}".rjust(26) for name in found]))
     return "\n".join(lines)
+
+
+def _row(figure: Figure, cells: list[str]) -> str:
+    way = {"higher": "up", "lower": "down", "one": "to 1"}[figure.better]
+    label = figure.label + (f", {figure.unit}" if figure.unit else "")
+    return f"{label:<42}{way:<5}" + "".join(cells)
 
 
 def _methods(args: argparse.Namespace) -> dict[str, dict[str, Path]]:
@@ -193,16 +209,3 @@ def _truths(place: Path | None, methods: dict[str, dict[str, Path]]) -> dict[str
             f"no truth of {', '.join(missing)} in {place}", f"one of every scene: {', '.join(wanted)}", "check --truth"
         )
     return {scene: found[scene] for scene in wanted}
-
-
-def _frechet(features: dict[str, list[Any]]) -> dict[str, float]:
-    """Fréchet distance of every method's rows from the true ones, where a video network took part."""
-    from ..evaluation.learned import frechet_distance
-    from ..evaluation.report import TRUTH
-
-    if not features[TRUTH]:
-        return {}
-    import torch
-
-    truth = torch.cat(features[TRUTH])
-    return {name: frechet_distance(torch.cat(rows), truth) for name, rows in features.items() if name != TRUTH and rows}

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..errors import InputError
 from ..metrics.intervals import mean_interval
-from .figures import Figure, SceneFigures
+from .figures import Figure, SceneFigures, WholeFigure
 
 FILE_VERSION = 1
 
@@ -107,15 +107,18 @@ def as_json(
     figures: Mapping[str, Figure],
     extra: Mapping[str, Any],
     seed: int = 0,
+    together: Sequence[WholeFigure] = (),
 ) -> dict[str, Any]:
     """What ``figures.json`` holds; see docs/evaluation.md."""
     present = {name: f for name, f in figures.items() if any(scene_values(s, name) for s in methods.values())}
+    described = present | {whole.figure.name: whole.figure for whole in together}
     return {
         "version": FILE_VERSION,
         "figures": {
             name: {"label": f.label, "unit": f.unit, "better": f.better, "what": f.what, "made_by": f.maker}
-            for name, f in present.items()
+            for name, f in described.items()
         },
+        "all_scenes": {whole.figure.name: whole.values for whole in together},
         "methods": {name: _method(scenes, present, seed) for name, scenes in methods.items()},
         "differences": [
             {

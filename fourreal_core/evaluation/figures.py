@@ -49,6 +49,19 @@ class SceneFigures:
     reference: dict[str, float] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class WholeFigure:
+    """A figure of all scenes together, which no scene has alone.
+
+    Attributes:
+        figure: What it is.
+        values: By method.
+    """
+
+    figure: Figure
+    values: dict[str, float]
+
+
 _TRUTH = "fourreal_core.metrics"
 _FLOW = "fourreal_core.evaluation.flow_figures"
 

@@ -1,4 +1,4 @@
-"""Figures of learned features: ST-LPIPS by its package, CLIP, DINO and video networks by ``transformers``.
+"""Figures of learned features: what such a figure is, and CLIP and DINO by ``transformers``.
 
 Weights come from an installed package or a folder on this disk; nothing is downloaded.
 """
@@ -31,49 +31,6 @@ class LearnedFigure(Protocol):
         self, grid: EvaluatedGrid, truth: EvaluatedGrid | None, on_step: OnStep = no_progress
     ) -> tuple[dict[str, float], dict[str, Cells], dict[str, float]]:
         """Values by the figure's name, those of cells, and the reference of the given cells."""
-
-
-class StLpips:
-    """ST-LPIPS (Ghildyal and Liu, ECCV 2022), LPIPS that bears a shift of a pixel; the package carries its weights.
-
-    Raises:
-        InputError: No package, or one that lacks a package of its own.
-    """
-
-    def __init__(self, argument: str = "", device: str = "cpu") -> None:
-        try:
-            from stlpips_pytorch import stlpips
-        except ImportError as err:
-            raise InputError(
-                f"no stlpips_pytorch that works here ({err})",
-                "it with torchvision",
-                "install them: python -m pip install stlpips-pytorch torchvision",
-            ) from err
-        kind = argument or "alex"
-        if kind not in ("alex", "vgg"):
-            raise InputError(f"ST-LPIPS of {kind!r}", "alex or vgg", "say stlpips or stlpips:vgg")
-        self.kind, self.device = kind, device
-        network: nn.Module = stlpips.LPIPS(net=kind, variant="shift_tolerant", verbose=False)
-        self.network = network.eval().to(device)
-
-    def entries(self) -> list[Figure]:
-        """See LearnedFigure."""
-        what = "Learned distance from the truth that bears a shift of a pixel, mean over the scored cells."
-        return [Figure("stlpips", "ST-LPIPS", "", "lower", what, f"stlpips_pytorch, {self.kind}", 3)]
-
-    def __call__(
-        self, grid: EvaluatedGrid, truth: EvaluatedGrid | None, on_step: OnStep = no_progress
-    ) -> tuple[dict[str, float], dict[str, Cells], dict[str, float]]:
-        """See LearnedFigure; without a truth there is none."""
-        cells: Cells = {}
-        wanted = grid.scored.nonzero().tolist() if truth is not None else []
-        for done, (v, t) in enumerate(wanted, start=1):
-            assert truth is not None
-            pair = [x.frames[v, t].permute(2, 0, 1)[None].to(self.device) for x in (grid, truth)]
-            with torch.inference_mode():
-                cells[v, t] = float(self.network(*pair, normalize=True))
-            on_step(done, len(wanted))
-        return ({"stlpips": float(np.mean(list(cells.values())))} if cells else {}), {"stlpips": cells}, {}
 
 
 class FeatureConsistency:
@@ -142,7 +99,7 @@ class FeatureConsistency:
 
     def features(self, frame: Tensor) -> Tensor:
         """``(C,)`` of a frame ``(H, W, 3)``."""
-        inputs = self.processor(images=_eight_bits(frame), return_tensors="pt").to(self.device)
+        inputs = self.processor(images=eight_bits(frame), return_tensors="pt").to(self.device)
         with torch.inference_mode():
             if hasattr(self.network, "get_image_features"):
                 found = self.network.get_image_features(**inputs)
@@ -153,57 +110,6 @@ class FeatureConsistency:
             found = found.last_hidden_state[:, 0] if pooled is None else pooled
         feature: Tensor = found[0].float().cpu().clone()
         return feature
-
-
-class FrechetVideoDistance:
-    """Fréchet distance between the features of made and of true rows, by a video network of ``transformers``.
-
-    FVD (Unterthiner et al. 2018) is this with the features of I3D; with another network it is not comparable to
-    published ones, and so has a name of its own. A grid alone has few rows, so the distance is worked out over all
-    scenes of a method, see comparison.
-
-    Args:
-        folder: Of the network, such as VideoMAE's.
-        device: Where it runs.
-
-    Raises:
-        InputError: No ``transformers``, or no such network on this disk.
-    """
-
-    name = "frechet_video"
-
-    def __init__(self, folder: str, device: str = "cpu") -> None:
-        self.folder, self.device = folder, device
-        self.processor, self.network = load_network("video", folder, "AutoImageProcessor", device)
-
-    def features(self, rows: Tensor) -> Tensor:
-        """``(V, C)`` of rows ``(V, T, H, W, 3)``; time is stretched to as many frames as the network takes."""
-        count = int(getattr(self.network.config, "num_frames", 16))
-        steps = torch.linspace(0, rows.shape[1] - 1, count).round().long()
-        found = []
-        for row in rows:
-            pictures = [_eight_bits(row[t]) for t in steps.tolist()]
-            pixels = torch.cat([self.processor(images=p, return_tensors="pt")["pixel_values"] for p in pictures])
-            with torch.inference_mode():
-                # some processors take a picture for a video of one frame
-                out = self.network(pixel_values=pixels.reshape(1, count, *pixels.shape[-3:]).to(self.device))
-            found.append(out.last_hidden_state[0].mean(0).float().cpu().clone())
-        return torch.stack(found)
-
-
-def frechet_distance(a: Tensor, b: Tensor) -> float:
-    """Fréchet distance between the Gaussians of two sets of features ``(N, C)``.
-
-    ``|m_a - m_b|^2 + tr(S_a + S_b - 2 (S_a S_b)^(1/2))``; the trace of the root is the sum of the singular values of
-    ``A B^T``, with A and B the centred features over the root of their number, or of ``R_a R_b^T`` with their upper
-    triangles: no root of a large matrix is needed, and what is taken apart is no larger than N or C.
-    """
-    a, b = a.double(), b.double()
-    mean_a, mean_b = a.mean(0), b.mean(0)
-    root_a, root_b = (a - mean_a) / len(a) ** 0.5, (b - mean_b) / len(b) ** 0.5
-    upper_a, upper_b = (torch.linalg.qr(root, mode="r").R for root in (root_a, root_b))
-    root = torch.linalg.svdvals(upper_a @ upper_b.T).sum()
-    return float(((mean_a - mean_b) ** 2).sum() + (root_a**2).sum() + (root_b**2).sum() - 2 * root)
 
 
 def load_network(name: str, folder: str, processor: str, device: str) -> tuple[Any, Any]:
@@ -235,6 +141,7 @@ def load_network(name: str, folder: str, processor: str, device: str) -> tuple[A
     return made, network.eval().to(device)
 
 
-def _eight_bits(frame: Tensor) -> np.ndarray:
+def eight_bits(frame: Tensor) -> np.ndarray:
+    """A frame ``(H, W, 3)`` as uint8."""
     picture: np.ndarray = (frame.clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
     return picture

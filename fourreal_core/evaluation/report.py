@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..media.images import resize, to_uint8, webp_bytes
 from .comparison import differences, mean_of, scene_values, worst_cells
-from .figures import Figure, SceneFigures
+from .figures import Figure, SceneFigures, WholeFigure
 from .grids import EvaluatedGrid
 from .plots import bars_of_figures, cells_map, differences_by_scene
 
@@ -43,7 +43,13 @@ img { display: block; border-radius: 3px; } p.note { color: var(--ink); }
 
 
 def report_page(
-    methods: Methods, figures: Mapping[str, Figure], read: Reader, with_truth: bool, title: str, seed: int = 0
+    methods: Methods,
+    figures: Mapping[str, Figure],
+    read: Reader,
+    with_truth: bool,
+    title: str,
+    seed: int = 0,
+    together: Sequence[WholeFigure] = (),
 ) -> str:
     """The whole page.
 
@@ -54,10 +60,11 @@ def report_page(
         with_truth: There is a truth to show beside.
         title: Of the page.
         seed: Of the intervals.
+        together: Figures of all scenes together.
     """
     present = {n: f for n, f in figures.items() if any(scene_values(s, n) for s in methods.values())}
     scenes = [scene.scene for scene in next(iter(methods.values()))]
-    parts = [f"<h1>{html.escape(title)}</h1>", _summary(methods, present, len(scenes), seed)]
+    parts = [f"<h1>{html.escape(title)}</h1>", _summary(methods, present, len(scenes), seed, together)]
     if len(methods) > 1:
         parts.append(_differences(methods, present, seed))
     parts.append(f'<h2>By figure</h2><div class="plot">{bars_of_figures(methods, list(present.values()), seed)}</div>')
@@ -73,7 +80,7 @@ def report_page(
         parts.append(_maps(methods, present[main]))
     parts.append(_worst(methods, present, read, with_truth))
     parts.append(_scenes(methods, present, scenes))
-    parts.append(_meanings(present))
+    parts.append(_meanings([*present.values(), *(whole.figure for whole in together)]))
     return _page(title, "\n".join(parts))
 
 
@@ -85,7 +92,9 @@ def _page(title: str, body: str) -> str:
     )
 
 
-def _summary(methods: Methods, figures: Mapping[str, Figure], scenes: int, seed: int) -> str:
+def _summary(
+    methods: Methods, figures: Mapping[str, Figure], scenes: int, seed: int, together: Sequence[WholeFigure]
+) -> str:
     own = next(iter(methods.values()))
     rows = []
     for figure in figures.values():
@@ -107,6 +116,14 @@ def _summary(methods: Methods, figures: Mapping[str, Figure], scenes: int, seed:
         given = [s.reference[figure.name] for s in own if figure.name in s.reference]
         reference = f"{sum(given) / len(given):.{figure.digits}f}" if given else ""
         rows.append(f"<tr><td>{_named(figure)}</td>{''.join(cells)}<td>{reference}</td></tr>")
+    for whole in together:
+        best = _best(whole.values, whole.figure)
+        marks = {name: ' class="best"' if name == best and len(methods) > 1 else "" for name in methods}
+        cells = [
+            f"<td{marks[name]}>{whole.values[name]:.{whole.figure.digits}f} <small>all scenes</small></td>"
+            for name in methods
+        ]
+        rows.append(f"<tr><td>{_named(whole.figure)}</td>{''.join(cells)}<td></td></tr>")
     head = "".join(f"<th>{html.escape(name)}</th>" for name in methods)
     note = "1 scene" if scenes == 1 else f"{scenes} scenes; small: 95 % interval of the mean over scenes"
     return (
@@ -214,11 +231,11 @@ def _scenes(methods: Methods, figures: Mapping[str, Figure], scenes: Sequence[st
     return f'<h2>Every scene</h2><div class="wide"><table><tr><th></th>{head}</tr>{"".join(rows)}</table></div>'
 
 
-def _meanings(figures: Mapping[str, Figure]) -> str:
+def _meanings(figures: Sequence[Figure]) -> str:
     rows = "".join(
         f"<dt><strong>{_named(f)}</strong></dt>"
         f"<dd>{html.escape(f.what)} <small>Made by {html.escape(f.maker)}.</small></dd>"
-        for f in figures.values()
+        for f in figures
     )
     return f"<h2>What the figures are</h2><dl>{rows}</dl>"
 

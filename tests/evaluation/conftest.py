@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -29,6 +31,14 @@ def frozen_frames(true_frames: Tensor) -> Tensor:
     frames = true_frames[:, :1].expand_as(true_frames).clone()
     frames[0] = true_frames[0]
     return frames
+
+
+def installed(name: str) -> Any:
+    """A package that may not be here, or may not work with the torch that is; without it the test skips."""
+    try:
+        return importlib.import_module(name)
+    except Exception as err:
+        pytest.skip(f"{name} is not installed, or does not work here ({type(err).__name__})")
 
 
 def write_cells(frames: Tensor, folder: Path) -> Path:

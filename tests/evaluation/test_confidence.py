@@ -103,7 +103,7 @@ def test_it_is_one_of_the_figures(true_frames: Tensor) -> None:
 
 
 def test_unknown_networks_are_named() -> None:
-    with pytest.raises(InputError, match="the model 'best'; expected one of stlpips, clip"):
+    with pytest.raises(InputError, match="the model 'best'; expected one of lpips, stlpips, clip"):
         judge_models(["best"])
     with pytest.raises(InputError, match="'dust3r' without a checkpoint"):
         judge_models(["dust3r"])

@@ -1,4 +1,4 @@
-"""Learned figures through tiny random networks of the same interfaces."""
+"""CLIP, DINO and video networks of ``transformers``: tiny random ones, saved as such networks are."""
 
 from __future__ import annotations
 
@@ -6,34 +6,11 @@ import importlib.util
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
-import torch
-from torch import Tensor, nn
 
 from fourreal_core.errors import InputError
-from fourreal_core.evaluation.evaluate import Evaluator
-from fourreal_core.evaluation.grids import EvaluatedGrid
-from fourreal_core.evaluation.learned import FeatureConsistency, StLpips, frechet_distance
-from fourreal_core.evaluation.models import JudgeModels
-
-
-def test_frechet_distance_of_known_gaussians() -> None:
-    """In one dimension it is (m_a - m_b)^2 + (s_a - s_b)^2; features that are rotated together have the same."""
-    generator = torch.Generator().manual_seed(0)
-    a = torch.randn(4000, 3, generator=generator, dtype=torch.float64)
-    b = 2.0 * torch.randn(4000, 3, generator=generator, dtype=torch.float64) + torch.tensor([3.0, 0.0, 0.0])
-    assert frechet_distance(a, b) == pytest.approx(9 + 3 * 1, rel=0.05)
-    assert frechet_distance(a, a) == pytest.approx(0, abs=1e-9)
-    turn = torch.linalg.qr(torch.randn(3, 3, generator=generator, dtype=torch.float64))[0]
-    assert frechet_distance(a @ turn, b @ turn) == pytest.approx(frechet_distance(a, b))
-    from scipy.linalg import sqrtm
-
-    cov = [torch.cov(x.T, correction=0).numpy() for x in (a, b)]
-    slow = ((a.mean(0) - b.mean(0)) ** 2).sum() + (cov[0] + cov[1] - 2 * sqrtm(cov[0] @ cov[1]).real).trace()
-    assert frechet_distance(a, b) == pytest.approx(float(slow))
-
+from fourreal_core.evaluation.learned import FeatureConsistency
 
 # In a process of its own: transformers looks for torchvision and torchaudio when it is imported, and where these were
 # built for another torch nothing of it loads. The networks do not need them.
@@ -45,7 +22,8 @@ import transformers as tf
 from torch.nn.functional import cosine_similarity as alike
 from fourreal_core.errors import InputError
 from fourreal_core.evaluation.grids import EvaluatedGrid
-from fourreal_core.evaluation.learned import FeatureConsistency, FrechetVideoDistance, frechet_distance
+from fourreal_core.evaluation.learned import FeatureConsistency
+from fourreal_core.evaluation.video_distance import FrechetVideoDistance, frechet_distance
 
 folder = sys.argv[1]
 generator = torch.Generator().manual_seed(0)
@@ -110,33 +88,3 @@ def test_networks_of_transformers(tmp_path: Path) -> None:
 def test_what_is_not_on_this_disk(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="name a network's folder"):
         FeatureConsistency("dino", str(tmp_path / "none"))
-
-
-class LPIPS(nn.Module):
-    """The package's network as far as it is called: here the mean difference."""
-
-    def __init__(self, net: str, variant: str, verbose: bool) -> None:
-        super().__init__()
-        assert (net, variant, verbose) == ("alex", "shift_tolerant", False)
-
-    def forward(self, a: Tensor, b: Tensor, normalize: bool) -> Tensor:
-        assert normalize and a.shape[:2] == (1, 3) and float(a.min()) >= 0 and float(a.max()) <= 1
-        return (a - b).abs().mean()[None, None]
-
-
-def test_st_lpips_needs_a_truth(monkeypatch: pytest.MonkeyPatch, true_frames: Tensor, frozen_frames: Tensor) -> None:
-    for name in ("stlpips_pytorch", "stlpips_pytorch.stlpips"):
-        monkeypatch.setitem(sys.modules, name, ModuleType(name))
-    sys.modules["stlpips_pytorch.stlpips"].LPIPS = LPIPS
-    sys.modules["stlpips_pytorch"].stlpips = sys.modules["stlpips_pytorch.stlpips"]
-    evaluator = Evaluator(JudgeModels(learned=(StLpips(),)))
-    made, truth = (EvaluatedGrid.of_frames("x", f[:3, :3]) for f in (frozen_frames, true_frames))
-    found = evaluator(made, truth)
-    by_hand = [(frozen_frames[v, t] - true_frames[v, t]).abs().mean() for v in (1, 2) for t in (1, 2)]
-    assert found.values["stlpips"] == pytest.approx(float(sum(by_hand)) / 4, rel=1e-5)
-    assert "stlpips" not in evaluator(made).values
-    with pytest.raises(InputError, match="alex or vgg"):
-        StLpips("net")
-    monkeypatch.setitem(sys.modules, "stlpips_pytorch", None)
-    with pytest.raises(InputError, match="no stlpips_pytorch that works here"):
-        StLpips()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,9 @@ import pytest
 import torch
 
 from fourreal_core.cameras import lift, pixel_grid, project
+from fourreal_core.flow.clip_flows import ClipFlows
 from fourreal_core.geometry.geometry import Geometry
+from fourreal_core.geometry.structure_from_motion import ParallaxOptions
 from fourreal_core.pipeline import PipelineOptions
 from fourreal_core.reconstruction.floaters import FloaterOptions
 from fourreal_core.reconstruction.refit import RefitOptions
@@ -145,3 +148,53 @@ def test_the_cost_of_the_fit_is_split(bench: ModuleType, monkeypatch: pytest.Mon
     assert again["psnr_cells"] != row["psnr_cells"]
     full = bench.run_one(world, args, "full", recorder)
     assert full["psnr_cells"] == row["psnr_cells"] and full["psnr_splats"] == row["psnr_splats"]
+
+
+def test_starts_that_are_here_get_rows(bench: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys, tmp_path) -> None:
+    """One that isn't here is left out with a sentence; nothing but the start differs between rows of a world."""
+    asked = []
+
+    def run_one(world, args, ablation, recorder):
+        asked.append((world, recorder.source, recorder.engine))
+        row = {name: 0.0 for name, _ in bench.COLUMNS.values()}
+        return {**row, "ablation": ablation, "splats": 7}
+
+    monkeypatch.setattr(bench, "run_one", run_one)
+    starts = ["flow", "vggt:/none", "made-up:0.2", "made-up:0", "made-up-depth"]
+    more = ["--worlds", "rigid", "--views-off", "0", "--ablations", "full", "--size", "64x36", "--views", "3"]
+    monkeypatch.setattr(sys, "argv", ["x", "--starts", *starts, *more, "-o", str(tmp_path / "rows.json")])
+    assert bench.main() == 0
+    said = capsys.readouterr()
+    assert "left out: vggt:/none: no package vggt" in said.err
+    rows = json.loads((tmp_path / "rows.json").read_text())["rows"]
+    assert [row["start"] for row in rows] == ["flow", "made-up:0.2", "made-up:0", "made-up-depth"]
+    assert all(f" {row['start']} " in said.out for row in rows)
+    assert len({id(world) for world, _, _ in asked}) == 1
+    kinds = [type(engine).__name__ for _, _, engine in asked]
+    assert kinds == ["FlowTracks", "PointMapTracks", "PointMapTracks", "FlowTracks"]
+    assert [source is bench.parallax_geometry for _, source, _ in asked] == [True, True, True, False]
+    monkeypatch.setattr(sys, "argv", ["x", "--starts", "best", "made-up:2"])
+    assert bench.main() == 2
+    error = capsys.readouterr().err
+    assert "no start that can be had here" in error and "the geometry 'best'" in error and "the noise '2'" in error
+
+
+def test_tracks_win_in_the_background_of_a_noisy_network(bench: ModuleType, figures: ModuleType) -> None:
+    """Supplement, section 3: what feed-forward maps place is fine in front and off behind; tracks through flow are not.
+
+    A network without noise would win: it is the noise that costs. Depth of a network with flow on top comes between.
+    """
+    world = bench.make_world("rigid", 5, (72, 128))
+    cells = [world.cell(v, 0.0) for v in range(5)]
+    clip, depth = ClipFlows(torch.stack([c[0] for c in cells])), torch.stack([c[1] for c in cells])
+    found = {}
+    for name, make in bench.load_starts(["flow", "made-up:0.12", "made-up:0", "made-up-depth:0.12"], 5)[0].items():
+        source, engine = make(world)
+        geometry = source(clip, None, ParallaxOptions())
+        tracks = engine.track_views(clip, geometry)
+        found[name] = figures.track_figures(tracks, world, depth[:, None].expand(-1, 2, -1, -1), "views")
+    flow, noisy, right, corrected = found.values()
+    assert noisy["standing_px"] > 1.4 * flow["standing_px"] and noisy["standing_px"] > 1.2 * noisy["moving_px"]
+    assert noisy["moving_px"] < 1.2 * flow["moving_px"], "the foreground is as good"
+    assert right["standing_px"] < flow["standing_px"] and corrected["standing_px"] < 0.7 * noisy["standing_px"]
+    assert noisy["standing_occlusion"] < 0.8 < flow["standing_occlusion"], "entangled: hidden by points of other frames"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import importlib
+import sys
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,7 +14,7 @@ from torch import Tensor
 from fourreal_core.cameras import intrinsics_from_focal, lift, pixel_grid, project
 from fourreal_core.errors import InputError
 from fourreal_core.geometry.geometry import Geometry
-from fourreal_core.geometry.pair_models import PairPoints
+from fourreal_core.geometry.pair_models import PairModel
 from fourreal_core.geometry.point_map_geometry import PointMapGeometry, fit_similarity, focal_of
 from fourreal_core.geometry.structure_from_motion import parallax_geometry
 from fourreal_core.tracking.point_map_tracks import PointMapTracks
@@ -20,37 +23,24 @@ from fourreal_core.tracking.tracks import Tracks
 
 from ..geometry.worlds import BOARD_Z, FOCAL_PX, SIZE, World
 
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+MadeUp = Callable[..., PairModel]
 
-@dataclass
-class MadeUp:
-    """Point maps by the truth, each pair in a unit of its own, with noise in depth behind the board.
 
-    Attributes:
-        world: Known by its pictures.
-        background: Standard deviation of the noise, relative to the depth; smooth over patches, as networks' is.
-    """
+@pytest.fixture(scope="module")
+def made_up() -> MadeUp:
+    """The benchmark's network that is right but for noise of known strength in depth behind the board."""
+    sys.path.insert(0, str(BENCHMARKS))
+    try:
+        network = importlib.import_module("feed_forward_starts").MadeUpNetwork
+    finally:
+        sys.path.remove(str(BENCHMARKS))
 
-    world: World
-    background: float = 0.0
-    name: str = "made up"
+    def make(world: World, noise: float = 0.0) -> PairModel:
+        found: PairModel = network(world.frames, world.depth, world.depth > BOARD_Z + 0.6, world.cameras, noise)
+        return found
 
-    def __call__(self, first: Tensor, second: Tensor) -> PairPoints:
-        i, j = (int((self.world.frames - f).flatten(1).abs().sum(1).argmin()) for f in (first, second))
-        generator = torch.Generator().manual_seed(100 * i + j)
-        unit = 0.5 + float(torch.rand(1, generator=generator))
-        cameras = self.world.cameras
-        maps, sure = [], []
-        for k in (i, j):
-            depth = self.world.depth[k]
-            coarse = torch.randn(1, 1, 9, 15, generator=generator)
-            wave = torch.nn.functional.interpolate(coarse, SIZE, mode="bilinear", align_corners=False)[0, 0]
-            behind = depth > BOARD_Z + 0.6
-            depth = torch.where(behind, depth * (1 + self.background * wave), depth)
-            own = lift(pixel_grid(SIZE), depth, cameras.intrinsics[k])
-            world = cameras.to_world(own.reshape(-1, 3), k)
-            maps.append(unit * cameras[i].to_camera(world)[0].reshape(*SIZE, 3))
-            sure.append(torch.where(behind & (self.background > 0), 1.5, 6.0))
-        return PairPoints(maps[0], maps[1], sure[0], sure[1])
+    return make
 
 
 def true_positions(world: World, tracks: Tracks) -> Tensor:
@@ -77,8 +67,8 @@ def errors(world: World, tracks: Tracks) -> tuple[float, float]:
     return float(apart[seen & front].mean()), float(apart[seen & ~front].mean())
 
 
-def test_true_maps_give_the_true_geometry(walk: World) -> None:
-    found = PointMapGeometry(MadeUp(walk))(walk.clip)
+def test_true_maps_give_the_true_geometry(walk: World, made_up: MadeUp) -> None:
+    found = PointMapGeometry(made_up(walk))(walk.clip)
     unit = float(walk.depth[2].median())
     torch.testing.assert_close(found.depth * unit, walk.depth, rtol=1e-3, atol=0)
     assert float(found.intrinsics[0, 0, 0]) == pytest.approx(FOCAL_PX, rel=1e-3)
@@ -88,9 +78,9 @@ def test_true_maps_give_the_true_geometry(walk: World) -> None:
     torch.testing.assert_close(found.world_to_cam, expected, rtol=0, atol=2e-3)
 
 
-def test_true_maps_give_true_tracks_in_the_unit_of_the_geometry(walk: World) -> None:
+def test_true_maps_give_true_tracks_in_the_unit_of_the_geometry(walk: World, made_up: MadeUp) -> None:
     geometry = Geometry(walk.depth * 3, walk.cameras.intrinsics, walk.geometry.mask)
-    tracks = PointMapTracks(MadeUp(walk)).track_views(walk.clip, geometry)
+    tracks = PointMapTracks(made_up(walk)).track_views(walk.clip, geometry)
     assert tracks.frames == 5 and len(tracks) > SIZE[0] * SIZE[1]
     assert float((tracks.positions / 3 - true_positions(walk, tracks)).norm(dim=-1).median()) < 0.01
     central = tracks.keyframe == 2
@@ -99,27 +89,27 @@ def test_true_maps_give_true_tracks_in_the_unit_of_the_geometry(walk: World) -> 
     torch.testing.assert_close(tracks.colors[central], walk.frames[2, at[:, 1], at[:, 0]])
 
 
-def test_a_point_keeps_its_pixel_under_another_focal_length(walk: World) -> None:
+def test_a_point_keeps_its_pixel_under_another_focal_length(walk: World, made_up: MadeUp) -> None:
     intrinsics = intrinsics_from_focal(FOCAL_PX * 1.5, SIZE).expand(5, 3, 3)
     geometry = Geometry(walk.depth, intrinsics, walk.geometry.mask)
-    tracks = PointMapTracks(MadeUp(walk)).track_views(walk.clip, geometry)
-    plain = PointMapTracks(MadeUp(walk)).track_views(walk.clip, walk.geometry)
+    tracks = PointMapTracks(made_up(walk)).track_views(walk.clip, geometry)
+    plain = PointMapTracks(made_up(walk)).track_views(walk.clip, walk.geometry)
     a, b = (project(t.positions, t.intrinsics[:, None]) for t in (tracks, plain))
     torch.testing.assert_close(a, b, rtol=0, atol=0.02)
 
 
-def test_noise_of_the_maps_stays_in_the_background_and_tracks_win_there(walk: World) -> None:
+def test_noise_of_the_maps_stays_in_the_background_and_tracks_win_there(walk: World, made_up: MadeUp) -> None:
     """The paper's observation: the foreground is fine, the background noisy. Tracks that follow flow win behind it."""
     geometry = parallax_geometry(walk.clip)
     flow = errors(walk, FlowTracks().track_views(walk.clip, geometry))
-    fed = errors(walk, PointMapTracks(MadeUp(walk, background=0.12)).track_views(walk.clip, geometry))
+    fed = errors(walk, PointMapTracks(made_up(walk, 0.12)).track_views(walk.clip, geometry))
     assert fed[0] < fed[1] < 2, "the foreground is better than what lies behind"
     assert flow[1] < fed[1] / 3, "flow's tracks are nearer there"
 
 
-def test_noisy_points_disagree_between_keyframes(walk: World) -> None:
+def test_noisy_points_disagree_between_keyframes(walk: World, made_up: MadeUp) -> None:
     """Entangled: points of one surface lie at several depths, as many layers as frames were paired."""
-    clean, noisy = (PointMapTracks(MadeUp(walk, level)).track_views(walk.clip, walk.geometry) for level in (0.0, 0.12))
+    clean, noisy = (PointMapTracks(made_up(walk, level)).track_views(walk.clip, walk.geometry) for level in (0.0, 0.12))
     assert len(noisy) > 1.2 * len(clean), "what should be one surface is added again and again"
 
 
@@ -144,8 +134,8 @@ def test_focal_length_of_a_point_map() -> None:
     assert focal_of(points, ones, ones.bool()) == pytest.approx(80, rel=0.02)
 
 
-def test_one_frame_is_no_clip(walk: World) -> None:
+def test_one_frame_is_no_clip(walk: World, made_up: MadeUp) -> None:
     from fourreal_core.flow.clip_flows import ClipFlows
 
     with pytest.raises(InputError, match="at least 2 frames"):
-        PointMapGeometry(MadeUp(walk))(ClipFlows(walk.frames[:1]))
+        PointMapGeometry(made_up(walk))(ClipFlows(walk.frames[:1]))

@@ -80,6 +80,7 @@ def execute(args: argparse.Namespace) -> None:
     from ..flow.engines import flow_engine
     from ..media.line_plot import require_matplotlib
     from ..metrics.intervals import require_scipy
+    from ..needed import opencv  # noqa: F401  what is missing is said before anything long begins
     from .arguments import parse_device
     from .bars import StageBars
     from .report import tell

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -108,3 +109,17 @@ def test_what_does_not_fit(
     assert main(["evaluate", *arguments, "-o", "out", "--quiet"]) == 2
     text = capsys.readouterr().err
     assert says in text and text.count("\n") == 1
+
+
+@pytest.mark.parametrize(("package", "install"), [("cv2", "opencv-python-headless"), ("scipy", "scipy")])
+def test_what_is_missing_is_said_before_it_begins(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, package: str, install: str
+) -> None:
+    """Before grids are read or networks loaded: neither is there."""
+    monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.delitem(sys.modules, "fourreal_core.needed.opencv", raising=False)
+    monkeypatch.delattr("fourreal_core.needed.opencv", raising=False)
+    nothing = str(tmp_path / "none")
+    assert main(["evaluate", nothing, "--model", f"dino:{nothing}", "-o", str(tmp_path / "out"), "--quiet"]) == 2
+    said = capsys.readouterr().err
+    assert f"pip install{' -U' if package == 'cv2' else ''} {install}" in said and not (tmp_path / "out").exists()

@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import InputError
+from .spreading import add_spread_options, spread_options
 
 if TYPE_CHECKING:
     from ..evaluation.figures import Figure, SceneFigures, WholeFigure
     from ..evaluation.grids import EvaluatedGrid
+    from ..evaluation.scenes import EvaluatedScene, ScenesOptions
+    from .bars import StageBars
 
 FIGURES_FILE, REPORT_FILE = "figures.json", "report.html"
 
@@ -60,6 +63,7 @@ def add_command(
     parser.add_argument("--times", type=int, metavar="N", help="times of videos (default: all frames)")
     parser.add_argument("--seed", type=int, default=0, help="of the intervals (default 0)")
     parser.add_argument("--device", default="auto", help="torch device of the networks (default auto)")
+    add_spread_options(parser, "here", 1)
     parser.set_defaults(execute=execute)
 
 
@@ -73,11 +77,10 @@ def execute(args: argparse.Namespace) -> None:
 
     from .. import media
     from ..evaluation.comparison import as_json
-    from ..evaluation.evaluate import Evaluator
-    from ..evaluation.models import judge_models
-    from ..evaluation.report import TRUTH, report_page
+    from ..evaluation.grids import TRUTH
+    from ..evaluation.report import report_page
+    from ..evaluation.scenes import ScenesOptions, evaluator_for
     from ..evaluation.video_distance import Rows
-    from ..flow.engines import flow_engine
     from ..media.line_plot import require_matplotlib
     from ..metrics.intervals import require_scipy
     from ..needed import opencv  # noqa: F401  what is missing is said before anything long begins
@@ -92,28 +95,18 @@ def execute(args: argparse.Namespace) -> None:
     methods = _methods(args)
     truths = _truths(args.truth, methods)
     out = media.prepare_folder(args.out)
-    models = judge_models(args.model, device, args.reach)
-    evaluator = Evaluator(models, None if args.flow == "dis" else flow_engine(args.flow, device), args.flow_width)
+    options = ScenesOptions(tuple(args.model), device, args.reach, args.flow, args.flow_width, args.views, args.times)
+    evaluator = evaluator_for(options)
 
     def read(method: str, scene: str) -> EvaluatedGrid:
-        from ..evaluation.grids import read_grid
+        return options.read(scene, truths[scene] if method == TRUTH else methods[method][scene])
 
-        place = truths[scene] if method == TRUTH else methods[method][scene]
-        return read_grid(scene, place, args.views, args.times)
-
-    found: dict[str, list[SceneFigures]] = {name: [] for name in methods}
-    rows = Rows(models.videos, [TRUTH, *methods])
+    rows = Rows(evaluator.models.videos, [TRUTH, *methods])
     with StageBars(args.quiet) as bars:
-        for scene in next(iter(methods.values())):
-            truth = read(TRUTH, scene) if truths else None
-            whole = truth is not None and bool(truth.there.all())
-            for name in methods:
-                grid = read(name, scene)
-                found[name].append(evaluator(grid, truth, bars(f"{scene[:12]} {name[:8]}")))
-                if whole:
-                    rows.add(name, grid)
-            if truth is not None and whole:
-                rows.add(TRUTH, truth)
+        scenes = _evaluated(options, methods, truths, args, bars)
+        for scene in scenes:
+            rows.add(scene.features)
+        found = {name: [scene.figures[name] for scene in scenes] for name in methods}
         figures = evaluator.figures()
         together = rows.distances(TRUTH)
         extra = {
@@ -132,6 +125,43 @@ def execute(args: argparse.Namespace) -> None:
         media.write_bytes(out / REPORT_FILE, page.encode())
         media.write_bytes(out / FIGURES_FILE, json.dumps(report, indent=1, allow_nan=False).encode())
     tell(report, f"{table(found, figures, args.seed, together)}\nreport in {out / REPORT_FILE}", args)
+
+
+def _evaluated(
+    options: ScenesOptions,
+    methods: dict[str, dict[str, Path]],
+    truths: dict[str, Path],
+    args: argparse.Namespace,
+    bars: StageBars,
+) -> list[EvaluatedScene]:
+    """Every scene, in order; spread where the arguments say so."""
+    from functools import partial
+
+    from ..evaluation.scenes import SceneGrids, evaluate_scene
+    from ..spread import Needs, spread_work
+
+    def place(path: Path) -> Path:
+        return path.resolve()  # a worker elsewhere has another working folder
+
+    jobs = [
+        SceneGrids(
+            scene,
+            {name: place(places[scene]) for name, places in methods.items()},
+            place(truths[scene]) if truths else None,
+        )
+        for scene in next(iter(methods.values()))
+    ]
+    how = spread_options(args)
+    if how.engine == "here":
+        return [evaluate_scene(options, job, bars(job.scene[:18])) for job in jobs]
+    found: dict[str, EvaluatedScene] = {}
+    on_step, needs = bars("scenes"), Needs(gpus=float(options.device.startswith("cuda")))
+    for outcome in spread_work(partial(evaluate_scene, options), jobs, how, lambda job: needs):
+        if outcome.failure is not None or outcome.value is None:
+            raise outcome.failure.as_exception() if outcome.failure else AssertionError("a value or a failure")
+        found[outcome.item.scene] = outcome.value
+        on_step(len(found), len(jobs))
+    return [found[job.scene] for job in jobs]
 
 
 def table(

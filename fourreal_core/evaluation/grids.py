@@ -18,6 +18,8 @@ from ..media.images import resize, to_float, to_uint8
 from ..media.view_clips import VIDEO_SUFFIXES
 from .wall_videos import split_wall
 
+TRUTH = "truth"
+"""What stands for a method's name where it is the true cells that are meant."""
 _LIST_SUFFIX = ".txt"
 
 

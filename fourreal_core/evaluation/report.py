@@ -12,7 +12,7 @@ from torch import Tensor
 from ..media.images import resize, to_uint8, webp_bytes
 from .comparison import differences, mean_of, scene_values, worst_cells
 from .figures import Figure, SceneFigures, WholeFigure
-from .grids import EvaluatedGrid
+from .grids import TRUTH, EvaluatedGrid
 from .plots import bars_of_figures, cells_map, differences_by_scene
 
 CELL_WIDTH = 300
@@ -23,7 +23,6 @@ Cell = tuple[int, int]
 Methods = Mapping[str, Sequence[SceneFigures]]
 Reader = Callable[[str, str], EvaluatedGrid]
 """Reads a method's grid of a scene; the truth's method is named ``truth``."""
-TRUTH = "truth"
 
 STYLE = """
 :root { color-scheme: light dark; --line: #8884; --soft: #8881; --good: #2c8a4b; --bad: #c2483d; --ink: #777; }

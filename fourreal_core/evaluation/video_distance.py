@@ -6,7 +6,7 @@ FVD: Unterthiner et al. 2018. A grid alone has few rows, so the distance is work
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from ..errors import InputError
 from ..flow.checkpoint_files import read_weights
 from .figures import Figure, WholeFigure
-from .grids import EvaluatedGrid
 from .learned import eight_bits, load_network
 
 _log = logging.getLogger(__name__)
@@ -131,10 +130,11 @@ class Rows:
         self.networks = networks
         self.features: list[dict[str, list[Tensor]]] = [{name: [] for name in methods} for _ in networks]
 
-    def add(self, method: str, grid: EvaluatedGrid) -> None:
-        """Takes the rows of a grid but row 0, which was given."""
-        for network, found in zip(self.networks, self.features, strict=True):
-            found[method].append(network.features(grid.frames[1:]))
+    def add(self, features: Sequence[Mapping[str, Tensor]]) -> None:
+        """Takes what the networks made of one scene's rows ``(V - 1, C)``, by method."""
+        for kept, found in zip(self.features, features, strict=True):
+            for method, rows in found.items():
+                kept[method].append(rows)
 
     def distances(self, truth: str) -> list[WholeFigure]:
         """Every method's distance from the method ``truth``; none where that has no rows."""

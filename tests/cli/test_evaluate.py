@@ -72,6 +72,23 @@ def test_methods_are_compared(methods: Path, capsys: pytest.CaptureFixture[str])
     assert len(worst) == 4 and worst == sorted(worst)
 
 
+def test_scenes_may_be_spread_over_processes(methods: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(methods)
+    grids = ["near", "--against", "still=frozen", "--truth", "truth", "--quiet"]
+    assert main(["evaluate", *grids, "-o", "here"]) == 0
+    assert main(["evaluate", *grids, "-o", "spread", "--engine", "pool", "--workers", "2"]) == 0
+    here, spread = (json.loads((methods / out / "figures.json").read_text()) for out in ("here", "spread"))
+    assert here == spread and list(here["methods"]["near"]["scenes"]) == ["left", "right"]
+
+
+def test_a_scene_that_fails_elsewhere_ends_it(methods: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(smooth(3, 2), methods / "odd" / "left")
+    write(smooth(3), methods / "odd" / "right")
+    grids = [str(methods / "near"), "--against", str(methods / "odd"), "--truth", str(methods / "truth")]
+    assert main(["evaluate", *grids, "-o", str(methods / "out"), "--engine", "pool", "--workers", "2"]) == 2
+    assert "left" in capsys.readouterr().err.strip().splitlines()[-1]
+
+
 def test_one_grid_alone(methods: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["evaluate", str(methods / "near" / "left"), "-o", str(methods / "out")]) == 0
     text = capsys.readouterr().out

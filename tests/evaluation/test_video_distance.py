@@ -77,9 +77,8 @@ def test_rows_of_all_scenes_count_together(
     rows = Rows([network], ["truth", "a", "b"])
     grids = [EvaluatedGrid.of_frames("x", f) for f in (true_frames[:3, :2], true_frames[2:, 1:3])]
     for grid in grids:
-        rows.add("truth", grid)
-        rows.add("a", grid)
-        rows.add("b", EvaluatedGrid.of_frames("x", grid.frames * 0.5))
+        true, half = network.features(grid.frames[1:]), network.features(grid.frames[1:] * 0.5)
+        rows.add([{"truth": true, "a": true, "b": half}])
     (found,) = rows.distances("truth")
     assert found.figure.name == "fvd" and found.figure.maker == "cdfvd, i3d.pt"
     true = torch.cat([network.features(grid.frames[1:]) for grid in grids])

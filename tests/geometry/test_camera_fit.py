@@ -53,6 +53,7 @@ def test_one_motion_after_another() -> None:
     [
         (FrameMotion(np.array([[0.99, -0.02, 5.0], [0.02, 0.99, -3.0], [0, 0, 1]]), np.zeros(3)), "shift"),
         (pose(rotation_from_vector(np.array([0.02, 0.12, 0.01]))), "turn"),
+        (pose(rotation_from_vector(np.array([0.02, 0.1, 0.01])), zoom=1.08), "turn"),
         (FrameMotion(np.array([[1.1, 0, 0], [0, 0.9, 0], [0.0006, 0, 1]]), np.zeros(3)), "homography"),
         (pose(rotation_from_vector(np.array([0.0, 0.01, 0.0])), np.array([0.06, 0.01, 0.05])), "walk"),
     ],

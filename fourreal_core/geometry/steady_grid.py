@@ -1,7 +1,7 @@
 """A grid whose fixed view stands: the camera's own motion is taken out of its first row.
 
 Everything after works on the steady grid. What a moved frame doesn't show of the first view is taken from the nearest
-time that shows it. The row as it was given, and the motion, stay with the grid.
+time that shows it, along the motion (see steady_rims). The row as it was given, and the motion, stay with the grid.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ from torch import Tensor
 from ..errors import InputError
 from ..flow.clip_flows import ClipFlows
 from ..flow.flow_cache import FlowCache
-from ..flow.flow_field import Flow, Image, Mask, forward_backward_error, identity_map, invert_flow, warp
+from ..flow.flow_field import Flow, Image, Mask, forward_backward_error, identity_map, invert_flow, on_picture, warp
 from ..grid import FrameGrid
 from ..progress import OnStep, no_progress
 from .camera_fit import Array, FrameMotion
 from .camera_modes import CameraMode
 from .camera_motion import LEFT_ALONE, CameraMotion, find_camera_motion
 from .geometry import Geometry
+from .steady_rims import SteadyFrame, completed_row
 from .structure_from_motion import parallax_geometry
 
 log = logging.getLogger(__name__)
@@ -121,15 +122,15 @@ def steadied_row(clip: ClipFlows, motion: CameraMotion, valid: Tensor, geometry:
         valid: ``(H, W)`` bool, pixels that show the scene in the frames as they are.
         geometry: Whose view 0 the first frame shows; for a camera that walks.
     """
-    good, pictures, shows = valid.cpu().numpy(), [], []
+    good, frames = valid.cpu().numpy(), []
     for t in range(len(clip)):
-        picture, shown = clip.pictures[t], good
         if motion.shift_px[t] > LEFT_ALONE * motion.size[1]:
             back = steady_map(clip, motion.motions[t], t, geometry)
-            picture, shown = resampled(picture, back), good_at(good, back)
-        pictures.append(picture)
-        shows.append(shown)
-    return torch.from_numpy(np.stack([_completed(pictures, shows, t) for t in range(len(clip))]))
+            frames.append(SteadyFrame(resampled(clip.pictures[t], back), good_at(good, back), on_picture(back), back))
+        else:
+            nothing = np.zeros((*clip.size, 2), np.float32)
+            frames.append(SteadyFrame(clip.pictures[t], good, np.ones_like(good), nothing))
+    return torch.from_numpy(completed_row(frames, clip, good))
 
 
 def steady_map(clip: ClipFlows, motion: FrameMotion, time: int, geometry: Geometry | None) -> Flow:
@@ -187,20 +188,6 @@ def good_at(good: Mask, flow: Flow) -> Mask:
     shown = cv2.remap(good.astype(np.float32), at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)  # type: ignore[call-overload]
     inside: Mask = shown > 0.99
     return inside
-
-
-def _completed(pictures: list[Image], shows: list[Mask], time: int) -> Image:
-    """One steadied picture, what it doesn't show taken from the nearest times that do, in its light."""
-    out, missing = pictures[time].copy(), ~shows[time]
-    for other in sorted((t for t in range(len(pictures)) if t != time), key=lambda t: (abs(t - time), t)):
-        if not missing.any():
-            break
-        fills, both = missing & shows[other], shows[time] & shows[other]
-        if fills.any():
-            light = np.median((pictures[time] - pictures[other])[both], 0) if both.any() else np.float32(0)
-            out[fills] = (pictures[other][fills] + light).clip(0, 1)
-        missing = missing & ~fills
-    return out
 
 
 def _centre(size: tuple[int, int]) -> Array:

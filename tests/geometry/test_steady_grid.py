@@ -29,6 +29,7 @@ from fourreal_core.geometry.steady_grid import (
 from fourreal_core.grid import FrameGrid
 
 from .test_camera_motion import filmed
+from .test_steady_rims import texture
 from .worlds import SIZE, World, look, path
 
 EVERYWHERE = torch.ones(SIZE, dtype=torch.bool)
@@ -126,13 +127,15 @@ def test_flow_of_a_motion_by_hand() -> None:
 
 
 def test_what_a_frame_does_not_show_is_the_nearest_times() -> None:
-    """Grey frames of one brightness a time; the picture moves right by whole pixels, so its left rim is uncovered."""
-    ramp = torch.linspace(0.2, 0.4, SIZE[1]).expand(SIZE[0], -1)[..., None].repeat(1, 1, 3)
-    clip = ClipFlows(torch.stack([ramp, torch.roll(ramp, -10, 1), torch.roll(ramp, -20, 1)]))
-    row = steadied_row(clip, shifted(0.0, -10.0, -20.0), EVERYWHERE)
-    torch.testing.assert_close(row[1][:, 12:], ramp[:, 12:], atol=2e-3, rtol=0)  # read at x - 10
-    torch.testing.assert_close(row[2][:, :9], ramp[:, :9], atol=2e-3, rtol=0)
-    torch.testing.assert_close(row[2][:, 11:19], row[1][:, 11:19], atol=2e-3, rtol=0)  # time 1 is nearer than time 0
+    """The picture moves left by whole pixels, so its left rim is uncovered; a patch of it is lit at the last times."""
+    steady = torch.from_numpy(texture(3, *SIZE)) * 0.6
+    lit = steady.clone()
+    lit[20:50, 4:9] += 0.1
+    clip = ClipFlows(torch.stack([steady, steady, lit, torch.roll(lit, -10, 1)]))
+    row = steadied_row(clip, shifted(0.0, 0.0, 0.0, -10.0), EVERYWHERE)
+    torch.testing.assert_close(row[:3], clip.frames[:3], atol=0, rtol=0)
+    torch.testing.assert_close(row[3][:, 14:], steady[:, 14:], atol=0.02, rtol=0)  # read at x - 10
+    torch.testing.assert_close(row[3][22:48, :9], lit[22:48, :9], atol=0.02, rtol=0)  # time 2 is nearer than time 1
 
 
 def test_fills_come_in_the_light_of_the_frame() -> None:

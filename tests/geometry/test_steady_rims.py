@@ -128,4 +128,4 @@ def test_what_one_time_shows_for_a_moment_is_not_taken() -> None:
     lit = dark.copy()
     lit[MARGIN + 20 : MARGIN + 50, MARGIN + 1 : MARGIN + 6] += 0.15
     row, truth = steadied([dark, lit, dark, dark, dark], [(0, 0), (0, 0), (8, 0), (0, 0), (0, 0)])
-    np.testing.assert_allclose(row[2][22:48, :6], truth[2][22:48, :6], atol=0.02)
+    assert np.abs(row[2] - truth[2])[22:48, :6].mean() < 0.01  # with the patch it is 0.1

@@ -200,6 +200,8 @@ class _Clip:
 
 def _read(clip: Path | str | io.BytesIO, wanted: _Wanted) -> _Clip:
     check_fit(wanted.fit)
+    if wanted.count is not None and wanted.count < 1:
+        raise InputError(f"{counted(wanted.count)} of a clip asked for", "one at least", "ask for more")
     shaper = _Shaper(wanted)
     if not isinstance(clip, io.BytesIO) and Path(clip).is_dir():
         name, read = wanted.name or str(clip), _read_folder(Path(clip), wanted.count, shaper)

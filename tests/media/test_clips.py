@@ -84,6 +84,13 @@ def test_more_frames_than_there_are_is_refused(tmp_path, pictures):
         read_clip(folder, frames=5)
 
 
+@pytest.mark.parametrize("asked", [{"frames": 0}, {"frames": -1}, {"at_most": 0}])
+def test_no_frames_at_all_are_not_laid_to_the_clip(tmp_path, pictures, asked):
+    folder = folder_of(pictures(3), tmp_path / "clip")
+    with pytest.raises(InputError, match="frames of a clip asked for; expected one at least"):
+        read_clip(folder, **asked)
+
+
 def test_frames_of_two_sizes_are_refused_unless_a_size_is_said(tmp_path, pictures):
     folder = folder_of(pictures(2), tmp_path / "clip")
     save_image(pictures(1, 16, 24)[0], folder / "frame9.png")

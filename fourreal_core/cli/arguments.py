@@ -102,16 +102,24 @@ def parse_device(text: str) -> str:
     return text
 
 
-def refuse_file_names(out: Path) -> None:
-    """Raises InputError for an output folder that is named like a file: nobody means a folder called ``out.mp4``."""
+def refuse_file_names(out: Path | str) -> None:
+    """Raises InputError for an output folder that is named like a file: nobody means a folder called ``out.mp4``.
+
+    Addresses (``s3://...``) and folders that are there already may be called anything.
+    """
+    from mimetypes import MimeTypes
+
     from ..exports import EXPORTS
     from ..media.clip_files import WRITERS
     from ..scene.formats.registry import endings
 
-    files = {*WRITERS, *endings(EXPORTS), ".avi", ".gif", ".ksplat", ".mkv", ".mov", ".png", ".safetensors", ".splat"}
-    if out.suffix.lower() in files and not out.is_dir():
+    ours = {*WRITERS, *endings(EXPORTS), ".ksplat", ".m4v", ".mkv", ".safetensors", ".splat", ".exr", ".parquet"}
+    path = Path(out)
+    ending = path.suffix.lower()
+    named = ending in ours or ending in MimeTypes().types_map[True]  # Python's own table, the same on every machine
+    if named and "://" not in str(out) and not path.is_dir():
         raise InputError(
-            f"the output {out.name}, which is the name of a file",
+            f"the output {path.name}, which is the name of a file",
             "the name of a folder for all outputs",
             "leave the ending out; `fourreal render` and `fourreal export` write single files",
         )

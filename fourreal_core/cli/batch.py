@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
-from .arguments import add_job_options
+from .arguments import add_job_options, refuse_file_names
 from .spreading import add_spread_options, spread_options
 
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ def execute(args: argparse.Namespace) -> int:
         raise InputError(f"{args.folder!r} after the manifest", "one manifest", "say the output folder with -o")
     if args.out is None:
         raise InputError("no output folder", "one", "say it with -o")
+    refuse_file_names(args.out)
     from ..batch.runner import run_batch
     from .batch_bar import BatchBar
     from .batch_job import make_outputs

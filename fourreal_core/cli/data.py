@@ -8,7 +8,7 @@ import functools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .arguments import parse_size
+from .arguments import parse_size, refuse_file_names
 from .spreading import add_spread_options, spread_options
 
 if TYPE_CHECKING:
@@ -74,6 +74,7 @@ def execute(args: argparse.Namespace) -> None:
     from ..training.data.cache import CacheOptions, render_cache
     from .bars import StageBars
 
+    refuse_file_names(args.out)
     sizes = GridOptions(args.views, args.times, parse_size(args.size))
     options = CacheOptions(args.split, args.grids, args.per_shard, sizes, args.flows)
     how, out = spread_options(args), args.out.resolve()  # a worker elsewhere has another working folder

@@ -84,11 +84,12 @@ def execute(args: argparse.Namespace) -> None:
     from ..media.line_plot import require_matplotlib
     from ..metrics.intervals import require_scipy
     from ..needed import opencv  # noqa: F401  what is missing is said before anything long begins
-    from .arguments import parse_device
+    from .arguments import parse_device, refuse_file_names
     from .bars import StageBars
     from .report import tell
     from .versions import versions
 
+    refuse_file_names(args.out)
     require_matplotlib()
     require_scipy()
     device = parse_device(args.device)

@@ -73,11 +73,13 @@ def execute(args: argparse.Namespace) -> int:
     from ..queueing.hosts import Hosts
     from ..queueing.workflow import parse_setting, read_workflow
     from ..spread import Needs, SpreadOptions
+    from .arguments import refuse_file_names
     from .batch_bar import BatchBar
     from .report import tell
 
     if args.at_once < 1 or args.retries < 0:
         raise InputError(f"--at-once {args.at_once}, --retries {args.retries}", "1 or more, 0 or more", "ask for more")
+    refuse_file_names(args.out)
     settings = [parse_setting(text) for text in args.settings]
     addresses = dict.fromkeys(args.hosts)  # each once
     with Hosts(

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from ..errors import InputError
+from .arguments import refuse_file_names
 
 DEFAULT_PORT = 8420
 
@@ -67,6 +68,7 @@ def execute_make(args: argparse.Namespace) -> None:
     from .bars import StageBars
     from .report import tell
 
+    refuse_file_names(args.out)
     methods: dict[str, dict[str, Path]] = {}
     for text in args.methods:
         label, _, rest = text.partition("=")
@@ -123,6 +125,7 @@ def execute_report(args: argparse.Namespace) -> None:
     require_matplotlib()
     require_scipy()
     out = args.out or args.study / "report"
+    refuse_file_names(out)
     found = write_report(read_study(args.study), args.study, out)
     lines = [
         f"{found['answers']} answers of {found['evaluators']} evaluators; {found['pairs_complete']} of "

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from fourreal_core.cli import main
+from fourreal_core.cli.arguments import refuse_file_names
 from fourreal_core.errors import InputError
 from fourreal_core.media import save_image, write_video
 
@@ -66,11 +67,36 @@ def test_one_frame_clips(refused, clip_folder):
 
 
 def test_output_folders_that_are_called_like_files(refused, tmp_path):
-    for name in ("out.mp4", "out.PLY", "out.splat", "out.html"):
+    for name in ("out.mp4", "out.PLY", "out.splat", "out.html", "out.jpg", "out.zip", "out.m4v"):
         assert f"the output {name}, which is the name of a file; expected the name of a folder" in refused(
             o=tmp_path / name
         )
         assert not (tmp_path / name).exists()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["batch", "jobs.csv"],
+        ["queue", "workflow.json", "jobs.csv", "--host", "localhost:1"],
+        ["evaluate", "ours"],
+        ["data", "render-procedural"],
+        ["study", "make", "a", "b"],
+        ["study", "report", "study"],
+    ],
+    ids=lambda words: " ".join(words[:2]),
+)
+def test_every_command_that_writes_a_folder_refuses_a_file_s_name(command, tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    assert main([*command, "-o", "out.mp4"]) == 2
+    assert "the output out.mp4, which is the name of a file" in capfd.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_folders_may_have_dots_and_addresses_any_name(tmp_path):
+    (tmp_path / "there.mp4").mkdir()
+    for name in (tmp_path / "take.v2", tmp_path / "run_1.5", tmp_path / "there.mp4", "s3://bucket/set.zip"):
+        refuse_file_names(name)
 
 
 def test_damaged_clips_where_that_is_asked(two_clips, tmp_path, capfd):

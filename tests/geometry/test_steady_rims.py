@@ -123,7 +123,7 @@ def test_maps_are_extended_from_the_nearest_known_pixel() -> None:
 
 
 def test_what_one_time_shows_for_a_moment_is_not_taken() -> None:
-    """A patch of the wall is lit at time 1 only; time 2 doesn't show it, and the times around it agree that it's dark."""
+    """A patch of the wall is lit at time 1 only; time 2 doesn't show it, and the others agree that it's dark."""
     dark = scene(None)
     lit = dark.copy()
     lit[MARGIN + 20 : MARGIN + 50, MARGIN + 1 : MARGIN + 6] += 0.15

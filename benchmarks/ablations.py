@@ -48,13 +48,14 @@ from fourreal_core.model.model4d import Model4D  # noqa: E402
 from fourreal_core.pipeline import PipelineOptions, run_pipeline  # noqa: E402
 from fourreal_core.proposals.baselines import floors  # noqa: E402
 from fourreal_core.proposals.grid_proposals import propose_planes  # noqa: E402
+from fourreal_core.proposals.model_inputs import model_inputs  # noqa: E402
 from fourreal_core.proposals.plane_names import PLANE_SETS  # noqa: E402
 from fourreal_core.sampling.rectified_flow import SamplingOptions  # noqa: E402
 from fourreal_core.synthetic.scene import to_float  # noqa: E402
 from fourreal_core.training.completions import complete_frames, first_row_and_column  # noqa: E402
 from fourreal_core.training.data.cache import CachedGrids  # noqa: E402
 from fourreal_core.training.experiments.ablation import Ablation, EvaluateOptions, read_ablation, train_rows  # noqa: E402
-from fourreal_core.training.experiments.removals import REMOVALS, can_go_without, without  # noqa: E402
+from fourreal_core.training.experiments.removals import REMOVALS, can_go_without, choosing_once, without  # noqa: E402
 
 Complete = Callable[[int, Tensor], dict[str, Tensor]]
 """Completions by name of grid ``index``, of whose frames only row 0 and column 0 are looked at."""
@@ -90,20 +91,25 @@ def geometric(index: int, frames: Tensor, folder: Path) -> Tensor:
     return to_float(load_file(path)["cells"])
 
 
-def model_completion(name: str, model: Model4D, options: EvaluateOptions, removed: str | None = None) -> Complete:
-    """A model's completion, in ``options.steps`` steps from noise that depends on seed and grid alone.
+def model_completions(model: Model4D, parts: dict[str, str | None], options: EvaluateOptions) -> Complete:
+    """A model's completions, in ``options.steps`` steps from noise that depends on seed and grid alone.
 
     Args:
-        name: Of the row.
-        model: What completes the grids.
+        model: What completes the grids; what it is shown of a grid is made and chosen once for all completions.
+        parts: By name of the completion, the part that is taken out, of REMOVALS, or None.
         options: Steps and seed.
-        removed: A part that is taken out, of REMOVALS.
     """
 
     def complete(index: int, frames: Tensor) -> dict[str, Tensor]:
-        generator = torch.Generator().manual_seed(options.seed * 1_000_003 + index)
-        with nullcontext(model) if removed is None else without(model, removed) as present:
-            return {name: complete_frames(present, frames, generator, SamplingOptions(steps=options.steps))}
+        seed, steps = options.seed * 1_000_003 + index, SamplingOptions(steps=options.steps)
+        planes = model_inputs(frames, first_row_and_column(*frames.shape[:2]), model.spec.dit.proposals)
+        made = {}
+        with choosing_once(model):
+            for name, part in parts.items():
+                with nullcontext(model) if part is None else without(model, part) as present:
+                    generator = torch.Generator().manual_seed(seed)
+                    made[name] = complete_frames(present, frames, generator, steps, planes=planes)
+        return made
 
     return complete
 
@@ -212,11 +218,10 @@ def evaluate(
             missing.append(row.name)
             continue
         model, digest = ablation.model(row), ablation.digest(row)
-        for part in (None, *(part for part in removed if can_go_without(model, part))):
-            name = row.name if part is None else f"{row.name}, {REMOVED[part]}"
-            complete = model_completion(name, model, ablation.evaluate, part)
-            of = digest if part is None else f"{digest} without {part}"
-            rows |= measure([name], of, complete, grids, ablation, bars)
+        parts: dict[str, str | None] = {row.name: None}
+        parts |= {f"{row.name}, {REMOVED[part]}": part for part in removed if can_go_without(model, part)}
+        complete = model_completions(model, parts, ablation.evaluate)
+        rows |= measure([*parts], digest, complete, grids, ablation, bars)
     return floor_rows, rows, missing
 
 

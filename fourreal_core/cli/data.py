@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ..training.data.cache import CacheOptions
 
 _SPLITS, _FORMATS = ("train", "validation", "test"), ("cache", "folders", "webdataset")
-_KINDS = ("flow", "verified", "reliability", "candidates")
+_KINDS = ("flow", "verified", "reliability", "candidates", "chosen")
 
 
 def add_command(
@@ -60,6 +60,7 @@ def add_command(
     shown.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="folder of the cache")
     shown.add_argument("--split", choices=_SPLITS, default="train", help="whose grids (default train)")
     shown.add_argument("--kind", choices=_KINDS, default="reliability", help="as model.proposals (default reliability)")
+    shown.add_argument("--chooser", type=Path, metavar="FILE", help="model whose chooser chooses, for --kind chosen")
     add_spread_options(shown, "pool", 1)
     shown.set_defaults(execute=execute_propose)
 
@@ -98,7 +99,8 @@ def execute_propose(args: argparse.Namespace) -> None:
 
     with StageBars(args.quiet) as bars:
         step = bars(f"propose {args.split}")
-        propose_cache(args.out.resolve(), args.split, planes_named(args.kind), spread_options(args), step)
+        chooser = None if args.chooser is None else args.chooser.resolve()
+        propose_cache(args.out.resolve(), args.split, planes_named(args.kind), spread_options(args), step, chooser)
 
 
 def _write_assets(out: Path, kind: str, options: CacheOptions, how: SpreadOptions, step: OnStep) -> None:

@@ -19,6 +19,8 @@ LEAD = 5.0
 """Logit of the first proposal against candidates that nothing is known of, so that training starts from it."""
 DIFFERENCE_GAIN, ERROR_GAIN, MISS_GAIN = 4.0, 4.0, 2.0
 """What brings differences of colours, photometric and forward-backward errors to about the size of 1."""
+SPREAD_GAIN = 4.0
+"""What brings the spread of what was chosen among to about the size of 1."""
 CELLS_AT_ONCE = 8
 """Cells that are chosen for together where no gradient is kept: bounds the memory."""
 
@@ -62,15 +64,34 @@ class Chooser(nn.Module):
         Args:
             proposals: ``(N, P, 3, H, W)`` in ``[-1, 1]``, the planes in their order.
         """
-        if torch.is_grad_enabled() or len(proposals) <= CELLS_AT_ONCE:
-            return self._choose(proposals)
-        return torch.cat([self._choose(cells) for cells in proposals.split(CELLS_AT_ONCE)])
+        return self._in_parts(proposals, False)
 
-    def _choose(self, proposals: Tensor) -> Tensor:
+    def with_doubt(self, proposals: Tensor) -> Tensor:
+        """The chosen picture and how sure the choice is, ``(N, 2, 3, H, W)``; the second is CHOICE_MAP, from -1 to 1.
+
+        Args:
+            proposals: As of ``forward``.
+        """
+        return self._in_parts(proposals, True)
+
+    def _in_parts(self, proposals: Tensor, doubt: bool) -> Tensor:
+        if torch.is_grad_enabled() or len(proposals) <= CELLS_AT_ONCE:
+            return self._choose(proposals, doubt)
+        return torch.cat([self._choose(cells, doubt) for cells in proposals.split(CELLS_AT_ONCE)])
+
+    def _choose(self, proposals: Tensor, doubt: bool) -> Tensor:
         first, pictures = proposals[:, 0], proposals[:, self.planes.candidates]
         errors, missed = self.read_errors(proposals)
         logits, drawn = self._weighed(first, pictures, errors, missed)
-        return blend_candidates(pictures, first, logits, LEAD * self.lead) + drawn
+        share = shares(logits, LEAD * self.lead)
+        made = blend_by(pictures, first, share)
+        if not doubt:
+            return made + drawn
+        apart = ((torch.cat([pictures, first[:, None]], 1) - made[:, None]) ** 2).mean(2)
+        spread = (share * apart).sum(1)
+        of_first_source = [k for k, source in enumerate(self._source) if source == 0]
+        told = torch.stack([SPREAD_GAIN * spread.sqrt(), share[:, of_first_source].sum(1), share[:, -1]], 1)
+        return torch.stack([made + drawn, 2 * told.clamp(0, 1) - 1], 1)
 
     def read_errors(self, proposals: Tensor) -> tuple[Tensor, Tensor]:
         """Errors ``(N, K, H, W)`` of the candidates and ``(N, S, H, W)`` of their sources' flows, in ``[0, 1]``.
@@ -134,6 +155,15 @@ def blend_candidates(pictures: Tensor, first: Tensor, logits: Tensor, lead: Tens
         logits: ``(N, K, H, W)`` of the candidates.
         lead: ``(1,)``, that of the first proposal, everywhere the same.
     """
+    return blend_by(pictures, first, shares(logits, lead))
+
+
+def shares(logits: Tensor, lead: Tensor) -> Tensor:
+    """The softmax ``(N, K + 1, H, W)`` of the candidates' logits and, last, the first proposal's; float32."""
     ahead = lead.to(logits.dtype).expand(len(logits), 1, *logits.shape[-2:])
-    share = torch.cat([logits, ahead], 1).float().softmax(1)
+    return torch.cat([logits, ahead], 1).float().softmax(1)
+
+
+def blend_by(pictures: Tensor, first: Tensor, share: Tensor) -> Tensor:
+    """The blend ``(N, 3, H, W)`` by shares as ``shares`` gives them."""
     return (share[:, :-1, None] * pictures).sum(1) + share[:, -1:] * first

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from ..errors import InputError
 from .blocks import Attention, AttentionCore, Block, Condition, LevelEmbedding, full_attention
 from .chooser import Chooser
+from .differences import DifferenceStem, PullHead
 from .known_sources import gather_sources, nearest_known
 from .patches import Features, Head, Stem, blend_copies
 from .rope import rope_angles
@@ -77,14 +78,14 @@ class VideoDiT(nn.Module):
     def __init__(self, spec: DiTSpec, generator: torch.Generator | None = None) -> None:
         super().__init__()
         self.spec = spec
-        self.stem = Stem(spec)
+        self.stem = DifferenceStem(spec) if spec.stem == "differences" else Stem(spec)
         self.level = LevelEmbedding(spec.width)
         self.axis = nn.Parameter(torch.zeros(2, spec.width)) if spec.axis_embedding else None
         self.modulate = nn.Linear(spec.width, 6 * spec.width)
         self.text = nn.Linear(spec.text_width, spec.width) if spec.text_width else None
         self.blocks = nn.ModuleList(Block(spec) for _ in range(spec.layers))
         self.final = nn.Linear(spec.width, 2 * spec.width)
-        self.head_out = Head(spec)
+        self.head_out = PullHead(spec) if spec.head == "pull" else Head(spec)
         self.chooser = Chooser(spec.planes, spec.chooser) if spec.chooser else None
         _draw_weights(self, generator or torch.Generator().manual_seed(0))
         for linear in (self.modulate, self.final):
@@ -107,13 +108,22 @@ class VideoDiT(nn.Module):
         fine = _to_fine(inputs.latents, self.spec.subpixel)
         pictures, present = self._copies(inputs)
         known = inputs.known.flatten()[:, None, None, None].to(fine.dtype).expand(-1, 1, *fine.shape[-2:])
-        flags = present[:, :, None, None].to(fine.dtype).expand(-1, -1, *fine.shape[-2:])
-        stacked = torch.cat([fine, known, pictures.flatten(1, 2), flags], 1)
-        planes, features = self.stem(stacked)
+        planes, features = self._patches(fine, known, pictures, present, inputs.noise_level)
         tokens = planes.flatten(2).transpose(1, 2).reshape(b, v, t, -1, self.spec.width)
         # the streams add small updates up: they are kept in the weights' own precision under autocast too
         tokens = tokens.to(self.final.weight.dtype)
         return tokens, Drawing(features, pictures, present, (planes.shape[-2], planes.shape[-1]))
+
+    def _patches(
+        self, fine: Tensor, known: Tensor, pictures: Tensor, present: Tensor, level: Tensor
+    ) -> tuple[Tensor, Features | None]:
+        """Tokens as planes ``(N, D, rows, columns)``, and features for the head or None."""
+        if isinstance(self.stem, DifferenceStem):  # pure noise tells nothing, and would only have to be averaged out
+            clean = (1 - level).flatten()[:, None, None, None].to(fine.dtype)
+            return self.stem(clean * fine, known, pictures, present), None
+        flags = present[:, :, None, None].to(fine.dtype).expand(-1, -1, *fine.shape[-2:])
+        planes, features = self.stem(torch.cat([fine, known, pictures.flatten(1, 2), flags], 1))
+        return planes, features
 
     def condition(
         self, inputs: GridInputs, axis: str, size: tuple[int, int], core: AttentionCore = full_attention
@@ -150,10 +160,14 @@ class VideoDiT(nn.Module):
         """The prediction ``(B, V, T, C, h, w)``, of the spec's kind, from tokens ``(B, V, T, S, D)``."""
         shift, scale = self.final(F.silu(self.level(inputs.noise_level)))[..., None, :].chunk(2, -1)
         tokens = torch.addcmul(shift.to(tokens.dtype), self.head_out.norm(tokens), 1 + scale.to(tokens.dtype))
-        drawn, gates, offsets = self.head_out(tokens.flatten(0, 2), drawing.size, drawing.features)
-        if self.spec.copies:
-            copied = blend_copies(drawing.pictures, drawing.present, gates, offsets)
-            drawn = drawn + copied if self.spec.prediction == "clean" else drawn - copied  # velocity is noise - clean
+        if isinstance(self.head_out, PullHead):
+            drawn = self.head_out(tokens.flatten(0, 2), drawing.size, drawing.pictures, drawing.present)
+        else:
+            drawn, gates, offsets = self.head_out(tokens.flatten(0, 2), drawing.size, drawing.features)
+            if self.spec.copies:
+                copied = blend_copies(drawing.pictures, drawing.present, gates, offsets)
+                # velocity is noise - clean
+                drawn = drawn + copied if self.spec.prediction == "clean" else drawn - copied
         if self.spec.subpixel > 1:
             drawn = F.pixel_unshuffle(drawn, self.spec.subpixel)
         prediction: Tensor = drawn.reshape(inputs.latents.shape).to(inputs.latents.dtype)
@@ -173,29 +187,40 @@ class VideoDiT(nn.Module):
         return self.with_choice(inputs.proposal, inputs.known)[:, :, :, : self.spec.latent_channels]
 
     def with_choice(self, proposal: Tensor, known: Tensor) -> Tensor:
-        """Proposals as the rest of the model sees them: with a chooser its choice in the first place, no candidates.
+        """Proposals as the rest of the model sees them, see ``DiTSpec.chooser``.
 
-        Proposals without candidates stay as they are, so that sampling chooses once and not in every step.
+        Proposals that are shown already stay as they are, so that sampling chooses once and not in every step.
 
         Args:
             proposal: ``(B, V, T, P * C, h, w)``, see GridInputs.
             known: ``(B, V, T)`` bool.
         """
         given, beside = proposal.split(self.spec.latent_channels, 3), self.spec.planes.beside_candidates
-        if self.chooser is None or len(given) <= len(beside):
+        whole = len(given) == len(self.spec.proposals)
+        if self.chooser is None or len(given) == self.spec.shown:
+            return proposal
+        if self.spec.stem == "differences":
+            if not whole:  # a choice without doubt
+                return torch.cat([given[0], proposal], 3)
+            choice, doubt = self._choose_cells(proposal, known, True).unbind(3)
+            return torch.cat([choice, proposal, doubt], 3)
+        if len(given) <= len(beside):
             return proposal
         shown = [given[k] for k in beside if k < len(given)]
-        if len(given) == len(self.spec.proposals):
-            shown[0] = self._choose_cells(proposal, known)
+        if whole:
+            shown[0] = self._choose_cells(proposal, known)[:, :, :, 0]
         return torch.cat(shown, 3)
 
-    def _choose_cells(self, proposal: Tensor, known: Tensor) -> Tensor:
-        """The first plane ``(B, V, T, C, h, w)`` with the chooser's picture in every cell that has candidates.
+    def _choose_cells(self, proposal: Tensor, known: Tensor, doubt: bool = False) -> Tensor:
+        """The first plane ``(B, V, T, 1, C, h, w)`` with the chooser's picture in every cell that has candidates, or
+        beside it a second plane of how sure it is.
 
         Known cells are as they are; a cell without candidates has nothing to choose from.
         """
         count, candidates = len(self.spec.proposals), self.spec.planes.candidates
-        first = proposal[:, :, :, : self.spec.latent_channels]
+        first = proposal[:, :, :, None, : self.spec.latent_channels]
+        if doubt:
+            first = torch.cat([first, torch.full_like(first, -1.0)], 3)
         places = (~known.flatten()).nonzero()[:, 0]
         cells = proposal.flatten(0, 2)[places].unflatten(1, (count, -1))
         choose = cells[:, candidates].flatten(1).any(1)
@@ -203,13 +228,21 @@ class VideoDiT(nn.Module):
             places, cells = places[choose], cells[choose]
         chosen = first.flatten(0, 2)
         if len(places):
-            chosen = chosen.index_put((places,), self._choose(cells).to(first.dtype))
+            made = self._choose_with_doubt(cells) if doubt else self._choose(cells)[:, None]
+            chosen = chosen.index_put((places,), made.to(first.dtype))
         return chosen.view_as(first)
 
     def _choose(self, cells: Tensor) -> Tensor:
         """The chooser's pictures ``(N, C, h, w)`` of cells with all their planes ``(N, P, C, h, w)``."""
         assert self.chooser is not None
-        made = self.chooser(_to_fine(cells, self.spec.subpixel).unflatten(0, (-1, len(self.spec.proposals))))
+        made: Tensor = self.chooser(_to_fine(cells, self.spec.subpixel).unflatten(0, (-1, len(self.spec.proposals))))
+        return F.pixel_unshuffle(made, self.spec.subpixel) if self.spec.subpixel > 1 else made
+
+    def _choose_with_doubt(self, cells: Tensor) -> Tensor:
+        """The same with how sure they are, ``(N, 2, C, h, w)``."""
+        assert self.chooser is not None
+        fine = _to_fine(cells, self.spec.subpixel).unflatten(0, (-1, len(self.spec.proposals)))
+        made = self.chooser.with_doubt(fine)
         return F.pixel_unshuffle(made, self.spec.subpixel) if self.spec.subpixel > 1 else made
 
     def _copies(self, inputs: GridInputs) -> tuple[Tensor, Tensor]:
@@ -278,7 +311,7 @@ def _check_proposal(spec: DiTSpec, proposal: Tensor, latents: Tensor) -> None:
         )
     shapes = [
         (*latents.shape[:3], count * spec.latent_channels, *latents.shape[-2:])
-        for count in range(1, len(spec.proposals) + 1)
+        for count in range(1, max(len(spec.proposals), spec.shown) + 1)
     ]
     if tuple(proposal.shape) not in shapes:
         raise InputError(

@@ -14,6 +14,10 @@ from functools import cached_property
 from ..errors import InputError
 
 _MAP, _CANDIDATE = "map(", "/"
+CHOICE = "choice"
+"""What a chooser makes of the candidates."""
+CHOICE_MAP = "map(choice.spread,choice.from_view,choice.blend)"
+"""How sure the choice is: how far what it blends lies apart, the share of the first source, and of the first plane."""
 
 _OLD_CHOICE = (
     *("inverted_direct", "inverted_started", "inverted_chained", "static", "back_unaligned"),
@@ -42,6 +46,11 @@ PLANES_BY_COUNT = {
 """What a number of proposals meant in files of version 1, which named none."""
 
 
+def with_choice(names: tuple[str, ...]) -> tuple[str, ...]:
+    """The planes of a network that sees a choice, all that it was made from, and how sure it is."""
+    return (CHOICE, *names, CHOICE_MAP)
+
+
 @dataclass(frozen=True)
 class ShownPlanes:
     """The planes of a model's spec, read by name.
@@ -61,6 +70,11 @@ class ShownPlanes:
     def beside_candidates(self) -> tuple[int, ...]:
         """Which planes are neither candidates nor maps of their errors: what a model with a chooser sees past that."""
         return tuple(k for k, name in enumerate(self.names) if _CANDIDATE not in name)
+
+    @cached_property
+    def pictures(self) -> tuple[int, ...]:
+        """Which planes are pictures and no maps."""
+        return tuple(k for k, name in enumerate(self.names) if not name.startswith(_MAP))
 
     @property
     def names_beside(self) -> tuple[str, ...]:

@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from ..errors import InputError
-from .shown_planes import ShownPlanes
+from .shown_planes import ShownPlanes, with_choice
 from .sync import SyncSpec, kept_layers
 
 PREDICTIONS = ("velocity", "clean")
-STEMS = ("linear", "conv")
-HEADS = ("linear", "conv", "warp")
+STEMS = ("linear", "conv", "differences")
+HEADS = ("linear", "conv", "warp", "pull")
 SEQUENTIAL = ("sequential", "sequential_cross_time", "sequential_temporal")
 PARALLEL = ("identity", "hard", "soft", "hard_trained", "soft_trained")
 MODEL_VARIANTS = (*SEQUENTIAL, *PARALLEL, "fused")
@@ -36,9 +36,11 @@ class DiTSpec:
         heads: Attention heads.
         patch: Fine pixels along a side of a token.
         mlp_ratio: Hidden width of a block's MLP over D.
-        stem: ``linear`` patches, or ``conv``: a small convolution before them.
-        head: ``linear`` patches, ``conv``: two small convolutions after them, or ``warp``: convolutions that also give
-            offsets at which the known cells are sampled.
+        stem: ``linear`` patches, ``conv``: a small convolution before them, or ``differences``: patches of the first
+            proposal, of what every other picture differs by from it, and of the maps.
+        head: ``linear`` patches, ``conv``: two small convolutions after them, ``warp``: convolutions that also give
+            offsets at which the known cells are sampled, or ``pull``: patches drawn upon the first proposal, which is
+            also pulled toward the other pictures. ``differences`` and ``pull`` go together (see differences).
         conv_width: Channels of the convolutions, each of which spans 2 x 2 fine pixels.
         conv_depth: Residual blocks of convolutions in a conv stem and in a convolving head, each at half and at a
             quarter of the resolution; 0 for single convolutions.
@@ -46,7 +48,8 @@ class DiTSpec:
         proposals: Names of the planes that each cell is shown of itself, in the order of the channels (see
             shown_planes). It sees them all and may copy from them, unless it chooses.
         chooser: Channels of a network that chooses among the candidates within the planes (see chooser.Chooser); the
-            rest of the model sees its choice in place of the first plane, and none of the candidates. 0 for none.
+            rest of the model sees its choice in place of the first plane, and none of the candidates; behind a stem of
+            ``differences`` it sees the choice, all planes, and how sure the choice is. 0 for none.
         lead: Logit by which the first proposal leads in the copy gates, so that training starts from it.
         prediction: What comes out: the ``velocity``, or the ``clean`` latents, from which the velocity follows.
         text_width: Width of text tokens; 0 for a model without text.
@@ -101,7 +104,8 @@ class DiTSpec:
                 "at least 6: two for each of frame, y and x",
                 "choose fewer heads or a larger width",
             )
-        if self.patch % self.subpixel or (self.patch % 2 and (self.stem, self.head) != ("linear", "linear")):
+        convolves = self.stem == "conv" or self.head in ("conv", "warp")
+        if self.patch % self.subpixel or (self.patch % 2 and convolves):
             raise InputError(
                 f"patches of {self.patch} fine pixels with {self.subpixel} to a latent pixel and a {self.stem} stem",
                 "whole latent pixels in a patch, and an even patch for convolutions",
@@ -121,6 +125,13 @@ class DiTSpec:
             )
         if self.head == "warp" and not self.copies:
             raise InputError("a warp head with nothing to sample", "sources or a proposal", "switch one of them on")
+        together = (self.stem == "differences", self.head == "pull")
+        if any(together) and (not all(together) or not self.proposals or self.prediction != "clean"):
+            raise InputError(
+                f"a {self.stem} stem and a {self.head} head with {len(self.proposals)} proposals, for {self.prediction}",
+                "`differences` and `pull` together, proposals, and clean pictures",
+                "change model.stem, model.head, model.proposals or model.prediction",
+            )
 
     @property
     def latent_channels(self) -> int:
@@ -142,15 +153,37 @@ class DiTSpec:
         """The proposals, read by name."""
         return ShownPlanes(self.proposals)
 
+    @cached_property
+    def shown_planes(self) -> ShownPlanes:
+        """The proposals that the model sees behind its chooser, if it has one."""
+        if not self.chooser:
+            return self.planes
+        if self.stem == "differences":
+            return ShownPlanes(with_choice(self.proposals))
+        return ShownPlanes(self.planes.names_beside)
+
     @property
     def shown(self) -> int:
-        """Proposals that the model sees beside its chooser."""
-        return len(self.planes.beside_candidates) if self.chooser else len(self.proposals)
+        """How many proposals the model sees behind its chooser."""
+        return len(self.shown_planes.names)
+
+    @property
+    def first_proposal(self) -> int:
+        """Which of the pictures that may be copied is the first proposal: known cells are before it."""
+        return 2 * self.sources
+
+    @cached_property
+    def pulled(self) -> tuple[int, ...]:
+        """Toward which pictures a pull head pulls the first proposal: all others; maps are none."""
+        before = self.first_proposal
+        return (*range(before), *(before + k for k in self.shown_planes.pictures if k))
 
     @property
     def input_channels(self) -> int:
-        """Channels of a fine pixel going in: the noisy latents, the known mask, and each picture with its flag."""
-        return self.channels + 1 + self.copies * (self.channels + 1)
+        """Channels of a fine pixel going in: the noisy latents, the known mask, and each picture with its flag; a stem
+        of differences shows no flags, since what isn't there doesn't differ."""
+        flags = self.stem != "differences"
+        return self.channels + 1 + self.copies * (self.channels + flags)
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,7 @@ from .motion_layers import LAYER_KINDS, LayeredFlow, layer_candidates, layered_f
 from .photometric_check import PhotometricCheck
 from .plane_names import (
     BLEND,
+    CHOICE,
     CLIPS,
     FLOW_BACK,
     FROM_VIEW,
@@ -242,5 +243,10 @@ def _check(names: Sequence[str], freeze_time: Tensor, fixed_view: Tensor) -> Non
     unknown = sorted(set(names) - KNOWN_PLANES)
     if unknown or not names:
         raise InputError(
-            f"the planes {', '.join(unknown) or 'of no name'}", "names of planes", "load a model of this version"
+            f"the planes {', '.join(unknown) or 'of no name'}",
+            "names of planes that flow makes",
+            "keep the choice beside the grids with `fourreal data propose --kind chosen`, or put its chooser before the "
+            "model"
+            if CHOICE in unknown
+            else "load a model of this version",
         )

@@ -22,6 +22,10 @@ CHOICE_KINDS = (*INVERTED[1:], STATIC, UNALIGNED, *LAYER_KINDS, REVEALED)
 """Candidates of a clip among which a network chooses. The best way of measuring is one of the others in every pixel,
 and the flows back add next to nothing to these."""
 ERROR, RETURN_ERROR = "error", "return_error"
+CHOICE = "choice"
+"""What a trained network chose among the candidates, see model.chooser; flow alone doesn't make it."""
+CHOICE_MAP = "map(choice.spread,choice.from_view,choice.blend)"
+"""How sure that choice is."""
 _MAP = "map("
 
 
@@ -67,12 +71,13 @@ PLANE_SETS: dict[str, tuple[str, ...]] = {
         *_error_maps(),
     ),
 }
+PLANE_SETS["chosen"] = (CHOICE, *PLANE_SETS["candidates"], CHOICE_MAP)
 """Sets that configurations name. ``flow``: each clip's answer, unverified. ``verified``: the same with every candidate
 verified in the other clip, and their blend. ``reliability``: with a map of their errors. ``candidates``: with all that
-was chosen among, for a network that chooses for itself."""
+was chosen among, for a network that chooses for itself. ``chosen``: the same behind what such a network chose."""
 
-KNOWN_PLANES = frozenset(name for planes in PLANE_SETS.values() for name in planes)
-"""Every plane that can be made."""
+KNOWN_PLANES = frozenset(name for planes in PLANE_SETS.values() for name in planes) - {CHOICE, CHOICE_MAP}
+"""Every plane that flow makes."""
 
 
 def set_name(names: tuple[str, ...]) -> str | None:

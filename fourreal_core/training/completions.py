@@ -33,6 +33,7 @@ def complete_frames(
     known: Tensor | None = None,
     proposal: Tensor | None = None,
     on_step: OnStep = no_progress,
+    planes: Tensor | None = None,
 ) -> Tensor:
     """Completes a grid of frames.
 
@@ -44,6 +45,8 @@ def complete_frames(
         known: ``(V, T)`` bool; row 0 and column 0 when None.
         proposal: ``(V, T, H, W, 3)``, the first of a refiner's input proposals; that of optical flow when None.
         on_step: Called after every step.
+        planes: All that the model is shown, as model_inputs makes it, where that was done before; then ``proposal``
+            isn't looked at.
 
     Returns:
         ``(V, T, H, W, 3)`` in ``[0, 1]``, the known cells exactly as given.
@@ -53,7 +56,7 @@ def complete_frames(
     """
     known = first_row_and_column(*frames.shape[:2]) if known is None else known
     codec = SpaceToDepth(model.spec.dit.subpixel)
-    shown = model_inputs(frames, known, model.spec.dit.proposals, proposal)
+    shown = model_inputs(frames, known, model.spec.dit.proposals, proposal) if planes is None else planes
     condition = Condition4D()
     if shown is not None:
         condition = Condition4D(proposal=codec.encode(shown).movedim(0, 2).flatten(2, 3)[None])

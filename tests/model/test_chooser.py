@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from fourreal_core.errors import InputError
-from fourreal_core.model.chooser import CELLS_AT_ONCE, LEAD, Chooser, blend_candidates
+from fourreal_core.model.chooser import CELLS_AT_ONCE, LEAD, SPREAD_GAIN, Chooser, blend_candidates
 from fourreal_core.model.dit import VideoDiT
 from fourreal_core.model.shown_planes import PLANES_BY_COUNT, ShownPlanes
 from fourreal_core.model.spec import DiTSpec
@@ -94,6 +94,24 @@ def test_a_candidate_without_an_error_has_its_sources_least() -> None:
 def test_candidates_need_the_error_of_their_sources_flow() -> None:
     with pytest.raises(InputError, match="a.return_error"):
         Chooser(ShownPlanes(("blend", "a/x", "map(a/x.error)")), 8)
+
+
+def test_how_sure_the_choice_is() -> None:
+    net, given = stirred(Chooser(PLANES, 8), size=0.05), cells(CELLS_AT_ONCE + 1)
+    with torch.no_grad():
+        both, plain = net.with_doubt(given), net(given)
+        errors, missed = net.read_errors(given)
+        logits, _ = net._weighed(given[:, 0], given[:, PLANES.candidates], errors, missed)
+    torch.testing.assert_close(both[:, 0], plain, rtol=0, atol=1e-5)
+    n, y, x = 3, 5, 2
+    pictures = [*given[n, PLANES.candidates, :, y, x], given[n, 0, :, y, x]]
+    weights = [math.exp(float(z)) for z in logits[n, :, y, x]] + [math.exp(LEAD * net.lead.item())]
+    weights = [w / sum(weights) for w in weights]
+    mean = sum(w * p for w, p in zip(weights, pictures, strict=True))
+    spread = sum(w * float(((p - mean) ** 2).mean()) for w, p in zip(weights, pictures, strict=True))
+    view = sum(w for w, k in zip(weights, PLANES.candidates, strict=False) if NAMES[k].startswith("from_view/"))
+    expected = [2 * min(1, v) - 1 for v in (SPREAD_GAIN * spread**0.5, view, weights[-1])]
+    assert both[n, 1, :, y, x].tolist() == pytest.approx(expected, abs=1e-4)
 
 
 def test_candidates_of_one_clip_may_trade_places() -> None:

@@ -50,8 +50,8 @@ def test_gradients_of_the_blend() -> None:
 
 
 @pytest.mark.parametrize("depth", [0, 2])
-@pytest.mark.parametrize("stem", STEMS)
-@pytest.mark.parametrize("kind", HEADS)
+@pytest.mark.parametrize("stem", [stem for stem in STEMS if stem != "differences"])
+@pytest.mark.parametrize("kind", [head for head in HEADS if head != "pull"])
 def test_every_stem_fits_every_head_and_starts_at_zero(stem: str, kind: str, depth: int) -> None:
     spec = replace(TINY, stem=stem, head=kind, conv_depth=depth)
     planes, features = Stem(spec)(torch.randn(2, spec.input_channels, 8, 12, generator=rng()))

@@ -10,10 +10,15 @@ import torch
 
 from fourreal_core.cli import main
 from fourreal_core.errors import InputError
+from fourreal_core.model.dit import GridInputs
+from fourreal_core.model.model4d import Model4D
+from fourreal_core.model.model_file import load_model, save_model
+from fourreal_core.model.spec import DiTSpec, Model4DSpec
 from fourreal_core.proposals.grid_proposals import propose_planes
 from fourreal_core.proposals.plane_names import PLANE_SETS
 from fourreal_core.synthetic.scene import to_float
 from fourreal_core.training.batches import make_batch, measured_grids
+from fourreal_core.training.completions import first_row_and_column
 from fourreal_core.training.data.cache import CachedGrids
 from fourreal_core.training.data.measured import draw_measured, kept_proposals
 from fourreal_core.training.data.proposals import proposal_path, propose_cache
@@ -55,6 +60,61 @@ def test_proposing_goes_on_with_what_is_missing(proposed) -> None:
     assert paths[1].exists() and paths[0].stat().st_mtime_ns == before
     with pytest.raises(InputError, match="name a set of planes"):
         propose_cache(proposed, "train", (), 0)
+
+
+@pytest.fixture
+def choosy(tmp_path):
+    """The file of a model with a chooser."""
+    dit = DiTSpec(width=24, layers=1, heads=2, patch=4, conv_width=8, proposals=PLANE_SETS["candidates"], chooser=4)
+    model = Model4D(Model4DSpec(dit, "soft"))
+    torch.nn.init.normal_(model.dit.chooser.logits.weight, generator=rng(3))
+    save_model(tmp_path / "choosy.safetensors", model)
+    return tmp_path / "choosy.safetensors"
+
+
+def test_a_choice_is_kept_before_what_it_was_made_from(proposed, choosy) -> None:
+    names, candidates = PLANE_SETS["chosen"], PLANE_SETS["candidates"]
+    assert propose_cache(proposed, "train", names, 0, chooser=choosy) == 2
+    grids, model = CachedGrids(proposed), load_model(choosy)
+    frames = to_float(grids.read(3)[0])
+    kept, made = kept_proposals(grids, 3, names), propose_planes(candidates, frames[:, 0], frames[0])
+    assert len(kept) == len(names) and (kept[1:-1] - made).abs().max() <= 0.5 / 255 + 1e-6
+    known = first_row_and_column(*frames.shape[:2])
+    assert torch.equal(kept[0, known], frames[known]) and not kept[-1, known].any()
+    inputs = GridInputs(
+        (2 * frames - 1).movedim(-1, -3)[None],
+        (~known).float()[None],
+        known[None],
+        (2 * made - 1).movedim(0, 2).movedim(-1, -3).flatten(2, 3)[None],
+    )
+    with torch.no_grad():
+        chosen = (model.dit.choice(inputs)[0].movedim(-3, -1) + 1) / 2
+    assert (kept[0] - chosen.clamp(0, 1)).abs().max() <= 1 / 255
+    assert (kept[0] - made[0]).abs().max() > 0.01  # and no mere blend
+    assert 0 < kept[-1, ~known].mean() < 1
+
+
+def test_a_choice_takes_candidates_that_are_kept(proposed, choosy, monkeypatch) -> None:
+    propose_cache(proposed, "train", PLANE_SETS["candidates"], 0)
+    monkeypatch.setattr("fourreal_core.training.data.proposals.propose_planes", None)
+    assert propose_cache(proposed, "train", PLANE_SETS["chosen"], 0, chooser=choosy) == 2
+
+
+def test_a_choice_needs_its_chooser(proposed, choosy, tmp_path) -> None:
+    chosen = PLANE_SETS["chosen"]
+    with pytest.raises(InputError, match="--chooser"):
+        propose_cache(proposed, "train", chosen, 0)
+    with pytest.raises(InputError, match="--chooser"):
+        propose_cache(proposed, "train", FOUR, 0, chooser=choosy)
+    save_model(tmp_path / "plain.safetensors", Model4D(Model4DSpec(DiTSpec(width=24, layers=1, heads=2, patch=4))))
+    with pytest.raises(InputError, match="plain.safetensors"):
+        propose_cache(proposed, "train", chosen, 0, chooser=tmp_path / "plain.safetensors")
+    frames = to_float(CachedGrids(proposed).read(0)[0])
+    with pytest.raises(InputError, match="--kind chosen"):
+        propose_planes(chosen, frames[:, 0], frames[0])
+    arguments = ["data", "propose", "-o", str(proposed), "--kind", "chosen", "--engine", "here", "--quiet"]
+    assert main([*arguments, "--chooser", str(choosy)]) == 0
+    assert all(proposal_path(path, chosen).exists() for path, _ in CachedGrids(proposed).shards)
 
 
 def test_a_damaged_file_is_named(proposed) -> None:

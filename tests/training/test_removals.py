@@ -13,7 +13,7 @@ from fourreal_core.model.dit import GridInputs
 from fourreal_core.model.model4d import Model4D
 from fourreal_core.model.shown_planes import PLANES_BY_COUNT
 from fourreal_core.model.sync import Streams
-from fourreal_core.training.experiments.removals import REMOVALS, can_go_without, without
+from fourreal_core.training.experiments.removals import REMOVALS, can_go_without, choosing_once, without
 
 from ..model.small import TINY, grid_inputs, rng, tiny_model
 
@@ -109,3 +109,24 @@ def test_parts_that_a_model_lacks_are_refused(variant: str, spec: object, lacks:
             pass
     with pytest.raises(InputError, match="a part 'head'"), without(model, "head"):
         pass
+
+
+def test_choosing_once_changes_nothing_but_the_work(model: Model4D, inputs: GridInputs) -> None:
+    def all_of_them(given: GridInputs) -> list[Tensor]:
+        found = [made(model, given)]
+        for part in ("chooser", "tokens", "rest"):
+            with without(model, part):
+                found.append(made(model, given))
+        return found
+
+    other = inputs._replace(proposal=inputs.proposal.flip(-1))  # type: ignore[union-attr]
+    expected = [all_of_them(given) for given in (inputs, other)]
+    ran: list[int] = []
+    hook = model.dit.chooser.register_forward_hook(lambda *_: ran.append(1))  # type: ignore[union-attr]
+    with choosing_once(model):
+        found = [all_of_them(given) for given in (inputs, other)]
+    assert len(ran) == 2
+    hook.remove()
+    for a, b in zip(expected, found, strict=True):
+        assert all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
+    assert "_choose" not in model.dit.__dict__

@@ -19,6 +19,7 @@ REMOVALS = {
     "rest": "what the chooser makes is the answer: no stem, block or head runs",
 }
 """What can be taken out, and what then happens."""
+_METHODS = ("head", "_choose")
 
 
 @contextmanager
@@ -41,6 +42,7 @@ def without(model: Model4D, part: str) -> Iterator[Model4D]:
             "take out another part",
         )
     dit, rule = model.dit, model.sync_rule
+    before = {name: dit.__dict__[name] for name in _METHODS if name in dit.__dict__}
     try:
         if part == "sync":
             model.sync_rule = _apart
@@ -54,8 +56,27 @@ def without(model: Model4D, part: str) -> Iterator[Model4D]:
         yield model
     finally:
         model.sync_rule, model.choice_alone = rule, False
-        for name in ("head", "_choose"):
+        for name in _METHODS:
             dit.__dict__.pop(name, None)
+        dit.__dict__.update(before)
+
+
+@contextmanager
+def choosing_once(model: Model4D) -> Iterator[None]:
+    """Within it the chooser isn't run again on the cells that it chose for last: for a grid without part after part."""
+    dit, last = model.dit, list[tuple[Tensor, Tensor]]()
+    choose = dit._choose
+
+    def choose_or_keep(cells: Tensor) -> Tensor:
+        if not (last and last[0][0].shape == cells.shape and torch.equal(last[0][0], cells)):
+            last[:] = [(cells, choose(cells))]
+        return last[0][1]
+
+    _set(dit, "_choose", choose_or_keep)
+    try:
+        yield
+    finally:
+        dit.__dict__.pop("_choose", None)
 
 
 def can_go_without(model: Model4D, part: str) -> bool:

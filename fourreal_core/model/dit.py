@@ -88,9 +88,18 @@ class VideoDiT(nn.Module):
         self.head_out = PullHead(spec) if spec.head == "pull" else Head(spec)
         self.chooser = Chooser(spec.planes, spec.chooser) if spec.chooser else None
         _draw_weights(self, generator or torch.Generator().manual_seed(0))
+        if spec.stem == "differences":
+            self._look_for_alike()
         for linear in (self.modulate, self.final):
             nn.init.zeros_(linear.weight)
             nn.init.zeros_(linear.bias)
+
+    def _look_for_alike(self) -> None:
+        """Starts attention between tokens that are alike and at the same place: keys are made as queries are."""
+        for block in self.blocks:
+            weight = block.get_submodule("attention.qkv").weight
+            with torch.no_grad():
+                weight.view(3, -1, weight.shape[1])[1] = weight.view(3, -1, weight.shape[1])[0]
 
     @property
     def layers(self) -> int:

@@ -82,15 +82,30 @@ def training_loss(
         noise: The noise in the inputs.
         batch: With the subject's masks where they have a weight.
         prediction: ``velocity`` or ``clean``.
-        train: ``decibels`` and ``subject_weight`` of it.
+        train: ``decibels``, ``cell_decibels`` and ``subject_weight`` of it.
     """
     masks = [None] if batch.subject is None else [None, batch.subject.to(predicted.device)]
     known = batch.known.to(predicted.device)
-    errors = [grid_loss(predicted, clean, noise, known, prediction, mask) for mask in masks]
-    losses = [(error + LEAST_ERROR).log() for error in errors] if train.decibels else errors
+    if train.cell_decibels:
+        losses = [_cell_decibels(predicted, clean, noise, known, prediction, mask) for mask in masks]
+    else:
+        errors = [grid_loss(predicted, clean, noise, known, prediction, mask) for mask in masks]
+        losses = [(error + LEAST_ERROR).log() for error in errors] if train.decibels else errors
     if batch.subject is None:
         return losses[0]
     return (1 - train.subject_weight) * losses[0] + train.subject_weight * losses[1]
+
+
+def _cell_decibels(
+    predicted: Tensor, clean: Tensor, noise: Tensor, known: Tensor, prediction: str, subject: Tensor | None
+) -> Tensor:
+    """The mean logarithm ``(B,)`` of the errors of a grid's unknown cells, as ``grid_loss`` measures each by itself."""
+    drawn, true, mixed, given = (x.flatten(0, 2)[:, None, None] for x in (predicted, clean, noise, known))
+    mask = None if subject is None else subject.flatten(0, 2)[:, None, None]
+    errors = grid_loss(drawn, true, mixed, given, prediction, mask)
+    wanted = (~known).float()
+    logs = (errors + LEAST_ERROR).log().view(known.shape) * wanted
+    return logs.flatten(1).sum(1) / wanted.flatten(1).sum(1)
 
 
 def flow_distance(offsets: Tensor, flows: Tensor, known: Tensor) -> Tensor:

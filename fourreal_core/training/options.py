@@ -88,6 +88,8 @@ class TrainOptions:
         flow_steps: First steps that are trained with the true flows.
         no_proposal: Share of grids from which one of several proposals is kept, so that a model does with fewer.
         decibels: A grid's error counts by its logarithm, as in PSNR: grids that are easy weigh as much as hard ones.
+        cell_decibels: The same cell by cell, as PSNR is measured: cells near the given ones, which are easy, weigh as
+            much as far ones.
         subject_weight: Share of the loss that is measured on the subject alone, in ``finetune4d`` on a cache.
         pseudo_share: Pseudo-4D grids to true ones in ``mixed``.
         seed: Of everything random.
@@ -118,6 +120,7 @@ class TrainOptions:
     flow_steps: int = 0
     no_proposal: float = 0.1
     decibels: bool = False
+    cell_decibels: bool = False
     subject_weight: float = 0.0
     pseudo_share: tuple[int, int] = (1, 2)
     seed: int = 0

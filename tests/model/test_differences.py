@@ -99,6 +99,28 @@ def test_pure_noise_tells_nothing_and_less_noise_does() -> None:
         assert (float(apart) == 0) == same
 
 
+def test_tokens_look_for_their_like_at_first() -> None:
+    begun = Model4D(Model4DSpec(FEW, "soft"), rng())
+    for block in begun.dit.blocks:
+        query, key, value = block.attention.qkv.weight.chunk(3)
+        assert torch.equal(query, key) and not torch.equal(query, value)
+    first = begun.dit.blocks[0]
+    x = torch.randn(1, 2, 4, 24, generator=rng(5))
+    x[0, 1] = x[0, 0]  # the second frame shows what the first does
+    kept: list[Tensor] = []
+
+    def core(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        kept.append((q @ k.transpose(-1, -2))[0].mean(0))
+        return v
+
+    inputs = shown(grid_inputs(1, 1, 2), 4)
+    condition = begun.dit.condition(inputs, "time", (2, 2), core)
+    with torch.no_grad():
+        first.attention(x.flatten(1, 2), condition)
+    (logits,) = kept  # of 8 tokens; token k of the first frame is like token 4 + k of the second
+    assert torch.equal(logits[:4, 4:].argmax(1), torch.arange(4))
+
+
 def test_nothing_goes_past_the_tokens() -> None:
     model = tiny_model("soft_trained", FEW)
     inputs = shown(grid_inputs(1, 2, 3), 4)

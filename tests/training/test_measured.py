@@ -209,6 +209,30 @@ def test_decibels_weigh_grids_alike(tiny, proposed) -> None:
     assert (pulls[0] / pulls[1]).item() == pytest.approx(2, rel=1e-2)
 
 
+@pytest.mark.parametrize("share", [0.0, 0.25])
+def test_decibels_of_every_cell_are_the_slow_loop(tiny, proposed, share) -> None:
+    config = tiny(
+        "finetune4d",
+        train__cell_decibels=True,
+        train__subject_weight=share,
+        train__windows=((3, 3),),
+        data__cache=proposed.as_posix(),
+    )
+    batch = make_batch(config, CachedGrids(proposed), 0, range(2))
+    clean, drawn = (torch.rand(2, 3, 3, 3, 16, 16, generator=rng(seed)) for seed in (1, 2))
+    loss = training_loss(drawn, clean, clean, batch, "clean", config.train)
+    for b in range(2):
+        whole, shown = [], []
+        for v in (1, 2):
+            for t in (1, 2):
+                error = ((drawn - clean)[b, v, t] ** 2).mean(0)
+                mask = None if batch.subject is None else batch.subject[b, v, t]
+                whole.append(math.log(error.mean() + LEAST_ERROR))
+                shown.append(math.log((error if mask is None or not mask.any() else error[mask]).mean() + LEAST_ERROR))
+        expected = ((1 - share) * sum(whole) + share * sum(shown)) / 4
+        assert loss[b].item() == pytest.approx(expected, abs=1e-5)
+
+
 def test_a_refiner_with_errors_trains_and_is_measured(tiny, proposed) -> None:
     propose_cache(proposed, "validation", FOUR, 0)
     config = tiny(

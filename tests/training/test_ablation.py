@@ -13,6 +13,7 @@ import torch
 from fourreal_core.errors import InputError
 from fourreal_core.model.model4d import Model4D
 from fourreal_core.model.model_file import load_model
+from fourreal_core.proposals.model_inputs import model_inputs
 from fourreal_core.synthetic.scene import to_float
 from fourreal_core.training.completions import complete_frames, first_row_and_column
 from fourreal_core.training.config_file import parse_config
@@ -150,6 +151,15 @@ def test_a_completion_in_one_step_is_the_first_guess(tiny, tiny_cache):
     assert torch.equal(made[known], truth[known])
     # x + (0 - 1) (x - clean) is clean but for float32's rounding of numbers of about 3
     torch.testing.assert_close(made, first_guess(model, truth, known).clamp(0, 1), atol=1e-5, rtol=0)
+
+
+def test_what_a_model_is_shown_may_be_made_before(tiny, tiny_cache, monkeypatch):
+    model = Model4D(tiny("finetune4d", model__proposals="verified").model, torch.Generator().manual_seed(3)).eval()
+    truth = to_float(CachedGrids(tiny_cache).read(0)[0])
+    planes = model_inputs(truth, first_row_and_column(3, 3), model.spec.dit.proposals)
+    expected = complete_frames(model, truth, torch.Generator().manual_seed(0))
+    monkeypatch.setattr("fourreal_core.training.completions.model_inputs", None)
+    assert torch.equal(complete_frames(model, truth, torch.Generator().manual_seed(0), planes=planes), expected)
 
 
 def test_attention_alone_can_be_trained_in_any_variant(tiny_text):

@@ -1,9 +1,9 @@
 """Patches of what pictures differ by, and a head that pulls the first of them toward the others.
 
 The stem shows tokens the first proposal, every other picture by its difference to it, and the maps; all of it in plain
-patches, so that whatever is known of a cell goes through its tokens. The head draws upon the first proposal and moves it
-along those differences, by a share a pixel that may also be negative; it reads nothing but tokens, and without them
-the first proposal is left as it is. Ours, neither of the paper nor of its supplement.
+patches, so that whatever is known of a cell goes through its tokens. The head draws upon the first proposal and moves
+it along those differences, by a share a pixel that may also be negative; it reads nothing but tokens, and at first
+leaves the first proposal as it is. Ours, neither of the paper nor of its supplement.
 """
 
 from __future__ import annotations

@@ -117,6 +117,10 @@ class DiTSpec:
                 "a multiple of 4",
                 "choose another patch, or conv_depth 0",
             )
+        self._check_pictures()
+
+    def _check_pictures(self) -> None:
+        """Raises InputError where there are not the pictures that parts build on."""
         if self.chooser and (not self.planes.candidates or self.channels != 3):
             raise InputError(
                 f"a chooser for {len(self.proposals)} proposals of {self.channels} channels",
@@ -128,8 +132,8 @@ class DiTSpec:
         together = (self.stem == "differences", self.head == "pull")
         if any(together) and (not all(together) or not self.proposals or self.prediction != "clean"):
             raise InputError(
-                f"a {self.stem} stem and a {self.head} head with {len(self.proposals)} proposals, for {self.prediction}",
-                "`differences` and `pull` together, proposals, and clean pictures",
+                f"a {self.stem} stem, a {self.head} head and {len(self.proposals)} proposals, for {self.prediction}",
+                "`differences` and `pull` together, with proposals, for clean",
                 "change model.stem, model.head, model.proposals or model.prediction",
             )
 

@@ -245,8 +245,7 @@ def _check(names: Sequence[str], freeze_time: Tensor, fixed_view: Tensor) -> Non
         raise InputError(
             f"the planes {', '.join(unknown) or 'of no name'}",
             "names of planes that flow makes",
-            "keep the choice beside the grids with `fourreal data propose --kind chosen`, or put its chooser before the "
-            "model"
+            "keep the choice beside the grids (`fourreal data propose --kind chosen`), or put its chooser first"
             if CHOICE in unknown
             else "load a model of this version",
         )

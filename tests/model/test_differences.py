@@ -1,4 +1,4 @@
-"""Tokens of differences and the head that pulls: what goes in, what comes out, and that nothing goes past the tokens."""
+"""Tokens of differences and the head that pulls: what goes in, what comes out, and that nothing passes the tokens."""
 
 from __future__ import annotations
 
@@ -173,9 +173,7 @@ def test_a_chooser_of_other_planes_is_refused() -> None:
             put_chooser_before(model, other)
 
 
-@pytest.mark.parametrize(
-    "fields", [{"stem": "conv"}, {"head": "warp"}, {"proposals": ()}, {"prediction": "velocity"}]
-)
+@pytest.mark.parametrize("fields", [{"stem": "conv"}, {"head": "warp"}, {"proposals": ()}, {"prediction": "velocity"}])
 def test_the_pair_needs_all_it_builds_on(fields: dict[str, object]) -> None:
     with pytest.raises(InputError, match="together"):
         replace(FEW, **fields)

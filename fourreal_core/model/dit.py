@@ -211,7 +211,7 @@ class VideoDiT(nn.Module):
         if self.spec.stem == "differences":
             if not whole:  # a choice without doubt
                 return torch.cat([given[0], proposal], 3)
-            choice, doubt = self._choose_cells(proposal, known, True).unbind(3)
+            choice, doubt = self._choose_cells(proposal, known).unbind(3)
             return torch.cat([choice, proposal, doubt], 3)
         if len(given) <= len(beside):
             return proposal
@@ -220,15 +220,14 @@ class VideoDiT(nn.Module):
             shown[0] = self._choose_cells(proposal, known)[:, :, :, 0]
         return torch.cat(shown, 3)
 
-    def _choose_cells(self, proposal: Tensor, known: Tensor, doubt: bool = False) -> Tensor:
-        """The first plane ``(B, V, T, 1, C, h, w)`` with the chooser's picture in every cell that has candidates, or
-        beside it a second plane of how sure it is.
+    def _choose_cells(self, proposal: Tensor, known: Tensor) -> Tensor:
+        """The first plane ``(B, V, T, n, C, h, w)`` with what ``_choose`` gives in every cell that has candidates.
 
         Known cells are as they are; a cell without candidates has nothing to choose from.
         """
         count, candidates = len(self.spec.proposals), self.spec.planes.candidates
         first = proposal[:, :, :, None, : self.spec.latent_channels]
-        if doubt:
+        if self.spec.stem == "differences":
             first = torch.cat([first, torch.full_like(first, -1.0)], 3)
         places = (~known.flatten()).nonzero()[:, 0]
         cells = proposal.flatten(0, 2)[places].unflatten(1, (count, -1))
@@ -237,21 +236,16 @@ class VideoDiT(nn.Module):
             places, cells = places[choose], cells[choose]
         chosen = first.flatten(0, 2)
         if len(places):
-            made = self._choose_with_doubt(cells) if doubt else self._choose(cells)[:, None]
-            chosen = chosen.index_put((places,), made.to(first.dtype))
+            chosen = chosen.index_put((places,), self._choose(cells).to(first.dtype))
         return chosen.view_as(first)
 
     def _choose(self, cells: Tensor) -> Tensor:
-        """The chooser's pictures ``(N, C, h, w)`` of cells with all their planes ``(N, P, C, h, w)``."""
-        assert self.chooser is not None
-        made: Tensor = self.chooser(_to_fine(cells, self.spec.subpixel).unflatten(0, (-1, len(self.spec.proposals))))
-        return F.pixel_unshuffle(made, self.spec.subpixel) if self.spec.subpixel > 1 else made
-
-    def _choose_with_doubt(self, cells: Tensor) -> Tensor:
-        """The same with how sure they are, ``(N, 2, C, h, w)``."""
+        """The chooser's pictures ``(N, 1, C, h, w)`` of cells with all their planes ``(N, P, C, h, w)``; before a stem
+        of differences ``(N, 2, C, h, w)``, with how sure they are."""
         assert self.chooser is not None
         fine = _to_fine(cells, self.spec.subpixel).unflatten(0, (-1, len(self.spec.proposals)))
-        made = self.chooser.with_doubt(fine)
+        made: Tensor
+        made = self.chooser.with_doubt(fine) if self.spec.stem == "differences" else self.chooser(fine)[:, None]
         return F.pixel_unshuffle(made, self.spec.subpixel) if self.spec.subpixel > 1 else made
 
     def _copies(self, inputs: GridInputs) -> tuple[Tensor, Tensor]:

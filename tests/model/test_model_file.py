@@ -14,7 +14,7 @@ from fourreal_core.errors import InputError
 from fourreal_core.model.checkpoints import read_checkpoint, write_checkpoint
 from fourreal_core.model.model4d import Model4D
 from fourreal_core.model.model_file import KIND, load_model, save_model
-from fourreal_core.model.shown_planes import PLANES_BY_COUNT
+from fourreal_core.model.shown_planes import PLANES_BY_COUNT, with_choice
 from fourreal_core.model.spec import Model4DSpec
 from fourreal_core.model.sync import SyncSpec, build_sync
 from fourreal_core.model.sync_file import save_sync
@@ -124,3 +124,7 @@ def test_a_header_that_counts_its_proposals_is_read_as_their_names(tmp_path) -> 
 def test_old_counts_mean_the_sets_that_are_made_today() -> None:
     by_count = {len(names): names for names in PLANE_SETS.values() if CHOICE not in names}
     assert {count: names for count, names in PLANES_BY_COUNT.items() if count != 1} == by_count
+
+
+def test_a_choice_has_one_name_in_data_and_model() -> None:
+    assert with_choice(PLANE_SETS["candidates"]) == PLANE_SETS["chosen"]

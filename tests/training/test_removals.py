@@ -12,6 +12,7 @@ from fourreal_core.errors import InputError
 from fourreal_core.model.dit import GridInputs
 from fourreal_core.model.model4d import Model4D
 from fourreal_core.model.shown_planes import PLANES_BY_COUNT
+from fourreal_core.model.spec import DiTSpec
 from fourreal_core.model.sync import Streams
 from fourreal_core.training.experiments.removals import REMOVALS, can_go_without, choosing_once, without
 
@@ -19,6 +20,7 @@ from ..model.small import TINY, grid_inputs, rng, tiny_model
 
 NAMES = PLANES_BY_COUNT[31]
 CHOOSY = replace(TINY, proposals=NAMES, chooser=8, prediction="clean")
+PULLED = replace(CHOOSY, stem="differences", head="pull", sources=False)
 
 
 @pytest.fixture
@@ -38,8 +40,10 @@ def made(model: Model4D, inputs: GridInputs) -> Tensor:
         return model.predict(inputs).clean
 
 
+@pytest.mark.parametrize("spec", [CHOOSY, PULLED])
 @pytest.mark.parametrize("part", REMOVALS)
-def test_every_part_counts_and_comes_back(model: Model4D, inputs: GridInputs, part: str) -> None:
+def test_every_part_counts_and_comes_back(inputs: GridInputs, part: str, spec: DiTSpec) -> None:
+    model = tiny_model("soft_trained", spec)
     whole = made(model, inputs)
     with without(model, part) as changed:
         assert changed is model and (made(model, inputs) - whole).abs().max() > 1e-3
@@ -82,6 +86,15 @@ def test_without_the_chooser_its_place_takes_the_first_plane(model: Model4D, inp
         assert torch.equal(made(model, inputs), expected)
 
 
+def test_behind_a_choice_the_first_plane_takes_its_place_without_doubt(inputs: GridInputs) -> None:
+    model = tiny_model("soft_trained", PULLED)
+    proposal = inputs.proposal
+    assert proposal is not None
+    with without(model, "chooser"):
+        seen = model.dit.with_choice(proposal, inputs.known)
+    assert torch.equal(seen, torch.cat([proposal[:, :, :, :3], proposal, -torch.ones_like(proposal[:, :, :, :3])], 3))
+
+
 def test_without_the_rest_the_choice_is_the_answer(model: Model4D, inputs: GridInputs) -> None:
     with torch.no_grad():
         chosen = model.dit.choice(inputs)
@@ -111,7 +124,10 @@ def test_parts_that_a_model_lacks_are_refused(variant: str, spec: object, lacks:
         pass
 
 
-def test_choosing_once_changes_nothing_but_the_work(model: Model4D, inputs: GridInputs) -> None:
+@pytest.mark.parametrize("spec", [CHOOSY, PULLED])
+def test_choosing_once_changes_nothing_but_the_work(inputs: GridInputs, spec: DiTSpec) -> None:
+    model = tiny_model("soft_trained", spec)
+
     def all_of_them(given: GridInputs) -> list[Tensor]:
         found = [made(model, given)]
         for part in ("chooser", "tokens", "rest"):
@@ -122,7 +138,7 @@ def test_choosing_once_changes_nothing_but_the_work(model: Model4D, inputs: Grid
     other = inputs._replace(proposal=inputs.proposal.flip(-1))  # type: ignore[union-attr]
     expected = [all_of_them(given) for given in (inputs, other)]
     ran: list[int] = []
-    hook = model.dit.chooser.register_forward_hook(lambda *_: ran.append(1))  # type: ignore[union-attr]
+    hook = model.dit.chooser.logits.register_forward_hook(lambda *_: ran.append(1))  # type: ignore[union-attr]
     with choosing_once(model):
         found = [all_of_them(given) for given in (inputs, other)]
     assert len(ran) == 2

@@ -50,7 +50,7 @@ def without(model: Model4D, part: str) -> Iterator[Model4D]:
             head = dit.head
             _set(dit, "head", lambda tokens, inputs, drawing: head(torch.zeros_like(tokens), inputs, drawing))
         elif part == "chooser":
-            _set(dit, "_choose", lambda cells: cells[:, 0])
+            _set(dit, "_choose", lambda cells: _first_plane(cells, dit.spec.stem == "differences"))
         else:
             model.choice_alone = True
         yield model
@@ -86,6 +86,12 @@ def can_go_without(model: Model4D, part: str) -> bool:
     if part == "rest" and model.spec.dit.prediction != "clean":  # what is chosen is a clean frame
         return False
     return part == "tokens" or model.dit.chooser is not None
+
+
+def _first_plane(cells: Tensor, doubt: bool) -> Tensor:
+    """The first plane ``(N, 1, C, h, w)`` of cells as if it had been chosen, and if asked for no doubt about it."""
+    first = cells[:, :1]
+    return torch.cat([first, torch.full_like(first, -1.0)], 1) if doubt else first
 
 
 def _apart(layer: int, view: Tensor, time: Tensor, level: Tensor | None) -> tuple[Tensor, Tensor]:

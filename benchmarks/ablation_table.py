@@ -117,6 +117,10 @@ def table(floor_rows: dict[str, dict], rows: dict[str, dict], ablation: Ablation
                 for name in (*PROPOSALS, *VERIFIED, *(f"refiner, {words}" for words in REMOVED.values()))
                 if name in floor_rows | rows
             ]
+        alone = f"refiner, {REMOVED['rest']}"
+        if alone in rows and VERIFIED[0] in floor_rows:
+            found = gain(rows[alone], floor_rows[VERIFIED[0]], figure, ablation.evaluate)
+            lines.append(f"- {what}: {REMOVED['rest']} over *{VERIFIED[0]}*: {_gain(found)}")
     return "\n".join(lines)
 
 

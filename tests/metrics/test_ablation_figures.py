@@ -62,3 +62,22 @@ def test_a_network_that_judges_becomes_columns(monkeypatch, tmp_path):
     assert judged["dust3r_confidence_2.0"] == [100.0, 100.0] and judged["dust3r_confidence_2.5"] == [0.0, 100.0]
     text = ablations.table({"row": judged}, {}, ablation)
     assert "dust3r-confidence > 2.5" in text and "50.00 <sub>0.00 to 100.00</sub>" in text
+
+
+def test_the_table_says_what_parts_earn(monkeypatch):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    tables = importlib.import_module("ablation_table")
+    ablation = SimpleNamespace(evaluate=SimpleNamespace(grids=2, seed=0))
+
+    def row(psnr):
+        return {figure: [psnr, psnr + 1] for figure in tables.HEADINGS}
+
+    rows = {"refiner": row(27.0), "refiner, without sync": row(26.5), "refiner, the chooser alone": row(26.75)}
+    text = tables.table({tables.VERIFIED[0]: row(26.0)}, rows, ablation)
+    for what, gained in (
+        ("the refiner over *refiner, without sync*", 0.5),
+        ("the refiner over *refiner, the chooser alone*", 0.25),
+        ("the chooser alone over *verified proposal, blend*", 0.75),
+    ):
+        for figure in ("PSNR", "PSNR on the subject"):
+            assert f"- {figure}: {what}: +{gained:.3f} dB (+{gained:.3f} to +{gained:.3f})" in text

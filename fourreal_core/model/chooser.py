@@ -67,7 +67,9 @@ class Chooser(nn.Module):
         return self._in_parts(proposals, False)
 
     def with_doubt(self, proposals: Tensor) -> Tensor:
-        """The chosen picture and how sure the choice is, ``(N, 2, 3, H, W)``; the second is CHOICE_MAP, from -1 to 1.
+        """The chosen picture and how sure the choice is, ``(N, 2, 3, H, W)``; the second is CHOICE_MAP.
+
+        Both are kept within ``[-1, 1]``, as they are in files of 8 bits.
 
         Args:
             proposals: As of ``forward``.
@@ -91,7 +93,7 @@ class Chooser(nn.Module):
         spread = (share * apart).sum(1)
         of_first_source = [k for k, source in enumerate(self._source) if source == 0]
         told = torch.stack([SPREAD_GAIN * spread.sqrt(), share[:, of_first_source].sum(1), share[:, -1]], 1)
-        return torch.stack([made + drawn, 2 * told.clamp(0, 1) - 1], 1)
+        return torch.stack([(made + drawn).clamp(-1, 1), 2 * told.clamp(0, 1) - 1], 1)
 
     def read_errors(self, proposals: Tensor) -> tuple[Tensor, Tensor]:
         """Errors ``(N, K, H, W)`` of the candidates and ``(N, S, H, W)`` of their sources' flows, in ``[0, 1]``.

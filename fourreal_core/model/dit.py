@@ -314,7 +314,7 @@ def _check_proposal(spec: DiTSpec, proposal: Tensor, latents: Tensor) -> None:
         )
     shapes = [
         (*latents.shape[:3], count * spec.latent_channels, *latents.shape[-2:])
-        for count in range(1, max(len(spec.proposals), spec.shown) + 1)
+        for count in range(1, spec.most_planes + 1)
     ]
     if tuple(proposal.shape) not in shapes:
         raise InputError(

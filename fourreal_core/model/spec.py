@@ -172,6 +172,11 @@ class DiTSpec:
         return len(self.shown_planes.names)
 
     @property
+    def most_planes(self) -> int:
+        """How many planes may be given: all before the choice, or what is shown behind it."""
+        return max(len(self.proposals), self.shown)
+
+    @property
     def first_proposal(self) -> int:
         """Which of the pictures that may be copied is the first proposal: known cells are before it."""
         return 2 * self.sources

@@ -47,7 +47,7 @@ def model_velocity(model: Model4D, mask: Tensor, condition: Condition4D = NO_CON
     """
     dit, proposal = model.spec.dit, condition.proposal
     if proposal is not None:
-        proposal = proposal[:, :, :, : len(dit.proposals) * dit.latent_channels] if dit.proposals else None
+        proposal = proposal[:, :, :, : dit.most_planes * dit.latent_channels] if dit.proposals else None
 
     def velocity(latents: Tensor, level: Tensor) -> Tensor:
         inputs = GridInputs(

@@ -11,6 +11,7 @@ import torch
 from fourreal_core.cli import main
 from fourreal_core.errors import InputError
 from fourreal_core.model.dit import GridInputs
+from fourreal_core.model.joining import put_chooser_before
 from fourreal_core.model.model4d import Model4D
 from fourreal_core.model.model_file import load_model, save_model
 from fourreal_core.model.spec import DiTSpec, Model4DSpec
@@ -18,12 +19,13 @@ from fourreal_core.proposals.grid_proposals import propose_planes
 from fourreal_core.proposals.plane_names import PLANE_SETS
 from fourreal_core.synthetic.scene import to_float
 from fourreal_core.training.batches import make_batch, measured_grids
-from fourreal_core.training.completions import first_row_and_column
+from fourreal_core.training.completions import complete_frames, first_row_and_column
 from fourreal_core.training.data.cache import CachedGrids
 from fourreal_core.training.data.measured import draw_measured, kept_proposals
 from fourreal_core.training.data.proposals import proposal_path, propose_cache
 from fourreal_core.training.objective import LEAST_ERROR, grid_loss, training_loss
 from fourreal_core.training.trainer import train_stage
+from fourreal_core.training.validation import first_guess
 
 FOUR = PLANE_SETS["reliability"]
 
@@ -67,7 +69,8 @@ def choosy(tmp_path):
     """The file of a model with a chooser."""
     dit = DiTSpec(width=24, layers=1, heads=2, patch=4, conv_width=8, proposals=PLANE_SETS["candidates"], chooser=4)
     model = Model4D(Model4DSpec(dit, "soft"))
-    torch.nn.init.normal_(model.dit.chooser.logits.weight, generator=rng(3))
+    torch.nn.init.normal_(model.dit.chooser.logits.weight, 0, 0.3, generator=rng(3))
+    torch.nn.init.constant_(model.dit.chooser.lead, 0.2)
     save_model(tmp_path / "choosy.safetensors", model)
     return tmp_path / "choosy.safetensors"
 
@@ -92,6 +95,37 @@ def test_a_choice_is_kept_before_what_it_was_made_from(proposed, choosy) -> None
     assert (kept[0] - chosen.clamp(0, 1)).abs().max() <= 1 / 255
     assert (kept[0] - made[0]).abs().max() > 0.01  # and no mere blend
     assert 0 < kept[-1, ~known].mean() < 1
+
+
+def test_tokens_train_behind_a_kept_choice_and_then_choose_themselves(tiny, proposed, choosy) -> None:
+    for split in ("train", "validation"):
+        propose_cache(proposed, split, PLANE_SETS["chosen"], 0, chooser=choosy)
+    config = tiny(
+        "finetune4d",
+        model__proposals="chosen",
+        model__stem="differences",
+        model__head="pull",
+        model__sources=False,
+        model__patch=4,
+        train__trains="all",
+        train__steps=2,
+        train__cell_decibels=True,
+        train__no_proposal=0.0,
+        train__windows=((3, 3),),
+        run__validate_every=2,
+        data__cache=proposed.as_posix(),
+    )
+    report = train_stage(config)
+    assert 5 < report["psnr"] < 60
+    model = load_model(report["model"])
+    assert model.dit.head_out.patch.weight.any()  # it has left its start
+    joined = put_chooser_before(model, load_model(choosy))
+    grids = CachedGrids(proposed, "validation")
+    frames = to_float(grids.read(0)[0])
+    made = complete_frames(joined, frames, rng())
+    kept = kept_proposals(grids, 0, PLANE_SETS["chosen"])
+    expected = first_guess(model, frames, first_row_and_column(*frames.shape[:2]), proposals=kept)
+    assert (made - expected).abs().max() < 0.01  # 8 bits of what it is shown
 
 
 def test_a_choice_takes_candidates_that_are_kept(proposed, choosy, monkeypatch) -> None:

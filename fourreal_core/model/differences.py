@@ -75,7 +75,8 @@ class PullHead(nn.Module):
         drawn, pulls = F.pixel_shuffle(planes, self.spec.patch).split([self.spec.channels, len(self.spec.pulled)], 1)
         first = pictures[:, self.spec.first_proposal].to(drawn.dtype)
         apart = differences(pictures, present, self.spec.first_proposal)[:, self.spec.pulled]
-        return first + drawn + (pulls[:, :, None] * apart.to(drawn.dtype)).sum(1)
+        made: Tensor = first + drawn + (pulls[:, :, None] * apart.to(drawn.dtype)).sum(1)
+        return made
 
 
 def differences(pictures: Tensor, present: Tensor, first: int) -> Tensor:

@@ -97,9 +97,10 @@ class VideoDiT(nn.Module):
     def _look_for_alike(self) -> None:
         """Starts attention between tokens that are alike and at the same place: keys are made as queries are."""
         for block in self.blocks:
-            weight = block.get_submodule("attention.qkv").weight
-            with torch.no_grad():
-                weight.view(3, -1, weight.shape[1])[1] = weight.view(3, -1, weight.shape[1])[0]
+            made = block.get_submodule("attention.qkv")
+            assert isinstance(made, nn.Linear)
+            query, key, _ = made.weight.detach().chunk(3)
+            key.copy_(query)
 
     @property
     def layers(self) -> int:

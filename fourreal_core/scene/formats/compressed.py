@@ -42,8 +42,7 @@ def compressed_bytes(splats: Splats, kind: str) -> bytes:
             f"less than {_MOST_SPZ:g}, which .spz can hold",
             "export .sog or .ply, or prune floaters",
         )
-    extra = {"spz_version": 4} if kind == "spz" else {}
-    result = forge.convert(data, "ply", kind, **extra)
+    result = forge.convert(data, "ply", kind, spz_version=4)  # .sog makes nothing of it
     if "data" not in result:
         raise InputError(
             f"gaussforge, which cannot write .{kind} ({result.get('error')})", "a file", "export .ply instead"

@@ -88,7 +88,7 @@ def gaussians(scene: Scene4D, fps: float, on_step: OnStep = no_progress) -> dict
         stands &= (later == places[0]).all(1)
     still, moving = np.nonzero(stands)[0], np.nonzero(~stands)[0]
     pieces = [_piece(still, places[0], np.zeros_like(places[0]), (0.0, scene.times / fps))]
-    for t in range(scene.times if len(moving) else 0):
+    for t in range(scene.times):
         ahead = places[min(t + 1, scene.times - 1)]
         pieces.append(_piece(moving, places[t], (ahead - places[t]) * np.float32(fps), (t / fps, (t + 1) / fps)))
     pieces = [_in_lifetime(piece, scene, fps) for piece in pieces]

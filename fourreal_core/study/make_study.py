@@ -18,6 +18,7 @@ from ..evaluation.grids import EvaluatedGrid, read_grid
 from ..media import prepare_folder, read_clip, write_video
 from ..media.files import whole_file
 from ..progress import OnStep, no_progress
+from .questions import INSTRUCTIONS, INSTRUCTIONS_WITHOUT_TEXT
 from .study_file import ANSWER_FILE, STUDY_FILE, VIDEO_FOLDER, Pair, Study, write_study
 
 PLAYED_AS_THEY_ARE = frozenset({".mp4", ".webm"})
@@ -112,7 +113,13 @@ def make_study(
         for first, second in itertools.combinations(methods, 2)
     ]
     pairs += _checks(pairs, videos, options, lambda done, n, preview=None: on_step(total - n + done, total))
-    study = Study(options.title, tuple(pairs), evaluators_a_pair=options.evaluators_a_pair, seed=options.seed)
+    study = Study(
+        options.title,
+        tuple(pairs),
+        instructions=INSTRUCTIONS if any(texts.values()) else INSTRUCTIONS_WITHOUT_TEXT,
+        evaluators_a_pair=options.evaluators_a_pair,
+        seed=options.seed,
+    )
     write_study(study, folder)
     return study
 

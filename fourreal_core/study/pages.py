@@ -24,8 +24,9 @@ def start_page(study: Study, key: str | None, note: str = "") -> str:
         '<input type="text" name="key" required> </label><button>Go on</button></form>'
     )
     told = f'<p id="state">{html.escape(note)}</p>' if note else ""
+    asked = [q for q in study.questions if any(q in study.questions_of(pair) for pair in study.pairs)]
     questions = "".join(
-        f"<li>{html.escape(q.text)} <span class='hint'>{html.escape(q.hint)}</span></li>" for q in study.questions
+        f"<li>{html.escape(q.text)} <span class='hint'>{html.escape(q.hint)}</span></li>" for q in asked
     )
     body = (
         f"<h1>{html.escape(study.title)}</h1><p>{html.escape(study.instructions)}</p><ol>{questions}</ol>{told}{begin}"

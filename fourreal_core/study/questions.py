@@ -36,11 +36,13 @@ class Question:
             )
 
 
-INSTRUCTIONS = (
-    "You see a description of a scene and two videos that were made of it. Each shows several consecutive views of the "
-    "same moving object, one after the other. Please answer every question as thoughtfully as you can. Where you see "
-    "no significant difference, choose that."
+_SHOWN = (
+    "Each shows several consecutive views of the same moving object, one after the other. Please answer every question "
+    "as thoughtfully as you can. Where you see no significant difference, choose that."
 )
+INSTRUCTIONS = f"You see a description of a scene and two videos that were made of it. {_SHOWN}"
+INSTRUCTIONS_WITHOUT_TEXT = f"You see two videos of a scene. {_SHOWN}"
+"""Of a study in which no pair has a description."""
 
 QUESTIONS = (
     Question(

@@ -12,6 +12,7 @@ import torch
 from fourreal_core.errors import InputError
 from fourreal_core.media import read_clip, write_video
 from fourreal_core.study.make_study import MakeOptions, make_study, views_in_turn
+from fourreal_core.study.pages import start_page
 from fourreal_core.study.questions import QUESTIONS
 from fourreal_core.study.study_file import Study, read_study
 
@@ -51,6 +52,13 @@ def test_a_study_is_read_as_it_was_written(study_folder: tuple[Study, Path]) -> 
     by_scene = {pair.scene: pair for pair in study.pairs}
     assert [q.key for q in study.questions_of(by_scene["boat"])][-1] == "dynamic"  # no description, no such question
     assert len(study.questions_of(by_scene["cat"])) == 7
+
+
+def test_nobody_reads_of_descriptions_that_are_not_there(tmp_path: Path, method_folders: Folders) -> None:
+    bare = make_study(method_folders, tmp_path / "bare")
+    told = make_study(method_folders, tmp_path / "told", MakeOptions(texts={"cat": "A cat."}))
+    assert "description" not in start_page(bare, None) and start_page(bare, None).count("<li>") == 6
+    assert "You see a description" in start_page(told, None) and start_page(told, None).count("<li>") == 7
 
 
 def test_every_two_methods_of_three_on_every_scene(tmp_path: Path, method_folders: Folders) -> None:

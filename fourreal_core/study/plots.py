@@ -11,19 +11,20 @@ from .statistics import Share
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-FIRST, SECOND, MUTED = "#2f6fb5", "#d9822b", "#c3c8d0"
-COLORS = (FIRST, SECOND, "#3f9d5f", "#b5487b", "#7b63c2")
+MUTED = "#c3c8d0"
+COLORS = ("#2f6fb5", "#d9822b", "#3f9d5f", "#b5487b", "#7b63c2")
 
 
-def share_plot(mine: Sequence[Share], first: str, second: str) -> str:
-    """Bars of all answers by question, and the share without junk with its interval."""
+def share_plot(mine: Sequence[Share], first: str, second: str, methods: Sequence[str]) -> str:
+    """Bars of all answers by question, and the share without junk with its interval; a method keeps its colour."""
+    colors = color_of(methods)
     canvas = _canvas(9.4, 0.9 + 0.42 * len(mine))
     axes = canvas.add_subplot()
     for row, share in enumerate(mine):
         won, junk, lost = share.with_junk
-        axes.barh(row, won, color=FIRST, height=0.62)
+        axes.barh(row, won, color=colors[first], height=0.62)
         axes.barh(row, junk, left=won, color=MUTED, height=0.62)
-        axes.barh(row, lost, left=won + junk, color=SECOND, height=0.62)
+        axes.barh(row, lost, left=won + junk, color=colors[second], height=0.62)
         low, high = share.interval
         axes.plot([low, high], [row, row], color="black", linewidth=1.6)
         axes.plot([share.without_junk], [row], "o", color="white", markeredgecolor="black", markersize=6)
@@ -43,8 +44,7 @@ def score_plot(scores: Mapping[str, Mapping[str, float]], methods: Sequence[str]
     """Bradley-Terry scores of every method by question."""
     canvas = _canvas(9.4, 0.9 + 0.42 * len(scores))
     axes = canvas.add_subplot()
-    for k, method in enumerate(methods):
-        color = COLORS[k % len(COLORS)]
+    for method, color in color_of(methods).items():
         axes.plot([found[method] for found in scores.values()], range(len(scores)), "o", color=color, label=method)
     axes.axvline(0, color=MUTED, linewidth=1)
     axes.set_yticks(range(len(scores)), list(scores))
@@ -52,6 +52,11 @@ def score_plot(scores: Mapping[str, Mapping[str, float]], methods: Sequence[str]
     axes.grid(axis="x", alpha=0.3)
     axes.legend(fontsize=8, frameon=False)
     return _svg(canvas)
+
+
+def color_of(methods: Sequence[str]) -> dict[str, str]:
+    """Every method's colour in all plots of a report."""
+    return {method: COLORS[k % len(COLORS)] for k, method in enumerate(methods)}
 
 
 def _canvas(width: float, height: float) -> Figure:

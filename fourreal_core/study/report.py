@@ -80,7 +80,7 @@ def report_page(study: Study, report: dict[str, Any], counted: Sequence[Share], 
     for first, second in dict.fromkeys((share.first, share.second) for share in counted):
         mine = [share for share in counted if (share.first, share.second) == (first, second)]
         parts.append(f"<h2>{html.escape(first)} or {html.escape(second)}</h2>")
-        parts.append(f'<div class="plot">{share_plot(mine, first, second)}</div>')
+        parts.append(f'<div class="plot">{share_plot(mine, first, second, study.methods)}</div>')
         parts.append(_table(mine, first, second, report["agreement"]))
     if len(study.methods) > 2 and report["bradley_terry"]:
         parts.append("<h2>Scores of the methods</h2>")

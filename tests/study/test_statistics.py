@@ -142,6 +142,7 @@ def test_answers_become_votes_by_method(tmp_path: Path) -> None:
 
 def test_the_report_and_its_files(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib", reason="matplotlib is not installed (study extra)")
+    from fourreal_core.study.plots import COLORS
     from fourreal_core.study.report import write_report
 
     pairs = tuple(Pair(a + b, "s", a, b, "x", "y") for a, b in (("A", "=B"), ("A", "C"), ("=B", "C")))
@@ -158,6 +159,8 @@ def test_the_report_and_its_files(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "out" / "report.json").read_text()) == report
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert page.count("<svg") == 4 and "Which &lt;one&gt;?" in page and "Nobody" in page
+    shown = [[c in plot.split("</svg>")[0] for c in COLORS[:3]] for plot in page.split("<svg")[1:4]]
+    assert shown == [[True, True, False], [True, False, True], [False, True, True]], "a method keeps its colour"
     with (tmp_path / "out" / "answers.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 9 and {row["preferred"] for row in rows} == {"A", "'=B"}, "no formula for a spreadsheet"

@@ -22,7 +22,7 @@ from torch import Tensor
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from fourreal_core.cli.train import parse_change  # noqa: E402
+from fourreal_core.cli.changes import parse_change  # noqa: E402
 from fourreal_core.media import prepare_folder, save_image, write_bytes  # noqa: E402
 from fourreal_core.media.images import to_float as picture_to_float  # noqa: E402
 from fourreal_core.media.images import to_uint8  # noqa: E402

@@ -36,7 +36,7 @@ sys.path.insert(0, str(ROOT))
 from ablation_table import PROPOSALS, REMOVED, VERIFIED, scenes_text, summary, table, write_table  # noqa: E402
 
 from fourreal_core.cli.bars import StageBars  # noqa: E402
-from fourreal_core.cli.train import parse_change  # noqa: E402
+from fourreal_core.cli.changes import parse_change  # noqa: E402
 from fourreal_core.errors import InputError  # noqa: E402
 from fourreal_core.evaluation.confidence import ConfidenceModel, confidence_entries, confidence_figures  # noqa: E402
 from fourreal_core.evaluation.grids import EvaluatedGrid  # noqa: E402

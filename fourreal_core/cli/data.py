@@ -1,5 +1,5 @@
 """``fourreal data``: makes training data. ``render-procedural`` renders seeded 4D scenes, ``propose`` precomputes the
-input proposals of refiners."""
+input proposals of refiners, ``encode`` the latents and captions for sync layers on a base of diffusers."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .arguments import parse_size, refuse_file_names
+from .changes import add_changes, changes_of
 from .spreading import add_spread_options, spread_options
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from ..training.data.cache import CacheOptions
 
 _SPLITS, _FORMATS = ("train", "validation", "test"), ("cache", "folders", "webdataset")
+_GRID_STAGES = ("pseudo4d", "finetune4d")
 _KINDS = ("flow", "verified", "reliability", "candidates", "chosen")
 
 
@@ -63,6 +65,32 @@ def add_command(
     shown.add_argument("--chooser", type=Path, metavar="FILE", help="model whose chooser chooses, for --kind chosen")
     add_spread_options(shown, "pool", 1)
     shown.set_defaults(execute=execute_propose)
+    _add_encode(kinds, parents)
+
+
+def _add_encode(
+    kinds: argparse._SubParsersAction[argparse.ArgumentParser], parents: list[argparse.ArgumentParser]
+) -> None:
+    parser = kinds.add_parser(
+        "encode",
+        parents=parents,
+        help="encode pictures and captions once, for sync layers on a base of diffusers",
+        description="Runs the VAE and the text encoder that a configuration names over a stage's data, and keeps "
+        "latents and text in data.latents, where `fourreal train` reads them. Stopped at any moment it goes on with "
+        "what is not there yet.",
+    )
+    parser.add_argument("stage", choices=_GRID_STAGES, help="whose data: clips (pseudo4d) or true grids (finetune4d)")
+    parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="TOML file, see configs/")
+    add_changes(parser)
+    parser.add_argument("--grids", type=int, default=512, metavar="N", help="how many (default 512)")
+    parser.add_argument("--per-shard", type=int, default=16, metavar="N", help="grids a file (default 16)")
+    parser.add_argument("--views", type=int, default=0, metavar="N", help="viewpoints (default: the largest window's)")
+    parser.add_argument("--times", type=int, default=0, metavar="N", help="times (default: the largest window's)")
+    parser.add_argument(
+        "--device", default="auto", metavar="NAME", help="cpu, cuda, ... (default: a GPU if there is one)"
+    )
+    parser.add_argument("--frames", type=int, default=8, metavar="N", help="pictures a call of the VAE (default 8)")
+    parser.set_defaults(execute=execute_encode)
 
 
 def execute(args: argparse.Namespace) -> None:
@@ -101,6 +129,29 @@ def execute_propose(args: argparse.Namespace) -> None:
         step = bars(f"propose {args.split}")
         chooser = None if args.chooser is None else args.chooser.resolve()
         propose_cache(args.out.resolve(), args.split, planes_named(args.kind), spread_options(args), step, chooser)
+
+
+def execute_encode(args: argparse.Namespace) -> None:
+    """Runs ``fourreal data encode``.
+
+    Raises:
+        InputError: Something that is not named, can't be read, or doesn't fit the rest.
+    """
+    import json
+
+    from ..training.config_file import read_config
+    from ..training.encoding import EncodeOptions, encode_stage
+    from .bars import StageBars
+
+    config = read_config(args.config, args.stage, changes_of(args))
+    options = EncodeOptions(args.grids, args.per_shard, args.views, args.times, args.device, args.frames)
+    with StageBars(args.quiet) as bars:
+        report = encode_stage(config, options, bars(f"encode {args.stage}"))
+    if args.json:
+        print(json.dumps(report))
+    elif not args.quiet:
+        skipped = f"; {len(report['skipped'])} items skipped" if report["skipped"] else ""
+        print(f"{report['grids']} grids, {report['captions']} captions made now{skipped}\n{report['latents']}")
 
 
 def _write_assets(out: Path, kind: str, options: CacheOptions, how: SpreadOptions, step: OnStep) -> None:

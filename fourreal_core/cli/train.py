@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from ..errors import InputError
+from .changes import add_changes, changes_of
 
 _STAGES = ("base", "pseudo4d", "finetune4d", "mixed")
 
@@ -25,14 +25,7 @@ def add_command(
     )
     parser.add_argument("stage", choices=_STAGES, help="what to train")
     parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="TOML file, see configs/")
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        dest="changes",
-        help="a value that takes the place of the file's, for example train.steps=100; may be repeated",
-    )
+    add_changes(parser)
     parser.set_defaults(execute=execute)
 
 
@@ -46,27 +39,10 @@ def execute(args: argparse.Namespace) -> None:
     from ..training.trainer import train_stage
     from .bars import StageBars
 
-    config = read_config(args.config, args.stage, dict(parse_change(text) for text in args.changes))
+    config = read_config(args.config, args.stage, changes_of(args))
     with StageBars(args.quiet) as bars:
         report = train_stage(config, bars(f"train {args.stage}"))
     _tell(report, args)
-
-
-def parse_change(text: str) -> tuple[str, Any]:
-    """Name and value of a ``--set``; the value is read as JSON, and as plain text where it is none.
-
-    Raises:
-        InputError: No equals sign.
-    """
-    import json
-
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise InputError(f"--set {text!r}", "KEY=VALUE", "say for example --set train.steps=100")
-    try:
-        return name.strip(), json.loads(value)
-    except ValueError:
-        return name.strip(), value
 
 
 def _tell(report: dict[str, Any], args: argparse.Namespace) -> None:

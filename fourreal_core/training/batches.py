@@ -13,6 +13,7 @@ from ..errors import InputError
 from ..proposals.grid_proposals import keep_known, propose_planes
 from ..proposals.plane_names import is_candidate, is_map
 from .data.cache import CachedGrids
+from .data.latents import EncodedGrid, LatentGrids
 from .data.measured import MeasuredWindow, draw_measured
 from .data.proposals import proposal_path
 from .data.sources import GridSource
@@ -23,7 +24,8 @@ class Batch(NamedTuple):
     """Frames to learn from, and which of them are given.
 
     Attributes:
-        frames: ``(B, V, T, H, W, 3)`` float32 in ``[0, 1]``; a video has V = 1 or T = 1, an image both.
+        frames: ``(B, V, T, H, W, 3)`` float32 in ``[0, 1]``; a video has V = 1 or T = 1, an image both. None where the
+            data is encoded.
         known: ``(B, V, T)`` bool.
         level: ``(B, V, T)`` noise levels, 0 where known.
         noise_seeds: One a grid.
@@ -32,9 +34,12 @@ class Batch(NamedTuple):
         proposals: ``(B, V, T, P, H, W, 3)`` first completions, given frames where known; or None.
         shown: ``(B, P)`` bool, which of them the model sees; or None.
         subject: ``(B, V, T, H, W)`` bool, pixels of the subject, where these have a weight of their own; or None.
+        latents: ``(B, V, T, C, h, w)`` clean latents where the data is encoded; or None.
+        text: ``(B, L, E)`` text tokens; or None.
+        text_mask: ``(B, L)`` bool, true where there is text, where the base looks at it; or None.
     """
 
-    frames: Tensor
+    frames: Tensor | None
     known: Tensor
     level: Tensor
     noise_seeds: list[int]
@@ -42,6 +47,9 @@ class Batch(NamedTuple):
     proposals: Tensor | None = None
     shown: Tensor | None = None
     subject: Tensor | None = None
+    latents: Tensor | None = None
+    text: Tensor | None = None
+    text_mask: Tensor | None = None
 
 
 def generator_for(*key: int | str) -> torch.Generator:
@@ -61,7 +69,7 @@ class _Item(NamedTuple):
     window: MeasuredWindow | None
 
 
-def make_batch(config: TrainingConfig, source: GridSource, step: int, places: range) -> Batch:
+def make_batch(config: TrainingConfig, source: GridSource | LatentGrids, step: int, places: range) -> Batch:
     """Items ``places`` of a step's batch.
 
     Args:
@@ -70,6 +78,8 @@ def make_batch(config: TrainingConfig, source: GridSource, step: int, places: ra
         step: From 0 on.
         places: Which of the items from 0 to ``config.train.batch - 1``.
     """
+    if isinstance(source, LatentGrids):
+        return _encoded_batch(config, source, step, places)
     window, shape = step_shape(config, step)
     items = [_draw_item(config, source, step, place, (window, shape)) for place in places]
     videos = torch.stack([item.grid for item in items]).float() / 255
@@ -83,6 +93,35 @@ def make_batch(config: TrainingConfig, source: GridSource, step: int, places: ra
     subject = torch.stack([w.subject for w in windows]) if windows and config.train.subject_weight else None
     levels = torch.stack([item.level for item in items])
     return Batch(videos, known, levels, seeds, torch.stack(flows) if flows else None, proposals, shown, subject)
+
+
+def _encoded_batch(config: TrainingConfig, source: LatentGrids, step: int, places: range) -> Batch:
+    """Windows of encoded grids with their text. Views may run the other way; times don't, as captions tell of them."""
+    window, shape = step_shape(config, step)
+    grids, known, levels, seeds, texts = [], [], [], [], []
+    for place in places:
+        generator = generator_for(config.train.seed, config.stage, step, place)
+        item: EncodedGrid = source.draw(step * config.train.batch + place, generator)
+        grid = cut(item.latents, window, generator)
+        coins = torch.rand(2, generator=generator).tolist()
+        grids.append(grid.flip(0) if config.data.augment and coins[0] < 0.5 else grid)
+        texts.append(source.no_caption if coins[1] < config.train.no_caption else item.text)
+        known.append(draw_known_cells(config, shape, generator))
+        levels.append(torch.where(known[-1], 0.0, draw_level(config, generator)))
+        seeds.append(int(torch.randint(2**31, (), generator=generator)))
+    text, mask = _beside(texts, source.meta.padded_text) if source.meta.text_width else (None, None)
+    return Batch(
+        None, torch.stack(known), torch.stack(levels), seeds, latents=torch.stack(grids), text=text, text_mask=mask
+    )
+
+
+def _beside(texts: list[Tensor], padded: int) -> tuple[Tensor, Tensor | None]:
+    """Texts ``(L, E)`` of different lengths as one, zeros behind the shorter ones; and a mask unless these count."""
+    longest = max(padded, *(len(text) for text in texts))
+    text = torch.stack([torch.nn.functional.pad(text, (0, 0, 0, longest - len(text))) for text in texts])
+    if padded or all(len(t) == longest for t in texts):
+        return text, None
+    return text, torch.arange(longest) < torch.tensor([len(t) for t in texts])[:, None]
 
 
 def _draw_item(

@@ -16,7 +16,7 @@ from torch.utils.checkpoint import checkpoint
 from ..errors import InputError
 from ..model.dit import GridInputs
 from ..model.fingerprint import Fingerprint, fingerprint
-from ..model.sync import Sync, SyncSpec, build_sync
+from ..model.sync import Sync, SyncSpec, build_sync, kept_layers
 from ..model.token_layout import from_videos, to_videos
 
 _STEPS = 1000.0
@@ -35,9 +35,9 @@ class BaseVideos(Protocol):
     one_level: bool
     """Whether all frames of a video have one noise level: known cells are then as noisy as the others."""
 
-    def start(self, latents: Tensor, level: Tensor, text: Tensor) -> tuple[Tensor, Any]:
-        """Tokens ``(N, F, S, D)`` of latents ``(N, C, F, h, w)`` at levels ``(N, F)`` with text ``(N, L, E)``; and what
-        blocks and head need beside them."""
+    def start(self, latents: Tensor, level: Tensor, text: Tensor, mask: Tensor | None) -> tuple[Tensor, Any]:
+        """Tokens ``(N, F, S, D)`` of latents ``(N, C, F, h, w)`` at levels ``(N, F)`` with text ``(N, L, E)`` and its
+        mask ``(N, L)``; and what blocks and head need beside them."""
 
     def block(self, layer: int, tokens: Tensor, condition: Any) -> Tensor:
         """Runs one block on tokens ``(N, F, S, D)``."""
@@ -53,6 +53,7 @@ class _Condition:
     embedded: Tensor
     rope: Any
     size: tuple[int, int]
+    mask: Tensor | None = None
 
 
 class WanVideos:
@@ -70,8 +71,8 @@ class WanVideos:
         self.one_level = model.config.in_channels == WAN_21_CHANNELS
         self.width = model.config.num_attention_heads * model.config.attention_head_dim
 
-    def start(self, latents: Tensor, level: Tensor, text: Tensor) -> tuple[Tensor, _Condition]:
-        """See BaseVideos."""
+    def start(self, latents: Tensor, level: Tensor, text: Tensor, mask: Tensor | None) -> tuple[Tensor, _Condition]:
+        """See BaseVideos; the model knows no mask: text is filled up with zeros, and these are looked at."""
         model = self.model
         planes = model.patch_embedding(latents)
         rows, columns = planes.shape[-2:]
@@ -111,7 +112,7 @@ class LTXVideos:
         self.width = model.config.num_attention_heads * model.config.attention_head_dim
         self.scale = (seconds_a_frame, factor, factor)
 
-    def start(self, latents: Tensor, level: Tensor, text: Tensor) -> tuple[Tensor, _Condition]:
+    def start(self, latents: Tensor, level: Tensor, text: Tensor, mask: Tensor | None) -> tuple[Tensor, _Condition]:
         """See BaseVideos."""
         model, (n, _, frames, rows, columns) = self.model, latents.shape
         tokens = model.proj_in(latents.permute(0, 2, 3, 4, 1).flatten(2, 3))
@@ -119,14 +120,14 @@ class LTXVideos:
         each = (level * _STEPS).repeat_interleave(rows * columns, 1)
         modulation, embedded = model.time_embed(each.flatten(), batch_size=n, hidden_dtype=tokens.dtype)
         text = model.caption_projection(text).view(n, -1, self.width)
-        return tokens, _Condition(
-            text, modulation.view(n, each.shape[1], -1), embedded.view(n, each.shape[1], -1), rope, (rows, columns)
-        )
+        away = None if mask is None else torch.where(mask, 0.0, -1e4).to(tokens.dtype)[:, None]
+        modulation, embedded = (x.view(n, each.shape[1], -1) for x in (modulation, embedded))
+        return tokens, _Condition(text, modulation, embedded, rope, (rows, columns), away)
 
     def block(self, layer: int, tokens: Tensor, condition: _Condition) -> Tensor:
         """See BaseVideos."""
         flat: Tensor = self.model.transformer_blocks[layer](
-            tokens.flatten(1, 2), condition.text, condition.modulation, condition.rope, None
+            tokens.flatten(1, 2), condition.text, condition.modulation, condition.rope, condition.mask
         )
         return flat.view(tokens.shape)
 
@@ -148,6 +149,8 @@ class SyncedVideos(nn.Module):
         model: ``WanTransformer3DModel`` or ``LTXVideoTransformer3DModel``.
         variant: A sync rule.
         generator: Source of the sync layers' first weights.
+        rank: Of trained maps, see SyncSpec.
+        dropped: Sync layers left out: ``none``, the ``first`` or the ``last`` third.
 
     Raises:
         InputError: Another kind of model.
@@ -157,7 +160,12 @@ class SyncedVideos(nn.Module):
     """
 
     def __init__(
-        self, model: nn.Module, variant: str = "soft_trained", generator: torch.Generator | None = None
+        self,
+        model: nn.Module,
+        variant: str = "soft_trained",
+        generator: torch.Generator | None = None,
+        rank: int = 0,
+        dropped: str = "none",
     ) -> None:
         super().__init__()
         kind = type(model).__name__
@@ -167,7 +175,9 @@ class SyncedVideos(nn.Module):
             )
         self.base = model.requires_grad_(False)
         self.videos: BaseVideos = _FAMILIES[kind](model)
-        self.sync: Sync = build_sync(SyncSpec(variant, self.videos.layers, self.videos.width), generator)
+        layers = self.videos.layers
+        spec = SyncSpec(variant, layers, self.videos.width, rank, *kept_layers(layers, dropped))
+        self.sync: Sync = build_sync(spec, generator)
         self.recompute = False
 
     def forward(self, inputs: GridInputs) -> Tensor:
@@ -218,7 +228,8 @@ class SyncedVideos(nn.Module):
         level = inputs.noise_level if axis == "time" else inputs.noise_level.transpose(1, 2)
         videos = latents.flatten(0, 1).transpose(1, 2)
         each = text.repeat_interleave(latents.shape[1], 0)
-        return self.videos.start(videos, level.flatten(0, 1), each)
+        mask = None if inputs.text_mask is None else inputs.text_mask.repeat_interleave(latents.shape[1], 0)
+        return self.videos.start(videos, level.flatten(0, 1), each, mask)
 
     def _block(self, layer: int, tokens: Tensor, condition: Any) -> Tensor:
         if self.recompute and torch.is_grad_enabled():
@@ -231,13 +242,21 @@ class SyncedVideos(nn.Module):
         return drawn if axis == "time" else drawn.transpose(1, 2)
 
 
-def load_base(path: str, variant: str = "soft_trained", dtype: torch.dtype | None = None) -> SyncedVideos:
+def load_base(
+    path: str,
+    variant: str = "soft_trained",
+    dtype: torch.dtype | None = None,
+    rank: int = 0,
+    dropped: str = "none",
+) -> SyncedVideos:
     """Reads a base model that ``diffusers`` saved and gives it sync layers.
 
     Args:
         path: A folder with ``config.json`` and safetensors weights, or a name on the Hub.
         variant: A sync rule.
         dtype: Of the base model; float32 if None.
+        rank: Of trained maps, see SyncSpec.
+        dropped: Sync layers left out.
 
     Raises:
         InputError: No such model, or of a kind that has no adapter.
@@ -262,4 +281,4 @@ def load_base(path: str, variant: str = "soft_trained", dtype: torch.dtype | Non
             "packages that fit this torch",
             "reinstall torchvision and torchaudio for it, or remove them",
         ) from err
-    return SyncedVideos(model, variant)
+    return SyncedVideos(model, variant, None, rank, dropped)

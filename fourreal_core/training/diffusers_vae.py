@@ -13,6 +13,8 @@ class FrameVAE:
 
     Args:
         path: A folder with ``config.json`` and safetensors weights, or a name on the Hub.
+        device: Where it runs; latents and frames come and go on the CPU.
+        at_once: Frames a call.
 
     Raises:
         InputError: No such VAE.
@@ -22,11 +24,13 @@ class FrameVAE:
         factor: Pixels along a side of a latent pixel.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, device: torch.device | None = None, at_once: int = 1) -> None:
+        self.device, self.at_once = device or torch.device("cpu"), at_once
         try:
             import diffusers
 
-            self.vae = diffusers.AutoModel.from_pretrained(path, use_safetensors=True).requires_grad_(False).eval()
+            vae = diffusers.AutoModel.from_pretrained(path, use_safetensors=True)
+            self.vae = vae.requires_grad_(False).eval().to(self.device)
             config = self.vae.config
         except (ImportError, OSError, RuntimeError, ValueError) as err:
             raise InputError(
@@ -34,13 +38,10 @@ class FrameVAE:
                 "a video VAE that diffusers saved",
                 "check the path, and that diffusers is installed",
             ) from err
-        mean, std = (getattr(self.vae, name, None) for name in ("latents_mean", "latents_std"))
-        mean, std = (
-            getattr(config, name, None) if x is None else x
-            for name, x in (("latents_mean", mean), ("latents_std", std))
-        )
+        names = ("latents_mean", "latents_std")  # settings of Wan's, buffers of LTX-Video's
+        mean, std = (config[name] if name in config else getattr(self.vae, name, None) for name in names)
         self.channels = int(getattr(config, "z_dim", None) or config.latent_channels)
-        self.factor = int(self.vae.spatial_compression_ratio)
+        self.factor = int(getattr(config, "scale_factor_spatial", None) or self.vae.spatial_compression_ratio)
         like = torch.zeros(self.channels)
         self.mean = (like if mean is None else torch.as_tensor(mean).float().cpu())[:, None, None]
         self.std = (like + 1 if std is None else torch.as_tensor(std).float().cpu())[:, None, None]
@@ -49,14 +50,20 @@ class FrameVAE:
     def encode(self, frames: Tensor) -> Tensor:
         """Latents ``(..., C, h, w)`` of frames ``(..., H, W, 3)`` in ``[0, 1]``."""
         flat = (frames * 2 - 1).movedim(-1, -3).flatten(0, -4)
-        parts = [self.vae.encode(frame[None, :, None]).latent_dist.mode()[0, :, 0] for frame in flat]
-        latents: Tensor = ((torch.stack(parts) - self.mean) / self.std).unflatten(0, frames.shape[:-3])
+        parts = [
+            self.vae.encode(frames_now[:, :, None].to(self.device)).latent_dist.mode()[:, :, 0].cpu()
+            for frames_now in flat.split(self.at_once)
+        ]
+        latents: Tensor = ((torch.cat(parts) - self.mean) / self.std).unflatten(0, frames.shape[:-3])
         return latents
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:
         """Frames ``(..., H, W, 3)`` in ``[0, 1]`` of latents ``(..., C, h, w)``."""
         flat = (latents * self.std + self.mean).flatten(0, -4)
-        parts = [self.vae.decode(latent[None, :, None]).sample[0, :, 0] for latent in flat]
-        frames: Tensor = torch.stack(parts).movedim(-3, -1).unflatten(0, latents.shape[:-3])
+        parts = [
+            self.vae.decode(latents_now[:, :, None].to(self.device)).sample[:, :, 0].cpu()
+            for latents_now in flat.split(self.at_once)
+        ]
+        frames: Tensor = torch.cat(parts).movedim(-3, -1).unflatten(0, latents.shape[:-3])
         return ((frames + 1) / 2).clamp(0, 1)

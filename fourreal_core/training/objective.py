@@ -19,14 +19,17 @@ def noisy_inputs(batch: Batch, codec: Codec, one_level: bool = False) -> tuple[G
     """The network's inputs, and its targets.
 
     Args:
-        batch: Frames, known cells and levels.
+        batch: Frames or clean latents, known cells and levels.
         codec: Frames to latents.
         one_level: Known cells enter with as much noise as the others, for a base that knows one level a video.
 
     Returns:
         The inputs, the clean latents and the noise, both ``(B, V, T, C, h, w)``.
     """
-    clean = codec.encode(batch.frames)
+    clean = batch.latents
+    if clean is None:
+        assert batch.frames is not None  # a batch has one or the other
+        clean = codec.encode(batch.frames)
     noise = torch.stack(
         [torch.randn(clean.shape[1:], generator=torch.Generator().manual_seed(seed)) for seed in batch.noise_seeds]
     ).to(clean)
@@ -39,7 +42,8 @@ def noisy_inputs(batch: Batch, codec: Codec, one_level: bool = False) -> tuple[G
         if batch.shown is not None and not bool(batch.shown.all()):
             proposal = torch.where(batch.shown[:, None, None, :, None, None, None].to(proposal.device), proposal, 0)
         proposal = proposal.flatten(3, 4)
-    return GridInputs(mixed, levels.to(clean), batch.known, proposal), clean, noise
+    inputs = GridInputs(mixed, levels.to(clean), batch.known, proposal, batch.text, batch.text_mask)
+    return inputs, clean, noise
 
 
 LEAST_ERROR = 1e-5

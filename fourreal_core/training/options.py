@@ -27,13 +27,14 @@ PRECISIONS = ("float32", "bf16", "auto")
 
 @dataclass(frozen=True)
 class DataOptions:
-    """Where grids come from; at least one of the first four.
+    """Where grids come from; at least one of ``cache``, ``assets``, ``shards``, ``videos`` and ``latents``.
 
     Attributes:
         cache: Folder of made grids.
         assets: Folder of true 4D assets.
         shards: WebDataset shards of such assets.
         videos: Folder of videos, for ``base`` and pseudo-4D; without one, pseudo-4D is made of the rows of true grids.
+        latents: Folder of encoded grids, which take the place of all the others for sync layers on a base of diffusers.
         exclude: List of videos to leave out, because a camera moves in them over a stopped scene.
         split: Whose seeds of the cache.
         size: ``(height, width)`` of a cell in pixels.
@@ -50,10 +51,11 @@ class DataOptions:
     size: tuple[int, int] = (64, 64)
     augment: bool = True
     warp: WarpOptions = field(default_factory=WarpOptions)
+    latents: str | None = None
 
     def __post_init__(self) -> None:
-        if not (self.cache or self.assets or self.shards or self.videos):
-            raise InputError("no data", "a cache, assets, shards or videos", "name one under [data]")
+        if not (self.cache or self.assets or self.shards or self.videos or self.latents):
+            raise InputError("no data", "a cache, assets, shards, videos or latents", "name one under [data]")
         if len(self.size) != 2 or min(self.size) < 8:
             raise InputError(f"cells of {list(self.size)} pixels", "[height, width] of at least 8", "change data.size")
 
@@ -87,6 +89,7 @@ class TrainOptions:
             none. It falls to 0 over ``flow_steps``. Only ``finetune4d`` on a cache with flows.
         flow_steps: First steps that are trained with the true flows.
         no_proposal: Share of grids from which one of several proposals is kept, so that a model does with fewer.
+        no_caption: Share of encoded grids that are shown with an empty caption, as guidance needs it.
         decibels: A grid's error counts by its logarithm, as in PSNR: grids that are easy weigh as much as hard ones.
         cell_decibels: The same cell by cell, as PSNR is measured: cells near the given ones, which are easy, weigh as
             much as far ones.
@@ -119,6 +122,7 @@ class TrainOptions:
     flow_weight: float = 0.0
     flow_steps: int = 0
     no_proposal: float = 0.1
+    no_caption: float = 0.1
     decibels: bool = False
     cell_decibels: bool = False
     subject_weight: float = 0.0
@@ -151,6 +155,7 @@ class TrainOptions:
             self.chunk_share,
             self.full_noise,
             self.no_proposal,
+            self.no_caption,
             self.last_rate,
             self.ema,
             self.subject_weight,
@@ -210,11 +215,17 @@ class BaseOptions:
         transformer: Folder or Hub name of a ``WanTransformer3DModel`` or ``LTXVideoTransformer3DModel``.
         vae: Folder or Hub name of its VAE; pixels are moved into channels where there is none.
         dtype: ``float32`` or ``bf16``, of the frozen weights.
+        text_encoder: Folder or Hub name of its text encoder; captions are left out without one.
+        tokenizer: The same of the text encoder's tokenizer; by default the folder ``tokenizer`` beside the encoder's.
+        architecture: A published architecture, for estimates while the files aren't there yet.
     """
 
     transformer: str | None = None
     vae: str | None = None
     dtype: str = "float32"
+    text_encoder: str | None = None
+    tokenizer: str | None = None
+    architecture: str | None = None
 
     def __post_init__(self) -> None:
         if self.dtype not in PRECISIONS[:2]:
@@ -267,6 +278,12 @@ class TrainingConfig:
                 "train.trains = 'chooser' in the stage {}, no_proposal {}, prediction {!r}".format(*got),
                 "the stage finetune4d, candidates in every cell, and clean pictures",
                 "change them",
+            )
+        if self.data.latents and not self.base.transformer:
+            raise InputError(
+                "data.latents without base.transformer",
+                "the base of diffusers whose VAE made them",
+                "name it, or other data",
             )
         if self.stage == "base" and self.train.trains not in ("base", "all"):
             raise InputError(

@@ -14,18 +14,22 @@ from torch import nn
 from ..errors import InputError
 from ..media.files import prepare_folder
 from ..model.checkpoints import load_strictly
+from ..model.codec import SpaceToDepth
 from ..model.model4d import Model4D
 from ..model.model_file import load_model
 from ..model.spec import DiTSpec
 from .batches import generator_for, make_batch, measured_grids, step_shape
 from .data.assets import AssetFolders, AssetShards
 from .data.cache import CachedGrids
+from .data.latents import LatentGrids, read_latents_meta
 from .data.pseudo4d import PseudoGrids
 from .data.rows import PseudoFromGrids
 from .data.sources import GridSource, Mixture
+from .diffusers_bases import SyncedVideos
+from .foreign_bases import read_base
 from .objective import grid_loss, noisy_inputs
 from .options import TRAINS, TrainingConfig
-from .trainees import MODEL_FILE, Trainee, codec_of, foreign_model, prediction_of
+from .trainees import MODEL_FILE, SYNC_FILE, Trainee, codec_of, foreign_model, prediction_of
 
 log = logging.getLogger(__name__)
 
@@ -71,13 +75,57 @@ def grid_source(config: TrainingConfig) -> GridSource:
     return Mixture([pseudo, grids], train.pseudo_share)
 
 
-def check_data(config: TrainingConfig, source: GridSource) -> None:
+def training_data(config: TrainingConfig) -> GridSource | LatentGrids:
+    """What a stage is trained on: encoded grids where ``data.latents`` names some, else pictures.
+
+    Raises:
+        InputError: Data that is not there, or can't be read.
+    """
+    if not config.data.latents:
+        return grid_source(config)
+    if config.stage == "mixed":
+        return LatentGrids(config.data.latents, ("pseudo4d", "finetune4d"), config.train.pseudo_share)
+    return LatentGrids(config.data.latents, (config.stage,))
+
+
+def check_base(config: TrainingConfig) -> None:
+    """Refuses a base of diffusers that can't be trained this way, from its settings alone.
+
+    Raises:
+        InputError: A model that takes more than latents, a VAE or latents that are missing or of another base.
+    """
+    if not config.base.transformer:
+        return
+    base = read_base(config.base.transformer)
+    base.check()
+    pixels = SpaceToDepth(config.model.dit.subpixel).channels
+    if not config.data.latents and not config.base.vae and base.channels != pixels:
+        raise InputError(
+            f"the base {base.name} of {base.channels} latent channels without a VAE (pixels have {pixels})",
+            "the VAE that the base was trained with",
+            "name it with base.vae and data.latents, and encode the data once with `fourreal data encode`",
+        )
+    if config.data.latents:
+        meta = read_latents_meta(config.data.latents)
+        wanted, got = (base.channels, base.text_width), (meta.channels, meta.text_width or base.text_width)
+        if wanted != got:
+            raise InputError(
+                f"latents of {got[0]} channels and text of width {got[1]} for a base of {wanted[0]} and {wanted[1]}",
+                "latents that were encoded for this base",
+                "change data.latents or base.transformer",
+            )
+
+
+def check_data(config: TrainingConfig, source: GridSource | LatentGrids) -> None:
     """Draws one item of every window, so that data that doesn't fit is seen before training.
 
     Raises:
         InputError: Grids smaller than a window, cells of another size than the configuration says, or no outlines of
             the subject where it has a weight.
     """
+    if isinstance(source, LatentGrids):
+        _check_latents(config, source)
+        return
     for window in config.train.windows:
         grid = source.draw(0, generator_for(config.train.seed, "check"))
         if grid.shape[0] < window[0] or grid.shape[1] < window[1] or grid.shape[2:4] != config.data.size:
@@ -97,6 +145,17 @@ def check_data(config: TrainingConfig, source: GridSource) -> None:
         )
 
 
+def _check_latents(config: TrainingConfig, source: LatentGrids) -> None:
+    need = tuple(max(w[axis] for w in config.train.windows) for axis in (0, 1))
+    have, size = source.window, source.meta.size
+    if have[0] < need[0] or have[1] < need[1] or size != tuple(config.data.size):
+        raise InputError(
+            f"latents of {have[0]} x {have[1]} cells of {size[1]} x {size[0]} pixels",
+            f"at least {need[0]} x {need[1]} cells of {config.data.size[1]} x {config.data.size[0]}",
+            "change train.windows or data.size, or encode the data again",
+        )
+
+
 def starting_model(config: TrainingConfig) -> Trainee:
     """A new model, or the one that the stage before left, run the way the configuration says.
 
@@ -104,7 +163,7 @@ def starting_model(config: TrainingConfig) -> Trainee:
         InputError: No model to start from, or one of another architecture.
     """
     if config.base.transformer:
-        return foreign_model(config)
+        return foreign_model(config, _start_file(config, SYNC_FILE))
     path = _start_file(config)
     if path is None:
         if config.stage == "base" or config.train.trains == "all":
@@ -186,7 +245,9 @@ def compile_parts(model: Trainee, device: torch.device) -> None:
             part.compile()
 
 
-def choose_precision(config: TrainingConfig, model: Trainee, source: GridSource, device: torch.device) -> str:
+def choose_precision(
+    config: TrainingConfig, model: Trainee, source: GridSource | LatentGrids, device: torch.device
+) -> str:
     """``bf16`` or ``float32``; with ``auto`` whichever takes less time for a few forward and backward passes here."""
     if config.train.precision != "auto":
         return config.train.precision
@@ -208,13 +269,14 @@ def choose_precision(config: TrainingConfig, model: Trainee, source: GridSource,
 
 
 def check_space(folder: Path, model: nn.Module, keep: int) -> None:
-    """Refuses a disk on which the checkpoints of a run can't fit.
+    """Refuses a disk on which the checkpoints of a run can't fit; a frozen base of diffusers is not in them.
 
     Raises:
         InputError: Too little space, or a folder that can't be written.
     """
     prepare_folder(folder)
-    weights = sum(p.numel() for p in model.parameters()) * 4
+    written = model.sync if isinstance(model, SyncedVideos) else model
+    weights = sum(p.numel() for p in written.parameters()) * 4
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad) * 4
     needed, free = (keep + 1) * (weights + 3 * trained) + 2 * weights + 2**20, shutil.disk_usage(folder).free
     if free < needed:
@@ -229,8 +291,8 @@ def _cells(shape: tuple[int, int]) -> int:
     return shape[0] * shape[1]
 
 
-def _start_file(config: TrainingConfig) -> Path | None:
+def _start_file(config: TrainingConfig, name: str = MODEL_FILE) -> Path | None:
     if config.run.start is not None:
         return Path(config.run.start)
-    found = [Path(config.run.out) / stage / MODEL_FILE for stage in _EARLIER[config.stage]]
+    found = [Path(config.run.out) / stage / name for stage in _EARLIER[config.stage]]
     return next((path for path in found if path.is_file()), None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -15,21 +16,27 @@ from ..model.checkpoints import load_strictly
 from ..model.codec import Codec, SpaceToDepth
 from ..model.model4d import Model4D
 from ..model.model_file import save_model
-from ..model.sync_file import save_sync
+from ..model.sync_file import load_sync, save_sync
 from .diffusers_bases import SyncedVideos, load_base
 from .diffusers_vae import FrameVAE
 from .options import TrainingConfig
 
+log = logging.getLogger(__name__)
 Trainee = Model4D | SyncedVideos
 MODEL_FILE, SYNC_FILE = "model.safetensors", "sync.safetensors"
 _SYNC = "sync."
 
 
-def foreign_model(config: TrainingConfig) -> SyncedVideos:
-    """The base model of diffusers that the configuration names, with new sync layers.
+def foreign_model(config: TrainingConfig, start: Path | None = None) -> SyncedVideos:
+    """The base model of diffusers that the configuration names, with new sync layers, or those of a stage before.
+
+    Args:
+        config: The stage.
+        start: File of sync layers to go on from.
 
     Raises:
-        InputError: A stage or part that needs the project's own model, or a base that can't be read.
+        InputError: A stage or part that needs the project's own model, a base that can't be read, or sync layers of
+            another base or rule.
     """
     if config.stage == "base" or config.train.trains != "sync":
         raise InputError(
@@ -38,16 +45,32 @@ def foreign_model(config: TrainingConfig) -> SyncedVideos:
             "remove [base], or train the sync layers alone",
         )
     dtype = torch.bfloat16 if config.base.dtype == "bf16" else torch.float32
-    return load_base(str(config.base.transformer), config.model.variant, dtype)
+    spec = config.model
+    model = load_base(str(config.base.transformer), spec.variant, dtype, spec.sync_rank, spec.dropped)
+    if start is not None:
+        sync = load_sync(start, model.base_fingerprint())
+        if sync.spec.resolved() != model.sync.spec.resolved():
+            raise InputError(
+                f"sync layers {start} of the rule {sync.spec.resolved()}",
+                str(model.sync.spec.resolved()),
+                "change model.variant, model.sync_rank or model.dropped, or name other layers with run.start",
+            )
+        load_strictly(model.sync, sync.state_dict(), str(start))
+        log.info("starting from %s", start)
+    return model
 
 
 def codec_of(config: TrainingConfig) -> Codec:
-    """Frames to latents: the VAE that the configuration names, or pixels moved into channels.
+    """Frames to latents: the VAE that the configuration names, or pixels moved into channels; encoded data needs none.
 
     Raises:
         InputError: A VAE that can't be read.
     """
-    return FrameVAE(config.base.vae) if config.base.vae else SpaceToDepth(config.model.dit.subpixel)
+    return (
+        FrameVAE(config.base.vae)
+        if config.base.vae and not config.data.latents
+        else SpaceToDepth(config.model.dit.subpixel)
+    )
 
 
 def prediction_of(model: Trainee) -> str:

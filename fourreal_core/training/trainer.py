@@ -7,6 +7,7 @@ import logging
 import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -19,15 +20,16 @@ from .averaging import Average, learning_rate
 from .batches import Batch, make_batch
 from .data.cache import CachedGrids
 from .objective import flow_distance, noisy_inputs, training_loss
-from .options import TrainingConfig
+from .options import TrainingConfig, TrainOptions
 from .preparing import (
+    check_base,
     check_data,
     check_space,
     choose_precision,
     choose_trained,
     compile_parts,
-    grid_source,
     starting_model,
+    training_data,
 )
 from .run_log import RunLog, write_report
 from .states import (
@@ -73,6 +75,10 @@ _MAY_CHANGE = {
     "shards",
     "videos",
     "exclude",
+    "latents",
+    "architecture",
+    "tokenizer",
+    "text_encoder",
 }
 
 
@@ -108,7 +114,8 @@ class _Run:
         if config.train.threads:
             torch.set_num_threads(config.train.threads)
         self.config, self.accelerator = config, _accelerator()
-        self.source = grid_source(config)
+        check_base(config)
+        self.source = training_data(config)
         check_data(config, self.source)
         self.model = starting_model(config)
         self.trained = choose_trained(self.model, config)
@@ -197,7 +204,7 @@ class _Run:
         total = torch.zeros((), device=self.accelerator.device)
         for i, part in enumerate(parts):
             last = i + 1 == len(parts)
-            share = len(part.frames) / len(self.places)
+            share = len(part.known) / len(self.places)
             with contextlib.nullcontext() if last else self.accelerator.no_sync(self.wrapped):
                 loss, flow_loss = self._loss(part, step)
                 self.accelerator.backward((loss + flow_loss) * share)
@@ -339,10 +346,12 @@ def _same_run(config: TrainingConfig, state: RunState) -> None:
     import json
 
     old, new = state.facts["config"], json.loads(json.dumps(config.summary()))
+    added = {"train": asdict(TrainOptions())}  # what came with a later version was as by default
     different = []
     for section in _MUST_AGREE:
         a, b = old[section], new[section]
         if isinstance(a, dict):
+            a = added.get(section, {}) | a
             different += [
                 f"{section}.{k}" for k in sorted(set(a) | set(b)) if a.get(k) != b.get(k) and k not in _MAY_CHANGE
             ]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fourreal_core.cli import main
-from fourreal_core.cli.train import parse_change
+from fourreal_core.cli.changes import parse_change
 from fourreal_core.errors import InputError
 from fourreal_core.training.data.cache import CachedGrids
 

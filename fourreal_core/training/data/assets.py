@@ -1,7 +1,7 @@
 """True 4D grids as others render them: a folder an asset with ``v{view}_t{time}`` frames and a JSON, or shards of it.
 
 A shard is a tar file in WebDataset's naming: ``{asset}.v{view}_t{time}.png`` and ``{asset}.json``. The JSON says
-``{"views": V, "times": T}`` and may say more (cameras, seed, family), which is kept but not needed.
+``{"views": V, "times": T}`` and may say more (a caption, cameras, seed, family), which is kept but not needed.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ from ...errors import InputError
 from ...media.files import prepare_folder, whole_file, write_bytes
 from ...media.images import read_image, save_image
 from ...synthetic.scene import SceneGrid, to_float
+from .captions import caption_in, caption_of
 from .pseudo4d import fit
-from .sources import Skipped, try_items
+from .sources import Captioned, Skipped, try_items
 
 META = "grid.json"
 _CELL = re.compile(r"v(\d+)_t(\d+)\.(png|jpg|jpeg|webp)")
@@ -91,9 +92,13 @@ class AssetFolders:
 
     def draw(self, position: int, generator: torch.Generator) -> Tensor:
         """See GridSource; assets with cells missing are skipped, counted and named."""
-        return try_items(self.assets, generator, lambda p: self._read(p, generator), self.skipped, "assets")
+        return try_items(self.assets, generator, lambda p: self._read(p, generator), self.skipped, "assets").grid
 
-    def _read(self, folder: Path, generator: torch.Generator) -> Tensor:
+    def take(self, position: int, generator: torch.Generator) -> Captioned:
+        """See CaptionedSource."""
+        return try_items(self.assets, generator, lambda p: self._read(p, generator), self.skipped, "assets", position)
+
+    def _read(self, folder: Path, generator: torch.Generator) -> Captioned:
         try:
             meta = json.loads((folder / META).read_text(encoding="utf-8"))
         except ValueError as err:
@@ -102,7 +107,8 @@ class AssetFolders:
             ) from err
         v0, t0 = window_start(meta, self.views, self.times, folder.name, generator)
         cells = [_find_cell(folder, v, t) for v in range(v0, v0 + self.views) for t in range(t0, t0 + self.times)]
-        return _to_grid([read_image(p) for p in cells], self.views, self.times, self.size)
+        grid = _to_grid([read_image(p) for p in cells], self.views, self.times, self.size)
+        return Captioned(grid, caption_in(meta, folder / META) or caption_of(folder))
 
 
 class AssetShards:
@@ -132,6 +138,10 @@ class AssetShards:
 
     def draw(self, position: int, generator: torch.Generator) -> Tensor:
         """See GridSource; positions that grow by one stream through, others skip ahead or start again."""
+        return self.take(position, generator).grid
+
+    def take(self, position: int, generator: torch.Generator) -> Captioned:
+        """See CaptionedSource; the caption stands in the asset's JSON."""
         if position < self._next or self._next < 0:
             self._stream, self._next = self._laps(), 0
         while True:
@@ -140,7 +150,8 @@ class AssetShards:
             if self._next > position:
                 v0, t0 = window_start(meta, self.views, self.times, meta["__key__"], generator)
                 pictures = [cells[v, t] for v in range(v0, v0 + self.views) for t in range(t0, t0 + self.times)]
-                return _to_grid([_decode(p) for p in pictures], self.views, self.times, self.size)
+                grid = _to_grid([_decode(p) for p in pictures], self.views, self.times, self.size)
+                return Captioned(grid, caption_in(meta, meta["__key__"]))
 
     def _laps(self) -> Iterator[tuple[dict[str, Any], dict[tuple[int, int], bytes]]]:
         while True:

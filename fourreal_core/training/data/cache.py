@@ -22,7 +22,7 @@ from ...spread import SpreadOptions
 from ...synthetic.grids import GridOptions, make_grid
 from ...synthetic.random_choices import scene_seed
 from .background import work_through
-from .sources import Skipped
+from .sources import Captioned, Skipped
 
 FORMAT, VERSION, META = "fourreal-grid-cache", 1, "cache.json"
 FLOW_STEPS = 4
@@ -202,6 +202,10 @@ class CachedGrids:
     def draw(self, position: int, generator: torch.Generator) -> Tensor:
         """See GridSource."""
         return self.read(int(torch.randint(len(self), (), generator=generator)))[0]
+
+    def take(self, position: int, generator: torch.Generator) -> Captioned:
+        """See CaptionedSource; made grids have no captions."""
+        return Captioned(self.read(position % len(self))[0])
 
 
 def read_meta(folder: Path) -> dict[str, Any]:

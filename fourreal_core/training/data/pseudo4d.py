@@ -15,7 +15,8 @@ from torch import Tensor
 from ...errors import InputError
 from ...media.clips import read_clip
 from ...media.images import IMAGE_SUFFIXES
-from .sources import Skipped, try_items
+from .captions import caption_of
+from .sources import Captioned, Skipped, try_items
 
 VIDEO_SUFFIXES = {".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".gif"}
 STATIC_MARK = ".static"
@@ -140,8 +141,19 @@ class PseudoGrids:
     def draw(self, position: int, generator: torch.Generator) -> Tensor:
         """See GridSource; videos that can't be read or are too short are skipped, counted and named."""
         clip = try_items(self.videos, generator, lambda path: self._clip(path, generator), self.skipped, "videos")
-        grid = pseudo_grid(clip, self.views, generator, self.warp)
-        return (grid * 255).round().to(torch.uint8)
+        return self._of(clip, generator)
+
+    def take(self, position: int, generator: torch.Generator) -> Captioned:
+        """See CaptionedSource."""
+
+        def read(path: Path) -> tuple[Tensor, str]:
+            return self._clip(path, generator), caption_of(path)
+
+        clip, caption = try_items(self.videos, generator, read, self.skipped, "videos", position)
+        return Captioned(self._of(clip, generator), caption)
+
+    def _of(self, clip: Tensor, generator: torch.Generator) -> Tensor:
+        return (pseudo_grid(clip, self.views, generator, self.warp) * 255).round().to(torch.uint8)
 
     def _clip(self, path: Path, generator: torch.Generator) -> Tensor:
         frames = read_clip(path)

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ...synthetic.scene import to_float
 from .pseudo4d import WarpOptions, pseudo_grid
-from .sources import GridSource, Skipped
+from .sources import Captioned, GridSource, Skipped, take
 
 
 class PseudoFromGrids:
@@ -29,6 +29,13 @@ class PseudoFromGrids:
 
     def draw(self, position: int, generator: torch.Generator) -> Tensor:
         """See GridSource."""
-        grid = self.grids.draw(position, generator)
+        return self._of(self.grids.draw(position, generator), generator)
+
+    def take(self, position: int, generator: torch.Generator) -> Captioned:
+        """See CaptionedSource."""
+        grid, caption = take(self.grids, position, generator)
+        return Captioned(self._of(grid, generator), caption)
+
+    def _of(self, grid: Tensor, generator: torch.Generator) -> Tensor:
         row = to_float(grid[int(torch.randint(len(grid), (), generator=generator))])
         return (pseudo_grid(row, self.views, generator, self.warp) * 255).round().to(torch.uint8)

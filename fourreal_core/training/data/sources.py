@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -14,6 +14,19 @@ from ...errors import InputError
 
 log = logging.getLogger(__name__)
 Item = TypeVar("Item")
+Read = TypeVar("Read")
+
+
+class Captioned(NamedTuple):
+    """A grid in words, too.
+
+    Attributes:
+        grid: ``(V, T, H, W, 3)`` uint8.
+        caption: What it shows; empty where nobody says.
+    """
+
+    grid: Tensor
+    caption: str = ""
 
 
 class GridSource(Protocol):
@@ -31,6 +44,26 @@ class GridSource(Protocol):
                 killed goes on where it stopped; others go by the generator.
             generator: Source of all choices.
         """
+
+
+@runtime_checkable
+class CaptionedSource(Protocol):
+    """A source whose grids come in turn, each with its caption."""
+
+    def take(self, position: int, generator: torch.Generator) -> Captioned:
+        """The grid of a position, so that as many positions as there are items see each of them once.
+
+        Args:
+            position: From 0 on; beyond the last item it begins anew.
+            generator: Source of all choices but that of the item.
+        """
+
+
+def take(source: GridSource, position: int, generator: torch.Generator) -> Captioned:
+    """A source's grid with its caption, in turn where it can be."""
+    if isinstance(source, CaptionedSource):
+        return source.take(position, generator)
+    return Captioned(source.draw(position, generator))
 
 
 @dataclass
@@ -73,25 +106,42 @@ class Mixture:
 
     def draw(self, position: int, generator: torch.Generator) -> Tensor:
         """See GridSource; the position decides whose turn it is."""
+        source, place = self._turn(position)
+        return source.draw(place, generator)
+
+    def take(self, position: int, generator: torch.Generator) -> Captioned:
+        """See CaptionedSource."""
+        source, place = self._turn(position)
+        return take(source, place, generator)
+
+    def _turn(self, position: int) -> tuple[GridSource, int]:
         lap, place = divmod(position, sum(self.shares))
         for source, share in zip(self.sources, self.shares, strict=True):
             if place < share:
-                return source.draw(lap * share + place, generator)
+                return source, lap * share + place
             place -= share
         raise AssertionError("a place within the round belongs to a source")
 
 
 def try_items(
-    items: Sequence[Item], generator: torch.Generator, read: Callable[[Item], Tensor], skipped: Skipped, what: str
-) -> Tensor:
-    """Reads a random item; one that can't be read is noted and another one taken.
+    items: Sequence[Item],
+    generator: torch.Generator,
+    read: Callable[[Item], Read],
+    skipped: Skipped,
+    what: str,
+    position: int | None = None,
+) -> Read:
+    """Reads a random item, or that of a position; one that can't be read is noted and another one taken.
 
     Raises:
         InputError: None of them can be read.
     """
     left = [item for item in items if str(item) not in skipped.reasons]
+    first = None if position is None else items[position % len(items)]
     while left:
         item = left[int(torch.randint(len(left), (), generator=generator))]
+        if first is not None and first in left:
+            item, first = first, None
         try:
             return read(item)
         except (InputError, OSError) as err:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from .changes import add_changes, changes_of
+from .estimate import add_estimate_options, tell_estimate
 
 _STAGES = ("base", "pseudo4d", "finetune4d", "mixed")
 
@@ -26,6 +27,7 @@ def add_command(
     parser.add_argument("stage", choices=_STAGES, help="what to train")
     parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="TOML file, see configs/")
     add_changes(parser)
+    add_estimate_options(parser)
     parser.set_defaults(execute=execute)
 
 
@@ -36,10 +38,14 @@ def execute(args: argparse.Namespace) -> None:
         InputError: A configuration, data or a start model that can't be used; a loss that is no number.
     """
     from ..training.config_file import read_config
+
+    config = read_config(args.config, args.stage, changes_of(args))
+    if args.estimate:
+        tell_estimate(config, args)
+        return
     from ..training.trainer import train_stage
     from .bars import StageBars
 
-    config = read_config(args.config, args.stage, changes_of(args))
     with StageBars(args.quiet) as bars:
         report = train_stage(config, bars(f"train {args.stage}"))
     _tell(report, args)

@@ -65,4 +65,5 @@ class CaptionEncoder:
         made = self.tokenizer(words, truncation=True, max_length=self.longest, return_tensors="pt")
         device = self.model.device
         states = self.model(made.input_ids.to(device), made.attention_mask.to(device)).last_hidden_state
-        return states[0].float().cpu()
+        text: Tensor = states[0].float().cpu()
+        return text

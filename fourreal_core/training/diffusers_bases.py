@@ -197,11 +197,13 @@ class SyncedVideos(nn.Module):
             return self._end(video, condition, axis, batch)
         tokens = {axis: stream[0] for axis, stream in streams.items()}
         for layer in range(self.videos.layers):
-            made = {
-                axis: from_videos(self._block(layer, tokens[axis], streams[axis][1]), axis, batch) for axis in tokens
-            }
-            mixed = self.sync(layer, made["view"], made["time"], inputs.noise_level)
-            tokens = {axis: to_videos(x, axis) for axis, x in zip(("view", "time"), mixed, strict=True)}
+            conditions = streams["view"][1], streams["time"][1]
+            given = layer, tokens["view"], tokens["time"], conditions, inputs.noise_level
+            if self.recompute and torch.is_grad_enabled():
+                made = checkpoint(self._layer, *given, use_reentrant=False)
+            else:
+                made = self._layer(*given)
+            tokens = dict(zip(("view", "time"), made, strict=True))
         ends = [self._end(tokens[axis], streams[axis][1], axis, batch) for axis in ("view", "time")]
         return (ends[0] + ends[1]) * 0.5
 
@@ -230,6 +232,17 @@ class SyncedVideos(nn.Module):
         each = text.repeat_interleave(latents.shape[1], 0)
         mask = None if inputs.text_mask is None else inputs.text_mask.repeat_interleave(latents.shape[1], 0)
         return self.videos.start(videos, level.flatten(0, 1), each, mask)
+
+    def _layer(
+        self, layer: int, view: Tensor, time: Tensor, conditions: tuple[Any, Any], level: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """A block of both streams and the sync after it: what is computed again together, so that of each layer nothing
+        is kept but the tokens that it was given."""
+        batch = len(level)
+        y_view = from_videos(self.videos.block(layer, view, conditions[0]), "view", batch)
+        y_time = from_videos(self.videos.block(layer, time, conditions[1]), "time", batch)
+        x_view, x_time = self.sync(layer, y_view, y_time, level)
+        return to_videos(x_view, "view"), to_videos(x_time, "time")
 
     def _block(self, layer: int, tokens: Tensor, condition: Any) -> Tensor:
         if self.recompute and torch.is_grad_enabled():

@@ -46,6 +46,25 @@ ARCHITECTURES: Mapping[str, Mapping[str, Any]] = {
     },
 }
 """Published sizes, for estimates before the weights are there."""
+_WAN_VAE = {"dim_mult": [1, 2, 4, 4], "num_res_blocks": 2, "temperal_downsample": [False, True, True]}
+_VAES: Mapping[int, Mapping[str, Any]] = {
+    16: _WAN_VAE | {"base_dim": 96, "z_dim": 16},
+    48: _WAN_VAE
+    | {
+        "base_dim": 160,
+        "decoder_base_dim": 256,
+        "z_dim": 48,
+        "is_residual": True,
+        "in_channels": 12,
+        "out_channels": 12,
+        "patch_size": 2,
+        "scale_factor_spatial": 16,
+        "latents_mean": [0.0] * 48,
+        "latents_std": [1.0] * 48,
+    },
+    128: {},
+}
+"""VAEs of the published architectures, by their channels."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +101,11 @@ class ForeignBase:
         return int(self.settings.get("in_channels", 16))
 
     @property
+    def layers(self) -> int:
+        """Blocks."""
+        return int(self.settings.get("num_layers", 28 if self.kind == LTX else 40))
+
+    @property
     def text_width(self) -> int:
         """Width of the text encoder's tokens."""
         return int(self.settings.get("text_dim") or self.settings.get("caption_channels") or 4096)
@@ -106,6 +130,11 @@ class ForeignBase:
     def vae_factor(self) -> int:
         """Pixels along a side of a latent pixel, as the published models have it."""
         return 32 if self.kind == LTX else 16 if self.channels == 48 else 8
+
+    @property
+    def vae_settings(self) -> dict[str, Any] | None:
+        """Settings of the published VAE with its channels, as the library's class takes them; None for others."""
+        return dict(_VAES[self.channels]) if self.channels in _VAES else None
 
     def check(self) -> None:
         """Refuses a model that takes more than the noisy latents.

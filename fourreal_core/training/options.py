@@ -22,18 +22,20 @@ TRAINS = {
 }
 """What may be trained, and the model's own name for those parameters; ``attention`` is that of any variant."""
 LEVELS = ("uniform", "logit_normal")
+OPTIMIZERS = ("adamw", "adamw8bit")
 PRECISIONS = ("float32", "bf16", "auto")
 
 
 @dataclass(frozen=True)
 class DataOptions:
-    """Where grids come from; at least one of ``cache``, ``assets``, ``shards``, ``videos`` and ``latents``.
+    """Where grids come from; at least one of ``cache``, ``assets``, ``shards``, ``multicam``, ``videos``, ``latents``.
 
     Attributes:
         cache: Folder of made grids.
         assets: Folder of true 4D assets.
         shards: WebDataset shards of such assets.
         videos: Folder of videos, for ``base`` and pseudo-4D; without one, pseudo-4D is made of the rows of true grids.
+        multicam: Folder of scenes with a video a camera, taken at the same time.
         latents: Folder of encoded grids, which take the place of all the others for sync layers on a base of diffusers.
         exclude: List of videos to leave out, because a camera moves in them over a stopped scene.
         split: Whose seeds of the cache.
@@ -52,10 +54,11 @@ class DataOptions:
     augment: bool = True
     warp: WarpOptions = field(default_factory=WarpOptions)
     latents: str | None = None
+    multicam: str | None = None
 
     def __post_init__(self) -> None:
-        if not (self.cache or self.assets or self.shards or self.videos or self.latents):
-            raise InputError("no data", "a cache, assets, shards, videos or latents", "name one under [data]")
+        if not (self.cache or self.assets or self.shards or self.multicam or self.videos or self.latents):
+            raise InputError("no data", "a cache, assets, shards, multicam, videos or latents", "name one under [data]")
         if len(self.size) != 2 or min(self.size) < 8:
             raise InputError(f"cells of {list(self.size)} pixels", "[height, width] of at least 8", "change data.size")
 
@@ -81,6 +84,7 @@ class TrainOptions:
         ema: Decay of the averaged weights that are saved as the model; 0 keeps none.
         levels: How noise levels are drawn.
         full_noise: Share of items at level 1, where the model makes its first guess.
+        optimizer: ``adamw``, or ``adamw8bit`` with moments of a byte each (needs bitsandbytes).
         precision: ``bf16`` autocast, ``float32``, or ``auto``: the faster of the two in a short trial.
         checkpointing: Compute blocks again in the backward pass, to save memory.
         compile: Let torch.compile fuse the model's parts: faster after the first minute; needs a C++ compiler.
@@ -115,6 +119,7 @@ class TrainOptions:
     ema: float = 0.999
     levels: str = "uniform"
     full_noise: float = 0.25
+    optimizer: str = "adamw"
     precision: str = "auto"
     checkpointing: bool = False
     compile: bool = False
@@ -135,6 +140,7 @@ class TrainOptions:
             ("trains", tuple(TRAINS)),
             ("levels", LEVELS),
             ("precision", PRECISIONS),
+            ("optimizer", OPTIMIZERS),
         )
         for name, allowed in names:
             if getattr(self, name) not in allowed:

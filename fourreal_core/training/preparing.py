@@ -22,6 +22,7 @@ from .batches import generator_for, make_batch, measured_grids, step_shape
 from .data.assets import AssetFolders, AssetShards
 from .data.cache import CachedGrids
 from .data.latents import LatentGrids, read_latents_meta
+from .data.multicam import MultiCameraVideos
 from .data.pseudo4d import PseudoGrids
 from .data.rows import PseudoFromGrids
 from .data.sources import GridSource, Mixture
@@ -51,6 +52,8 @@ def grid_source(config: TrainingConfig) -> GridSource:
         true.append(AssetFolders(data.assets, views, times, data.size))
     if data.shards:
         true.append(AssetShards(data.shards, views, times, data.size))
+    if data.multicam:
+        true.append(MultiCameraVideos(data.multicam, views, times, data.size))
     grids: GridSource | None = Mixture(true, [1] * len(true)) if len(true) > 1 else true[0] if true else None
     if config.stage == "base":
         videos = [PseudoGrids(data.videos, 1, times, data.size, data.exclude, data.warp)] if data.videos else []
@@ -60,7 +63,7 @@ def grid_source(config: TrainingConfig) -> GridSource:
         return Mixture(both, [1] * len(both)) if len(both) > 1 else both[0]
     if config.stage == "finetune4d":
         if grids is None:
-            raise InputError("no true 4D grids", "a cache, assets or shards", "name one under [data]")
+            raise InputError("no true 4D grids", "a cache, assets, shards or multicam", "name one under [data]")
         return grids
     if data.videos:
         pseudo: GridSource = PseudoGrids(data.videos, views, times, data.size, data.exclude, data.warp)

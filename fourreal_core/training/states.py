@@ -109,8 +109,20 @@ def optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dic
     return {
         f"{name}/{moment}": value
         for name, moments in state.get("state", {}).items()
-        for moment, value in moments.items()
+        for moment, value in _flat(moments).items()
     }
+
+
+def _flat(moments: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Moments by name; those that bitsandbytes keeps in a dictionary of their own by ``{its name}/{name}``."""
+    flat: dict[str, Tensor] = {}
+    for name, value in moments.items():
+        if isinstance(value, Mapping):
+            # clones, since all share one table there
+            flat |= {f"{name}/{inner}": tensor.clone() for inner, tensor in _flat(value).items()}
+        else:
+            flat[name] = value if isinstance(value, Tensor) else torch.tensor(value)  # steps may be plain numbers
+    return flat
 
 
 def restore_optimizer(model: nn.Module, optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
@@ -127,10 +139,13 @@ def restore_optimizer(model: nn.Module, optimizer: torch.optim.Optimizer, tensor
 
     options = StateDictOptions(full_state_dict=True)  # with offloading only the main process would get an answer
     state: dict[str, Any] = get_optimizer_state_dict(model, optimizer, options=options)
-    named: dict[str, dict[str, Tensor]] = {}
+    named: dict[str, dict[str, Any]] = {}
     for key, value in tensors.items():
-        name, _, moment = key.rpartition("/")
-        named.setdefault(name, {})[moment] = value
+        name, *inner, moment = key.split("/")
+        kept, own = named.setdefault(name, {}), state["state"].get(name, {})
+        for part in inner:
+            kept, own = kept.setdefault(part, {}), own.get(part, {})
+        kept[moment] = int(value) if isinstance(own.get(moment), int) else value
     trained = {name for group in state["param_groups"] for name in group["params"]}
     if set(named) != trained:
         raise InputError(

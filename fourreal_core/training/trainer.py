@@ -19,7 +19,9 @@ from ..progress import OnStep, no_progress
 from .averaging import Average, learning_rate
 from .batches import Batch, make_batch
 from .data.cache import CachedGrids
+from .estimate import check_memory, free_memory
 from .objective import flow_distance, noisy_inputs, training_loss
+from .optimizers import make_optimizer
 from .options import TrainingConfig, TrainOptions
 from .preparing import (
     check_base,
@@ -73,6 +75,7 @@ _MAY_CHANGE = {
     "cache",
     "assets",
     "shards",
+    "multicam",
     "videos",
     "exclude",
     "latents",
@@ -115,6 +118,8 @@ class _Run:
             torch.set_num_threads(config.train.threads)
         self.config, self.accelerator = config, _accelerator()
         check_base(config)
+        if config.base.transformer:
+            check_memory(config, *free_memory(self.accelerator.device))
         self.source = training_data(config)
         check_data(config, self.source)
         self.model = starting_model(config)
@@ -154,7 +159,7 @@ class _Run:
             )
             if part
         ]
-        optimizer = torch.optim.AdamW(groups, lr=train.learning_rate, betas=train.betas)
+        optimizer = make_optimizer(groups, train)
         self.wrapped, self.optimizer = accelerator.prepare(self.model, optimizer)
         inner = dict(accelerator.unwrap_model(self.wrapped).named_parameters())
         self.trained = {name: inner[name] for name in self.trained}  # other objects where they are spread

@@ -221,7 +221,7 @@ def _nearest(known: Mask) -> tuple[Image, NDArray[np.int32]]:
     distance, label = cv2.distanceTransformWithLabels(
         (~known).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
     )
-    return distance, label
+    return np.asarray(distance, np.float32), np.asarray(label, np.int32)
 
 
 def _read(picture: Image, flow: Flow) -> Image:

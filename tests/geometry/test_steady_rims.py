@@ -21,10 +21,12 @@ Picture = NDArray[np.float32]
 
 def texture(seed: int, height: int, width: int) -> Picture:
     """Smooth noise ``(height, width, 3)`` of wavelengths that flow can follow."""
-    cv2 = pytest.importorskip("cv2")
+    from fourreal_core.needed.opencv import cv2
+
     noise = np.random.default_rng(seed).uniform(0, 1, (height, width, 3)).astype(np.float32)
     smooth = cv2.GaussianBlur(noise, (0, 0), 1.5)
-    return np.clip(0.5 + 1.6 * (smooth - smooth.mean()), 0, 1).astype(np.float32)
+    picture: Picture = np.clip(0.5 + 1.6 * (smooth - smooth.mean()), 0, 1).astype(np.float32)
+    return picture
 
 
 def scene(bar_at: int | None) -> Picture:

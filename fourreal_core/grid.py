@@ -5,13 +5,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from torch import Tensor
 
 from .errors import InputError
+from .packed_frames import PackedFrames, blank_frames
 
 log = logging.getLogger(__name__)
+AnyGrid = TypeVar("AnyGrid", bound="FrameGrid")
 
 FIRST_FRAMES_MATCH_DB = 25.0
 """Below this PSNR the two clips' first frames are reported as different: re-encoding one frame costs less."""
@@ -82,7 +85,7 @@ class FrameGrid:
                 "resize one of them",
             )
         v, t = freeze_time.shape[0], fixed_view.shape[0]
-        frames = torch.zeros(v, t, *freeze_time.shape[1:], dtype=torch.float32)
+        frames = blank_frames(v, t, *freeze_time.shape[1:])
         frames[:, 0] = freeze_time
         frames[0] = fixed_view
         known = torch.zeros(v, t, dtype=torch.bool)
@@ -100,20 +103,47 @@ class FrameGrid:
             )
         return grid
 
+    def packed(self: AnyGrid) -> AnyGrid:
+        """This grid for keeping: it holds its frames as they came, and makes ``frames`` anew, bit for bit, when asked.
+
+        Frames of 8-bit files take a quarter of the memory, cells that are not filled none (see PackedFrames). What is
+        made from it by ``dataclasses.replace`` is a plain grid again.
+        """
+        if isinstance(self.held, PackedFrames):
+            return self
+        grid: AnyGrid = object.__new__(type(self))
+        grid.__dict__.update(self.__dict__, packed_frames=PackedFrames(self.frames))
+        del grid.__dict__["frames"]
+        return grid
+
+    @property
+    def held(self) -> Tensor | PackedFrames:
+        """What the frames are held in."""
+        held: Tensor | PackedFrames | None = self.__dict__.get("packed_frames")
+        return self.frames if held is None else held
+
+    if not TYPE_CHECKING:  # a type checker would take any name for an attribute
+
+        def __getattr__(self, name: str) -> Tensor:
+            """Called for what a grid has not: the frames of a packed one."""
+            if name == "frames" and "packed_frames" in self.__dict__:
+                return self.__dict__["packed_frames"].unpack()
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
     @property
     def views(self) -> int:
         """Number of viewpoints V."""
-        return self.frames.shape[0]
+        return self.known.shape[0]
 
     @property
     def times(self) -> int:
         """Number of time steps T."""
-        return self.frames.shape[1]
+        return self.known.shape[1]
 
     @property
     def size(self) -> tuple[int, int]:
         """Frame size as ``(height, width)`` in pixels."""
-        return self.frames.shape[2], self.frames.shape[3]
+        return self.valid.shape[0], self.valid.shape[1]
 
     @property
     def freeze_time(self) -> Tensor:

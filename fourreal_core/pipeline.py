@@ -155,8 +155,11 @@ def run_pipeline(
         view_tracks = engine.track_views(freeze_time, geometry, grid.valid, tracks, stages("tracks"))
     with clock("motion"):
         time_tracks = engine.track_times(fixed_view, geometry, grid.valid, tracks, stages("motion"))
+    flows.release_started()
+    del freeze_time, fixed_view
     with clock("canonical"):
         scene = canonical_scene(view_tracks, grid.times, options.canonical)
+    del view_tracks
     device = torch.device(options.device)
     if device.type != "cpu":
         scene, time_tracks = scene_to(scene, device), tracks_to(time_tracks, device)
@@ -164,11 +167,13 @@ def run_pipeline(
         scene = prune_floaters(scene, grid.freeze_time, grid.valid, options.floaters, on_step=stages("floaters"))
     with clock("deformation"):
         scene = fit_deformation(scene, grid, time_tracks, fit, on_step=stages("deformation"), flows=flows)
+    del time_tracks
     with clock("completion"):
         made = completion(scene, grid, options.proposal, on_step=stages("completion"), flows=flows)
+    del flows, grid  # what only earlier stages need goes with them
     with clock("refit"):
         scene = refit_scene(scene, made.grid, made.error_gray, refit, on_step=stages("refit"))
-    whole, motion = without_motion(made.grid), CameraMotion.none(grid.times, grid.size)
+    whole, motion = without_motion(made.grid), CameraMotion.none(made.grid.times, made.grid.size)
     shown = whole
     if isinstance(made.grid, SteadyGrid):
         motion = made.grid.motion

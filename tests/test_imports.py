@@ -26,7 +26,7 @@ HOST = {
     "server",
 }
 FLOORS = [
-    {"errors", "progress", "compiled", "needed"},
+    {"errors", "progress", "compiled", "needed", "packed_frames"},
     {"cameras", "grid", "spread"},
     {"media", "metrics"},
     {"rasterizer", "flow"},

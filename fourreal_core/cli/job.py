@@ -15,7 +15,7 @@ from ..cameras import Cameras
 from ..grid import FrameGrid
 from ..media.files import whole_file
 from ..media.films import write_film
-from ..media.video import there_and_back
+from ..media.video import there_and_back_order
 from ..metrics import peak_memory_mb
 from ..pipeline import PipelineResult, quality_options, run_pipeline
 from ..progress import StageClock
@@ -62,9 +62,15 @@ def write_results(out: Path, result: PipelineResult, bars: StageBars) -> None:
     grid = result.grid
     frames = _BULLET_FRAMES_A_CELL * max(grid.views, grid.times)
     bullet = bullet_time(result.scene, frames, on_step=bars("bullet time"))
-    write_film(there_and_back(bullet, _VIDEO_SECONDS, _BULLET_FPS), out / "bullet_time.mp4", _BULLET_FPS)
-    wall = media.grid_wall(grid.frames)
-    write_film(there_and_back(wall, _VIDEO_SECONDS, CLIP_FPS), out / "grid.mp4", CLIP_FPS)
+    order = there_and_back_order(len(bullet), _VIDEO_SECONDS, _BULLET_FPS)
+    write_film(bullet, out / "bullet_time.mp4", _BULLET_FPS, order=order)
+    del bullet
+    write_film(
+        media.grid_wall(grid.frames),
+        out / "grid.mp4",
+        CLIP_FPS,
+        order=there_and_back_order(grid.times, _VIDEO_SECONDS, CLIP_FPS),
+    )
     with whole_file(out / "scene.safetensors") as part:
         save_scene(result.scene, part)
     media.save_image(media.contact_sheet(grid.frames, grid.known), out / "contact_sheet.png")

@@ -118,12 +118,13 @@ def _completed(model: Any, freeze: Tensor, fixed: Tensor, seed: int, bars: Stage
 def _write_grid(out: Path, frames: Tensor, bars: StageBars) -> None:
     from .. import media
     from ..media.films import write_film
-    from ..media.video import there_and_back
+    from ..media.video import there_and_back_order
     from ..training.completions import first_row_and_column
     from .job import CLIP_FPS
 
     views, times = frames.shape[:2]
-    write_film(there_and_back(media.grid_wall(frames), 4.0, CLIP_FPS), out / "grid.mp4", CLIP_FPS)
+    order = there_and_back_order(times, 4.0, CLIP_FPS)
+    write_film(media.grid_wall(frames), out / "grid.mp4", CLIP_FPS, order=order)
     media.save_image(media.contact_sheet(frames, first_row_and_column(views, times)), out / "contact_sheet.png")
     folder, on_step = media.prepare_folder(out / "grid"), bars("cells")
     for i in range(views * times):

@@ -3,13 +3,15 @@
 Flows between the frames of one clip come from its ClipFlows. Cells that share a row or a column have a
 chosen flow: along a row it is motion, along a column how far views see things apart. Neighbours are measured directly.
 Farther cells are measured directly, from the chain over the known cells between as a start, and by the chain alone;
-each has its own failures, so all are kept, and the one that explains a pixel best is ``best``.
+each has its own failures, so all can be had, and the one that explains a pixel best is ``best``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import overload
 
 import numpy as np
 import torch
@@ -37,14 +39,49 @@ class MeasuredFlow:
 
     best: Flow
     error: Image
-    measured: tuple[Flow, ...]
+    measured: Sequence[Flow]
+
+
+@dataclass(frozen=True)
+class WaysOfMeasuring(Sequence[Flow]):
+    """The flow from one picture to another directly, from a chain as a start, and by that chain alone.
+
+    Each is worked out anew when it is asked for: few ever are, and they would take twice the memory of all the rest.
+
+    Attributes:
+        engine: Measures one pair.
+        a: Grey frame ``(H, W)``.
+        b: The other one.
+        legs: The chain: flows to the cell between, and from there.
+    """
+
+    engine: FlowEngine
+    a: Gray
+    b: Gray
+    legs: tuple[Flow, Flow]
+
+    def __len__(self) -> int:
+        return 3
+
+    @overload
+    def __getitem__(self, k: int) -> Flow: ...
+
+    @overload
+    def __getitem__(self, k: slice) -> Sequence[Flow]: ...
+
+    def __getitem__(self, k: int | slice) -> Flow | Sequence[Flow]:
+        ways = (lambda: self.engine(self.a, self.b), self._started, lambda: chain(*self.legs))
+        return tuple(way() for way in ways[k]) if isinstance(k, slice) else ways[k]()
+
+    def _started(self) -> Flow:
+        return self.engine(self.a, self.b, chain(*self.legs))
 
 
 class FlowCache:
     """Flows between the known cells of a grid, kept once measured.
 
     It holds what the engine measured (see MemoizedFlow), and of every two cells that were measured the chosen flow and
-    its error, both ways: at 512 x 288 pixels some 4 MB each.
+    its error, both ways: at 512 x 288 pixels 1.8 MB each.
 
     Args:
         frames: ``(V, T, H, W, 3)`` in ``[0, 1]``; only known cells are looked at.
@@ -117,22 +154,25 @@ class FlowCache:
             )
         a, b = self._gray(start), self._gray(end)
         between = self._between(start, end)
+        ways: tuple[Sequence[Flow], Sequence[Flow]]
         if between is None:
             pairs = [(self.engine(a, b), self.engine(b, a))]
+            ways = pairs[0][:1], pairs[0][1:]
         else:
-            there = chain(self(start, between).best, self(between, end).best)
-            back = chain(self(end, between).best, self(between, start).best)
-            pairs = candidate_flows(self.engine, a, b, there, back)
+            there = self(start, between).best, self(between, end).best
+            back = self(end, between).best, self(between, start).best
+            pairs = candidate_flows(self.engine, a, b, chain(*there), chain(*back))
+            ways = WaysOfMeasuring(self.engine, a, b, there), WaysOfMeasuring(self.engine, b, a, back)
         first, last = self.picture(start), self.picture(end)
-        forth, misses, _ = choose_flow(first, last, pairs)
-        back, misses_back, _ = choose_flow(last, first, [pair[::-1] for pair in pairs])
-        for ends, way, best, other, error in (
-            ((start, end), 0, forth, back, misses),
-            ((end, start), 1, back, forth, misses_back),
-        ):
-            # a pixel's way back may be its own way's or the best one's
-            error = np.minimum(error, forward_backward_error(best, other))
-            self._flows[ends] = MeasuredFlow(best, error, tuple(pair[way] for pair in pairs))
+        one, misses, _ = choose_flow(first, last, pairs)
+        other, misses_back, _ = choose_flow(last, first, [pair[::-1] for pair in pairs])
+        if between is None:  # the choice among one: what the engine keeps need not be held twice
+            one, other = pairs[0]
+        # a pixel's way back may be its own way's or the best one's
+        error = np.minimum(misses, forward_backward_error(one, other))
+        error_back = np.minimum(misses_back, forward_backward_error(other, one))
+        self._flows[start, end] = MeasuredFlow(one, error, ways[0])
+        self._flows[end, start] = MeasuredFlow(other, error_back, ways[1])
 
     def _between(self, start: Cell, end: Cell) -> Cell | None:
         """The known cell next to the later of two, on the way to the other; None where the two are neighbours."""

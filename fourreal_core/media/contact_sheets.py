@@ -81,8 +81,8 @@ def _shrink(frames: Tensor, width: int) -> Tensor:
     if w <= width:
         return frames
     size = (max(1, round(h * width / w)), width)
-    pictures = to_uint8(frames.reshape(v * t, h, w, 3))
-    return to_float(np.stack([resize(p, size) for p in pictures])).reshape(v, t, *size, 3)
+    pictures = [resize(to_uint8(frame), size) for frame in frames.reshape(v * t, h, w, 3)]
+    return to_float(np.stack(pictures)).reshape(v, t, *size, 3)
 
 
 def _write_labels(sheet: Tensor, labels: list[tuple[str, int, int]]) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 from torch import Tensor
@@ -15,7 +16,9 @@ from .video import write_video
 log = logging.getLogger(__name__)
 
 
-def write_film(frames: Tensor, path: Path, fps: float = 8.0, crf: int | None = None) -> Path:
+def write_film(
+    frames: Tensor, path: Path, fps: float = 8.0, crf: int | None = None, order: Sequence[int] | None = None
+) -> Path:
     """Writes a video, or an animated WebP of the same name where videos can't be written here, which is said once.
 
     Args:
@@ -23,6 +26,7 @@ def write_film(frames: Tensor, path: Path, fps: float = 8.0, crf: int | None = N
         path: The video file.
         fps: Frames a second.
         crf: The video's quality, see write_video.
+        order: Which frames to show in turn; every one once when None.
 
     Returns:
         The file that was written.
@@ -31,10 +35,10 @@ def write_film(frames: Tensor, path: Path, fps: float = 8.0, crf: int | None = N
         InputError: No frames, or the folder can't be written or is full.
     """
     try:
-        return write_video(frames, path, fps, crf)
+        return write_video(frames, path, fps, crf, order)
     except MissingPackage as error:
         _warn(str(error))
-        return write_webp(frames, path.with_suffix(".webp"), fps)
+        return write_webp(frames if order is None else frames[list(order)], path.with_suffix(".webp"), fps)
 
 
 @functools.cache

@@ -89,7 +89,7 @@ def resize(picture: np.ndarray, size: tuple[int, int] | None) -> np.ndarray:
 
 def to_float(pictures: np.ndarray) -> Tensor:
     """uint8 to float32 in ``[0, 1]``."""
-    return torch.from_numpy(np.ascontiguousarray(pictures)).float() / 255
+    return torch.from_numpy(np.ascontiguousarray(pictures)).float().div_(255)
 
 
 def to_uint8(frames: Tensor) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -27,7 +28,13 @@ _CODECS: dict[str, tuple[str, str, int, dict[str, str]]] = {
 """By ending: container, encoder, the quality that is hard to tell from the source, and the encoder's other options."""
 
 
-def write_video(frames: Tensor, path: Path | str, fps: float = 8.0, crf: int | None = None) -> Path:
+def write_video(
+    frames: Tensor,
+    path: Path | str,
+    fps: float = 8.0,
+    crf: int | None = None,
+    order: Sequence[int] | None = None,
+) -> Path:
     """Writes ``(F, H, W, 3)`` in ``[0, 1]`` as a video (yuv420p, BT.709 limited range), whole or not at all.
 
     ``.webm`` is VP9, any other ending an MP4 of H.264. 4:2:0 colour needs even sizes: an odd one is padded by repeating
@@ -39,6 +46,7 @@ def write_video(frames: Tensor, path: Path | str, fps: float = 8.0, crf: int | N
         fps: Frames a second.
         crf: The encoder's quality, less is better; when None, what is hard to tell from the source (16 of x264's 0 to
             51, where 0 is lossless, or 20 of VP9's 0 to 63).
+        order: Which frames to show in turn; every one once when None.
 
     Raises:
         InputError: No frames, or the folder can't be written or is full.
@@ -47,16 +55,16 @@ def write_video(frames: Tensor, path: Path | str, fps: float = 8.0, crf: int | N
         raise InputError(
             f"a video of shape {tuple(frames.shape)}", "(frames, height, width, 3)", "give at least one RGB frame"
         )
-    pictures = to_uint8(frames)
-    pad = [(0, 0), (0, pictures.shape[1] % 2), (0, pictures.shape[2] % 2), (0, 0)]
-    pictures = np.pad(pictures, pad, mode="edge")
     # Encoded in memory: a full disk then shows as one plain OSError of one write.
     kind = Path(path).suffix.lower()
     codec = _CODECS[kind if kind in _CODECS else ".mp4"]
-    return write_bytes(path, _encode(pictures, Fraction(fps).limit_denominator(1001), codec, crf))
+    turns = [frames[k] for k in (range(len(frames)) if order is None else order)]
+    return write_bytes(path, _encode(turns, Fraction(fps).limit_denominator(1001), codec, crf))
 
 
-def _encode(pictures: np.ndarray, fps: Fraction, codec: tuple[str, str, int, dict[str, str]], crf: int | None) -> bytes:
+def _encode(
+    frames: Sequence[Tensor], fps: Fraction, codec: tuple[str, str, int, dict[str, str]], crf: int | None
+) -> bytes:
     from ..needed.pyav import ColorRange, Colorspace, av
 
     buffer, (container, encoder, usual, options) = io.BytesIO(), codec
@@ -67,12 +75,14 @@ def _encode(pictures: np.ndarray, fps: Fraction, codec: tuple[str, str, int, dic
     with av.open(buffer, "w", format=container) as file:
         quality = str(usual if crf is None else crf)
         stream = cast("VideoStream", file.add_stream(encoder, rate=fps, options={"crf": quality, **options}))
-        stream.height, stream.width = pictures.shape[1:3]
+        stream.height, stream.width = (side + side % 2 for side in frames[0].shape[:2])
         stream.pix_fmt = "yuv420p"
         context = stream.codec_context
         context.color_range, context.colorspace = 1, 1  # limited range, BT.709
         context.color_primaries = context.color_trc = 1
-        for picture in pictures:
+        for values in frames:  # one after the other: all of them in 8 bits would be as much again as what is held
+            picture = to_uint8(values)
+            picture = np.pad(picture, [(0, picture.shape[0] % 2), (0, picture.shape[1] % 2), (0, 0)], mode="edge")
             frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(
                 format="yuv420p",
                 dst_colorspace=Colorspace.ITU709,
@@ -100,5 +110,10 @@ def full_interpolation(method: str) -> Interpolation:
 
 def there_and_back(frames: Tensor, seconds: float, fps: float) -> Tensor:
     """Frames played forward and backward without a jump, for at least ``seconds``."""
-    loop = [*range(frames.shape[0]), *range(frames.shape[0] - 2, 0, -1)]
-    return frames[loop * max(1, math.ceil(seconds * fps / len(loop)))]
+    return frames[there_and_back_order(len(frames), seconds, fps)]
+
+
+def there_and_back_order(count: int, seconds: float, fps: float) -> list[int]:
+    """Which of ``count`` frames are shown in turn, forward and backward without a jump, for at least ``seconds``."""
+    loop = [*range(count), *range(count - 2, 0, -1)]
+    return loop * max(1, math.ceil(seconds * fps / len(loop)))

@@ -6,7 +6,7 @@ and geometry are the scene's and the texture is the view's own, which matters be
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -138,7 +138,7 @@ def completion(
                 frames[view, time], errors[view, time] = picture.cpu(), error.cpu()
                 done += 1
                 on_step(done, total, frames[view, time])
-    return Completion(grid.filled(frames), errors)
+    return Completion(replace(grid, frames=frames), errors)
 
 
 @dataclass(frozen=True)

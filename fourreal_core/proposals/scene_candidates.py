@@ -129,8 +129,7 @@ class SceneCandidates:
         measured = self.flows((row, time), (row, source))
         if len(measured.measured) == 1:
             return [measured.best]
-        direct, _, chained = measured.measured
-        return [measured.best, direct, chained]
+        return [measured.best, measured.measured[0], measured.measured[2]]
 
     def _scene_flow(self, row: int, time: int, source: int) -> Flow:
         """The scene's own flow ``(H, W, 2)`` of a row from one time to another."""

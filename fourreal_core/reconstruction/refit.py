@@ -80,12 +80,30 @@ def refit_scene(
             f"{cells} as the scene",
             "fit the scene to the grid that was completed with it",
         )
-    trust = torch.where(completed.known[:, :, None, None], 1.0, trust_in(error_gray))
+    trust = CompletedTrust(completed.known, error_gray)
     everything = replace(completed, known=torch.ones_like(completed.known))
     generator = torch.Generator().manual_seed(options.seed)
     if options.newcomers is not None and options.steps:
         scene = with_newcomers(scene, completed, options.newcomers, raster)
     return fit_rendering(scene, everything, options.steps, options.rendering, raster, generator, on_step, trust=trust)
+
+
+@dataclass(frozen=True)
+class CompletedTrust:
+    """By how much each pixel of a completed grid counts, worked out a cell at a time.
+
+    Attributes:
+        known: ``(V, T)`` bool, cells that were given.
+        error_gray: ``(V, T, H, W)`` expected error in grey levels of 255.
+    """
+
+    known: Tensor
+    error_gray: Tensor
+
+    def __getitem__(self, cell: tuple[int, int]) -> Tensor:
+        """Of the pixels ``(H, W)`` of a cell."""
+        error = self.error_gray[cell]
+        return torch.ones_like(error) if bool(self.known[cell]) else trust_in(error)
 
 
 def trust_in(error_gray: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -169,6 +169,13 @@ class FitParameters:
         )
 
 
+class Trust(Protocol):
+    """How sure each pixel is, by cell; a tensor ``(V, T, H, W)`` is one."""
+
+    def __getitem__(self, cell: tuple[int, int]) -> Tensor:
+        """Of a cell's pixels, ``(H, W)`` in ``[0, 1]``."""
+
+
 class Targets:
     """What known cells should look like, and how much each pixel counts.
 
@@ -176,11 +183,11 @@ class Targets:
         grid: Known cells.
         under_captions: By how much pixels count that a caption hides.
         device: Where the pictures are compared.
-        trust: ``(V, T, H, W)`` in ``[0, 1]``, by how much each pixel counts beside that; all alike if None.
+        trust: By how much each pixel counts beside that; all alike if None.
     """
 
     def __init__(
-        self, grid: FrameGrid, under_captions: float, device: torch.device, trust: Tensor | None = None
+        self, grid: FrameGrid, under_captions: float, device: torch.device, trust: Trust | None = None
     ) -> None:
         self._grid, self._device, self._trust = grid, device, trust
         valid = grid.valid.to(device)
@@ -215,7 +222,7 @@ def fit_rendering(
     raster: RasterOptions | None = None,
     generator: torch.Generator | None = None,
     on_step: OnStep = no_progress,
-    trust: Tensor | None = None,
+    trust: Trust | None = None,
 ) -> Scene4D:
     """Refines a scene on the known cells of a grid.
 
@@ -227,7 +234,7 @@ def fit_rendering(
         raster: Rasterizer options.
         generator: Of the order of cells.
         on_step: Progress, one step a render, with the render as preview.
-        trust: ``(V, T, H, W)`` in ``[0, 1]``, how sure each pixel of the known cells is; all alike if None.
+        trust: How sure each pixel of the known cells is; all alike if None.
     """
     options, raster = options or RenderingFitOptions(), raster or RasterOptions()
     generator = generator or torch.Generator().manual_seed(0)

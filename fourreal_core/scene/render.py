@@ -79,7 +79,7 @@ def render_along(
         on_step: Progress with the frame as preview.
         alpha: Leave the background out: frames are ``(F, H, W, 4)`` with straight alpha, black where nothing is.
     """
-    frames: list[Tensor] = []
+    frames = torch.empty(len(path.cameras), *path.cameras.size, 4 if alpha else 3)
     if alpha:
         scene = replace(scene, background=torch.zeros_like(scene.background))
     with torch.no_grad():
@@ -90,8 +90,8 @@ def render_along(
             if alpha:
                 share = rendered.alpha.cpu()[..., None]
                 frame = torch.cat([(frame / share.clamp_min(1e-6)).clamp(0, 1), share], -1)
-            frames.append(frame)
-    return torch.stack(frames)
+            frames[k] = frame
+    return frames
 
 
 def bullet_time(

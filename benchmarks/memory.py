@@ -1,0 +1,209 @@
+#!/usr/bin/env python3
+"""What the main job takes of memory, stage by stage, and what stays after it (Linux).
+
+    python benchmarks/memory.py [--sizes 256x144,512x288,1280x720] [--cells 8x8] [--quality normal] [-o FILE.json]
+
+Every size has a process of its own, which runs `fourreal run` on the two clips of a sample scene. Peaks are the
+resident memory of that process, asked anew at every stage; *held* is what the tensors and arrays of the result take.
+Peaks are in MiB; kernels that are compiled for the first time raise the peak of a first run, so run it twice.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import subprocess
+import sys
+import tempfile
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from fourreal_core.cli.arguments import parse_size
+from fourreal_core.errors import InputError
+
+_STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+_CLIPS, _RUN = "clips", "run"
+
+
+def main() -> int:
+    """Measures every size in processes of its own and prints a table."""
+    args = _parser().parse_args()
+    if args.child == _CLIPS:
+        return _make_clips(Path(args.out), args)
+    if args.child == _RUN:
+        print(json.dumps(_measure(Path(args.out), args)))
+        return 0
+    try:
+        sizes = [parse_size(size) for size in args.sizes.split(",")]
+    except InputError as err:
+        print(f"memory: {err}", file=sys.stderr)
+        return 2
+    found = []
+    for height, width in sizes:
+        with tempfile.TemporaryDirectory() as folder:
+            common = ("--sizes", f"{width}x{height}", "--cells", args.cells, "--quality", args.quality, "-o", folder)
+            _child(_CLIPS, common)
+            found.append(json.loads(_child(_RUN, common).splitlines()[-1]))
+        print(f"{width}x{height}: {found[-1]['peak_mb']:.0f} MiB in {found[-1]['seconds']:.0f} s", file=sys.stderr)
+    if args.out:
+        Path(args.out).write_text(json.dumps(found, indent=1))
+    print(_table(found))
+    return 0
+
+
+def peak_mb() -> float:
+    """Most resident memory since the last reset."""
+    return _status("VmHWM")
+
+
+def reset_peak() -> None:
+    """From now on, peak_mb counts anew."""
+    _CLEAR.write_text("5")
+
+
+def held(*values: Any) -> int:
+    """Bytes of all tensors and arrays that can be reached from some values, shared memory once."""
+    seen: dict[int, int] = {}
+    done: set[int] = set()
+    stack = list(values)
+    while stack:
+        value = stack.pop()
+        if id(value) in done:
+            continue
+        done.add(id(value))
+        if isinstance(value, torch.Tensor):
+            storage = value.untyped_storage()
+            seen[storage.data_ptr()] = storage.nbytes()
+        elif isinstance(value, np.ndarray):
+            while isinstance(value.base, np.ndarray):
+                value = value.base
+            seen[value.__array_interface__["data"][0]] = value.nbytes
+        elif isinstance(value, dict):
+            stack += [*value.keys(), *value.values()]
+        elif isinstance(value, (list, tuple, set, frozenset)):
+            stack += list(value)
+        elif is_dataclass(value) and not isinstance(value, type):
+            stack += [getattr(value, f.name) for f in fields(value)] + list(getattr(value, "__dict__", {}).values())
+        elif type(value).__module__.startswith(("fourreal_core", "/somewhere")) or isinstance(value, torch.nn.Module):
+            stack += list(getattr(value, "__dict__", {}).values())
+    return sum(seen.values())
+
+
+def _make_clips(folder: Path, args: argparse.Namespace) -> int:
+    from fourreal_core.cli.job import write_clips
+    from fourreal_core.synthetic.sample_scenes import sample_clips
+
+    views, times = _cells(args.cells)
+    truth = sample_clips("puppet", parse_size(args.sizes), views, times)
+    write_clips(truth.frames[:, 0], truth.frames[0], folder)
+    return 0
+
+
+def _measure(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
+    from time import perf_counter
+
+    from fourreal_core.cli import bars, job
+    from fourreal_core.cli.batch_job import run_parser
+
+    peaks: dict[str, float] = {}
+    now = ["import"]
+
+    def enter(name: str) -> None:
+        peaks[now[0]] = max(peaks.get(now[0], 0.0), peak_mb())
+        reset_peak()
+        now[0] = name
+
+    class Stages(bars.StageBars):
+        def __call__(self, name: str) -> Any:
+            enter(name)
+            return super().__call__(name)
+
+    bars.StageBars = Stages  # type: ignore[misc]
+    kept: dict[str, Any] = {}
+    plain = job.run_pipeline
+
+    def run_pipeline(*given: Any) -> Any:
+        result = plain(*given)
+        enter("after")
+        gc.collect()
+        scene = result.scene
+        kept.update(
+            resident_mb=_status("VmRSS"),
+            grid_mb=held(result.grid) / 2**20,
+            scene_mb=held(scene) / 2**20,
+            geometry_mb=held(result.geometry) / 2**20,
+            all_mb=held(result) / 2**20,
+            splats=len(scene.splats),
+        )
+        return result
+
+    job.run_pipeline = run_pipeline
+    clips = [f"--freeze-time={folder / 'freeze_time.mp4'}", f"--fixed-view={folder / 'fixed_view.mp4'}"]
+    views, times = _cells(args.cells)
+    counts = [f"--views={views}", f"--times={times}"]
+    made = run_parser().parse_args(
+        ["run", *clips, *counts, "-o", str(folder / "out"), "--quality", args.quality, "--device", "cpu"]
+    )
+    made.quiet = True
+    start = perf_counter()
+    made.execute(made)
+    enter("end")
+    height, width = parse_size(args.sizes)
+    return {
+        "width": width,
+        "height": height,
+        "views": views,
+        "times": times,
+        "quality": args.quality,
+        "seconds": perf_counter() - start,
+        "peak_mb": max(peaks.values()),
+        "peaks_mb": peaks,
+        "kept": kept,
+    }
+
+
+def _table(found: list[dict[str, Any]]) -> str:
+    stages = list(dict.fromkeys(name for one in found for name in one["peaks_mb"]))
+    lines = ["| | " + " | ".join(f"{one['width']} x {one['height']}" for one in found) + " |"]
+    lines.append("| --- |" + " --- |" * len(found))
+    rows = [("peak", [one["peak_mb"] for one in found])]
+    rows += [(name, [one["peaks_mb"].get(name, 0) for one in found]) for name in stages]
+    rows += [(name, [one["kept"][name] for one in found]) for name in found[0]["kept"]]
+    lines += [f"| {name} | " + " | ".join(f"{value:.0f}" for value in values) + " |" for name, values in rows]
+    return "\n".join(lines)
+
+
+def _cells(text: str) -> tuple[int, int]:
+    views, times = (int(part) for part in text.split("x"))
+    return views, times
+
+
+def _child(what: str, options: tuple[str, ...]) -> str:
+    done = subprocess.run(
+        [sys.executable, __file__, "--child", what, *options], check=True, stdout=subprocess.PIPE, text=True
+    )
+    return done.stdout
+
+
+def _status(name: str) -> float:
+    """A line of the process's own account, in MiB."""
+    return next(int(line.split()[1]) for line in _STATUS.read_text().splitlines() if line.startswith(name)) / 1024
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sizes", default="256x144,512x288,1280x720", metavar="WxH,WxH", help="sizes of the frames")
+    parser.add_argument("--cells", default="8x8", metavar="VxT", help="views and times (default 8x8)")
+    parser.add_argument("--quality", default="normal", choices=("draft", "normal", "best"), help="of the job")
+    parser.add_argument("-o", "--out", metavar="FILE", help="figures as JSON, stage by stage")
+    parser.add_argument("--child", choices=(_CLIPS, _RUN), help=argparse.SUPPRESS)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

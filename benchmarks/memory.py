@@ -3,9 +3,9 @@
 
     python benchmarks/memory.py [--sizes 256x144,512x288,1280x720] [--cells 8x8] [--quality normal] [-o FILE.json]
 
-Every size has a process of its own, which runs `fourreal run` on the two clips of a sample scene. Peaks are the
-resident memory of that process, asked anew at every stage; *held* is what the tensors and arrays of the result take.
-Peaks are in MiB; kernels that are compiled for the first time raise the peak of a first run, so run it twice.
+Every size has a process of its own, which runs `fourreal run --size` on the two clips of a sample scene of 256 x 144
+pixels. Peaks are the resident memory of that process in MiB, asked anew at every stage; *kept* is what the tensors and
+arrays of the result take. Kernels that are compiled for the first time raise the peak of a first run, so run it twice.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from fourreal_core.errors import InputError
 
 _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 _CLIPS, _RUN = "clips", "run"
+_CLIP_SIZE = (144, 256)
 
 
 def main() -> int:
@@ -44,14 +45,14 @@ def main() -> int:
         print(f"memory: {err}", file=sys.stderr)
         return 2
     found = []
-    for height, width in sizes:
-        with tempfile.TemporaryDirectory() as folder:
-            common = ("--sizes", f"{width}x{height}", "--cells", args.cells, "--quality", args.quality, "-o", folder)
-            _child(_CLIPS, common)
-            found.append(json.loads(_child(_RUN, common).splitlines()[-1]))
-        print(f"{width}x{height}: {found[-1]['peak_mb']:.0f} MiB in {found[-1]['seconds']:.0f} s", file=sys.stderr)
-    if args.out:
-        Path(args.out).write_text(json.dumps(found, indent=1))
+    with tempfile.TemporaryDirectory() as folder:
+        common = ("--cells", args.cells, "--quality", args.quality, "--refit", str(args.refit), "-o", folder)
+        _child(_CLIPS, common)
+        for height, width in sizes:
+            found.append(json.loads(_child(_RUN, ("--sizes", f"{width}x{height}", *common)).splitlines()[-1]))
+            print(f"{width}x{height}: {found[-1]['peak_mb']:.0f} MiB in {found[-1]['seconds']:.0f} s", file=sys.stderr)
+            if args.out:
+                Path(args.out).write_text(json.dumps(found, indent=1))
     print(_table(found))
     return 0
 
@@ -99,8 +100,8 @@ def _make_clips(folder: Path, args: argparse.Namespace) -> int:
     from fourreal_core.synthetic.sample_scenes import sample_clips
 
     views, times = _cells(args.cells)
-    truth = sample_clips("puppet", parse_size(args.sizes), views, times)
-    write_clips(truth.frames[:, 0], truth.frames[0], folder)
+    column, row = sample_clips("puppet", _CLIP_SIZE, views, 2), sample_clips("puppet", _CLIP_SIZE, 2, times)
+    write_clips(column.frames[:, 0], row.frames[0], folder)
     return 0
 
 
@@ -145,10 +146,10 @@ def _measure(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
     job.run_pipeline = run_pipeline
     clips = [f"--freeze-time={folder / 'freeze_time.mp4'}", f"--fixed-view={folder / 'fixed_view.mp4'}"]
     views, times = _cells(args.cells)
-    counts = [f"--views={views}", f"--times={times}"]
-    made = run_parser().parse_args(
-        ["run", *clips, *counts, "-o", str(folder / "out"), "--quality", args.quality, "--device", "cpu"]
-    )
+    given = [*clips, f"--views={views}", f"--times={times}", "--size", args.sizes, "--quality", args.quality]
+    if args.refit >= 0:
+        given += ["--refit", str(args.refit)]
+    made = run_parser().parse_args(["run", *given, "-o", str(folder / args.sizes), "--device", "cpu"])
     made.quiet = True
     start = perf_counter()
     made.execute(made)
@@ -200,6 +201,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--sizes", default="256x144,512x288,1280x720", metavar="WxH,WxH", help="sizes of the frames")
     parser.add_argument("--cells", default="8x8", metavar="VxT", help="views and times (default 8x8)")
     parser.add_argument("--quality", default="normal", choices=("draft", "normal", "best"), help="of the job")
+    parser.add_argument("--refit", type=int, default=-1, metavar="N", help="as of `fourreal run` (default: by quality)")
     parser.add_argument("-o", "--out", metavar="FILE", help="figures as JSON, stage by stage")
     parser.add_argument("--child", choices=(_CLIPS, _RUN), help=argparse.SUPPRESS)
     return parser

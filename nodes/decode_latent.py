@@ -74,6 +74,6 @@ def decoded(latent: dict[str, Any], vae: Any, grid: FrameGrid | None = None) -> 
     with plain_tensors():
         frames = place(frames)
         if grid is not None:
-            return grid.filled(frames)
+            return grid.filled(frames).packed()
         nothing = torch.zeros(frames.shape[:2], dtype=torch.bool)
-        return FrameGrid(frames, nothing, torch.ones(frames.shape[2:4], dtype=torch.bool))
+        return FrameGrid(frames, nothing, torch.ones(frames.shape[2:4], dtype=torch.bool)).packed()

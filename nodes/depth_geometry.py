@@ -114,17 +114,18 @@ class GeometryFromDepth(io.ComfyNode):
                 "connect 'Run Depth Anything 3' in mode multiview, or switch da3_cameras off",
             )
         with plain_tensors():
+            frames = grid.freeze_time
             if da3_cameras and da3_geometry is not None:
                 cameras = cameras_from_da3(da3_geometry, grid.size)
             pictures = da3_geometry["depth"] if depth is None else depth[..., :3].mean(-1)
             source = DepthPictures(pictures.detach().to("cpu", torch.float32).clone(), kind, cameras)
             geometry = source(
-                ClipFlows(grid.freeze_time),
+                ClipFlows(frames),
                 grid.valid,
                 ParallaxOptions(focal_px=focal_length or None),
                 on_step=HostProgress().part(name=DEPTH),
             )
-            return io.NodeOutput(to_packet(geometry, grid.freeze_time.clone()))
+            return io.NodeOutput(to_packet(geometry, frames.clone()))
 
 
 class GeometryFromDepthNetwork(io.ComfyNode):
@@ -178,11 +179,12 @@ class GeometryFromDepthNetwork(io.ComfyNode):
         from ..fourreal_core.geometry.structure_from_motion import ParallaxOptions
 
         with plain_tensors():
+            frames = grid.freeze_time
             source = HuggingFaceDepth(network.strip(), device=str(compute_device(grid)))
             geometry = source(
-                ClipFlows(grid.freeze_time),
+                ClipFlows(frames),
                 grid.valid,
                 ParallaxOptions(focal_px=focal_length or None),
                 on_step=HostProgress().part(name=DEPTH),
             )
-            return io.NodeOutput(to_packet(geometry, grid.freeze_time.clone()))
+            return io.NodeOutput(to_packet(geometry, frames.clone()))

@@ -157,7 +157,7 @@ def extended(
 
     if streams_of(model) is None and not host_model(model).runs_grids:
         model = synchronized(model, SyncSettings())
-    latents = GridLatents(model, vae)
+    grid, latents = replace(grid), GridLatents(model, vae)  # unpacked once, for every chunk
     check_prompts(latents.family, *prompts)
     check_start(settings, latents.family, given)
     latents.check(grid)
@@ -181,7 +181,7 @@ def extended(
     extend(plan, GivenFrames(grid.known.cpu(), start), draw, store, settings.seed, finished)
     frames = _decoded(vae, grid, store)
     store.delete()
-    return replace(grid, frames=frames)
+    return replace(grid, frames=frames).packed()
 
 
 def _chunk_name(number: int, count: int, chunk: Chunk) -> str:

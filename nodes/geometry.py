@@ -66,7 +66,8 @@ class GeometryFromParallax(io.ComfyNode):
         progress = HostProgress()
         with plain_tensors():
             options = ParallaxOptions(focal_px=focal_length or None)
-            clip = ClipFlows(grid.freeze_time)
+            frames = grid.freeze_time
+            clip = ClipFlows(frames)
             source = parallax_geometry if cameras is None else GivenCameras(cameras)
             geometry = source(clip, grid.valid, options, progress.part(name=DEPTH))
-            return io.NodeOutput(to_packet(geometry, grid.freeze_time.clone()))
+            return io.NodeOutput(to_packet(geometry, frames.clone()))

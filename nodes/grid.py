@@ -162,7 +162,7 @@ class FrameGridFromVideos(io.ComfyNode):
                 said.append(grid.motion.sentence)
             if said:
                 show_text(" ".join(said))
-            return io.NodeOutput(grid, ui={"text": tuple(said)} if said else None)
+            return io.NodeOutput(grid.packed(), ui={"text": tuple(said)} if said else None)
 
 
 class FrameGridToImages(io.ComfyNode):

@@ -16,7 +16,7 @@ from .devices import compute_device, place, plain_tensors
 from .export.host_splat import cameras_from_info
 from .progress import COMPLETION, RENDERING, HostProgress
 from .render_modes import CAMERA, COMPLETE_GRID, DEFAULTS, PATH, USED
-from .wires import GridWire, SceneWire, completed_before, flows_for, proposed
+from .wires import GridWire, SceneWire, completed_before, flows_for, kept_flow, proposed
 
 
 class RenderScene(io.ComfyNode):
@@ -145,14 +145,16 @@ class RenderScene(io.ComfyNode):
         with plain_tensors():
             scene = place(scene, device)
             if mode == COMPLETE_GRID:
+                grid = place(grid)
                 proposal, flows = ProposalOptions(colors=colors), flows_for(grid, scene)
                 filled = completed_before(scene, grid) if colors == proposal.colors == "source" else None
                 if filled is None:
                     made = completion(scene, place(grid, device), proposal, on_step=on_step, flows=flows)
                     filled = proposed(place(made))
+                    kept_flow(flows)
                 if isinstance(grid, SteadyGrid) and grid.own:
                     filled = own_cells(scene, replace(grid, frames=filled.frames))
-                return io.NodeOutput(filled.frames.flatten(0, 1).clone(), filled)
+                return io.NodeOutput(filled.frames.flatten(0, 1).clone(), filled.packed())
             path = {
                 "bullet time": lambda: camera_paths.bullet_time_path(scene, frames),
                 "freeze time": lambda: camera_paths.freeze_time_path(scene, time, frames),

@@ -79,4 +79,4 @@ class SampleClips(io.ComfyNode):
             frames = made.frames
             everywhere = torch.ones(frames.shape[:2], dtype=torch.bool)
             grid = FrameGrid(frames, everywhere, torch.ones(frames.shape[2:4], dtype=torch.bool))
-            return io.NodeOutput(grid.freeze_time.clone(), grid.fixed_view.clone(), grid, FPS)
+            return io.NodeOutput(grid.freeze_time.clone(), grid.fixed_view.clone(), grid.packed(), FPS)

@@ -11,7 +11,7 @@ from .compat import schema
 from .compilation import compile_first
 from .devices import compute_device, place, plain_tensors
 from .progress import COMPLETION, FLOATERS, MOTION, REFIT, HostProgress
-from .wires import ClipTracks, GridWire, SceneWire, TracksWire, flows_for, of_grid, proposed
+from .wires import ClipTracks, GridWire, SceneWire, TracksWire, flows_for, kept_flow, of_grid, proposed
 
 
 class CanonicalSplats(io.ComfyNode):
@@ -47,7 +47,7 @@ class CanonicalSplats(io.ComfyNode):
             compile_first(torch.device("cpu"), gradients=False)
         with plain_tensors():
             scene = canonical_scene(tracks.views, tracks.times.frames)
-            return io.NodeOutput(of_grid(scene, tracks.flows))
+            return io.NodeOutput(of_grid(scene, tracks.flow))
 
 
 class PruneFloaters(io.ComfyNode):
@@ -84,7 +84,7 @@ class PruneFloaters(io.ComfyNode):
                 grid.valid.to(device),
                 on_step=progress.part(name=FLOATERS),
             )
-            return io.NodeOutput(of_grid(place(pruned), getattr(scene, "flows", None)))
+            return io.NodeOutput(of_grid(place(pruned), getattr(scene, "flow", None)))
 
 
 class FitDeformation(io.ComfyNode):
@@ -169,6 +169,7 @@ class FitDeformation(io.ComfyNode):
         compile_first(device, gradients=True)
         with plain_tensors(gradients=True):
             times = place(tracks.times, device) if tracks is not None else None
+            grid = place(grid)
             flows, given = flows_for(grid, tracks, scene), place(grid, device)
             fitted = fit_deformation(
                 place(scene, device),
@@ -179,7 +180,9 @@ class FitDeformation(io.ComfyNode):
                 flows=flows,
             )
             if again.steps == 0:
-                return io.NodeOutput(of_grid(place(fitted), flows))
+                return io.NodeOutput(of_grid(place(fitted), kept_flow(flows)))
             made = completion(fitted, given, on_step=progress.part(1, COMPLETION), flows=flows)
+            flow = kept_flow(flows)
+            del flows
             fitted = refit_scene(fitted, made.grid, made.error_gray, again, on_step=progress.part(2, REFIT))
-            return io.NodeOutput(of_grid(place(fitted), flows, proposed(place(made))))
+            return io.NodeOutput(of_grid(place(fitted), flow, proposed(place(made))))

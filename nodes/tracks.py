@@ -10,11 +10,11 @@ from comfy_api.latest import io
 from ..fourreal_core.errors import InputError
 from ..fourreal_core.grid import FrameGrid
 from .compat import advanced, schema
-from .devices import compute_device, plain_tensors
+from .devices import compute_device, place, plain_tensors
 from .optical_flow import OpticalFlowWire, flow_engine_of
 from .progress import AROUND, PLACES, THROUGH_TIME, HostProgress
 from .tracker_files import NONE, list_weights, weights_path
-from .wires import ClipTracks, GeometryWire, GridWire, TracksWire, check_frames, from_packet
+from .wires import ClipTracks, GeometryWire, GridWire, TracksWire, check_frames, from_packet, kept_flow
 
 if TYPE_CHECKING:
     from ..fourreal_core.flow.engines import FlowEngine
@@ -127,7 +127,7 @@ class Tracks3D(io.ComfyNode):
 
         progress = HostProgress(parts=3)
         with plain_tensors():
-            geometry = from_packet(moge_geometry)
+            grid, geometry = place(grid), from_packet(moge_geometry)
             check_frames(geometry, grid.freeze_time)
             flow_engine, engine = chosen_engines(grid, raft_weights, delta_checkpoint, optical_flow)
             flows = FlowCache(grid.frames, grid.known, flow_engine)
@@ -143,8 +143,7 @@ class Tracks3D(io.ComfyNode):
             options = TrackOptions(max_points=max_points)
             views = engine.track_views(flows.freeze_time, geometry, grid.valid, options, progress.part(1, AROUND))
             times = engine.track_times(flows.fixed_view, geometry, grid.valid, options, progress.part(2, THROUGH_TIME))
-            flows.release_started()
-            return io.NodeOutput(ClipTracks(views, times, flows))
+            return io.NodeOutput(ClipTracks(views, times, kept_flow(flows)))
 
 
 def weights_inputs() -> list[io.Input]:

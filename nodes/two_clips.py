@@ -135,7 +135,7 @@ class TwoClipsTo4D(io.ComfyNode):
         delta_checkpoint: str = NONE,
     ) -> io.NodeOutput:
         """See ComfyNode."""
-        from ..fourreal_core.flow.flow_cache import FlowCache
+        from ..fourreal_core.flow.memoized import MemoizedFlow
         from ..fourreal_core.media import contact_sheet, grid_wall
         from ..fourreal_core.pipeline import quality_options, run_pipeline
 
@@ -158,11 +158,12 @@ class TwoClipsTo4D(io.ComfyNode):
             )
         with plain_tensors():
             made = place(result.grid)
-            scene = of_grid(place(result.scene), FlowCache(made.frames, made.known, flow), made)
+            kept = made.packed()
+            scene = of_grid(place(result.scene), MemoizedFlow(flow), kept)
             said = _summary(result, shortfall(grid, (views, times)))
             show_text(said)
             wall, sheet = grid_wall(made.frames), contact_sheet(made.frames, made.known)[None]
-            return io.NodeOutput(made, scene, wall, sheet, ui={"text": (said,)})
+            return io.NodeOutput(kept, scene, wall, sheet, ui={"text": (said,)})
 
 
 def _summary(result: PipelineResult, short: str) -> str:

@@ -142,7 +142,7 @@ class FrameGridFromViews(io.ComfyNode):
             valid = valid_pixels((ignore or [None])[0], tuple(made.frames.shape[2:4]))
             if valid is None:
                 valid = torch.ones(made.frames.shape[2:4], dtype=torch.bool)
-            grid = FrameGrid(made.frames, made.known, valid)
+            grid = FrameGrid(made.frames, made.known, valid).packed()
             return io.NodeOutput(grid, made.cameras, str(made.order), ui={"text": (str(made.order),)})
 
 
@@ -237,8 +237,8 @@ def _from_clips(given: list[Any], in_batch: int, wanted: _Wanted) -> _Made:
     first = frames_of(given[0], names[0], wanted.times, wanted.longest_side)
     size = first.shape[1], first.shape[2]
     order, cameras = _ordered(names, wanted.cameras(names, size), wanted)
-    rows = []
-    for k in order.index:
+    frames = torch.empty(len(order.index), len(first), *size, 3)
+    for row, k in enumerate(order.index):
         clip = frames_of(given[k], names[k], wanted.times)
         if len(clip) != len(first) or abs(clip.shape[2] / clip.shape[1] / (size[1] / size[0]) - 1) > ASPECT_TOLERANCE:
             raise InputError(
@@ -246,8 +246,7 @@ def _from_clips(given: list[Any], in_batch: int, wanted: _Wanted) -> _Made:
                 f"{len(first)} frames of the aspect ratio of view 0, {size[1]} x {size[0]}",
                 "give views of the same times and of one shape",
             )
-        rows.append(resized(clip, size))
-    frames = torch.stack(rows)
+        frames[row] = resized(clip, size)
     return _Made(frames, torch.ones(frames.shape[:2], dtype=torch.bool), order, cameras)
 
 

@@ -12,8 +12,10 @@ from torch import Tensor
 from ..fourreal_core.cameras import Cameras
 from ..fourreal_core.errors import InputError
 from ..fourreal_core.flow.flow_cache import FlowCache
+from ..fourreal_core.flow.memoized import MemoizedFlow
 from ..fourreal_core.geometry.geometry import Geometry
 from ..fourreal_core.grid import FrameGrid
+from ..fourreal_core.packed_frames import PackedFrames
 from ..fourreal_core.scene.scene4d import Scene4D
 from ..fourreal_core.tracking.tracks import Tracks
 
@@ -21,10 +23,13 @@ if TYPE_CHECKING:
     from ..fourreal_core.proposals.complete_grid import Completion
 
 GridWire = io.Custom("FOURREAL_GRID")
-"""A ``FrameGrid``."""
+"""A ``FrameGrid``, packed: the host keeps it until the graph changes."""
 
 TracksWire = io.Custom("FOURREAL_TRACKS")
 """A ``ClipTracks``."""
+
+FLOWS_KEPT = 2**27
+"""Bytes of measured flow that are kept on the wires; what is missing is measured again when it is asked for."""
 
 SceneWire = io.Custom("FOURREAL_SCENE")
 """A ``Scene4D``; a ``SceneOfGrid`` where it was made here and not read from a file."""
@@ -48,12 +53,12 @@ class ClipTracks:
     Attributes:
         views: Tracks through the freeze-time clip, in every view's own space.
         times: Tracks through the fixed-view clip, in the space of view 0.
-        flows: Between the grid's known cells, by the engine that the user chose.
+        flow: What measures optical flow, as the user chose, with some of what it measured.
     """
 
     views: Tracks
     times: Tracks
-    flows: FlowCache | None = None
+    flow: MemoizedFlow | None = None
 
 
 @dataclass(frozen=True)
@@ -62,23 +67,30 @@ class ProposedGrid(FrameGrid):
 
     Attributes:
         error_gray: ``(V, T, H, W)`` expected error in grey levels of 255.
-        error_of: The frames that it is the error of; others, which a node made from this grid, have none.
+        error_of: What holds the frames that it is the error of; others, which a node made from this grid, have none.
     """
 
     error_gray: Tensor | None = None
-    error_of: Tensor | None = None
+    error_of: Tensor | PackedFrames | None = None
+
+    def packed(self) -> ProposedGrid:
+        """See FrameGrid."""
+        grid = super().packed()
+        if self.error_of is self.held:
+            object.__setattr__(grid, "error_of", grid.held)
+        return grid
 
 
 def proposed(made: Completion) -> ProposedGrid:
     """A completion as the next node gets it."""
     grid = made.grid
-    return ProposedGrid(grid.frames, grid.known, grid.valid, made.error_gray, grid.frames)
+    return ProposedGrid(grid.frames, grid.known, grid.valid, made.error_gray, grid.frames).packed()
 
 
 def expected_error(grid: Any) -> Tensor | None:
     """The expected error ``(V, T, H, W)`` of a proposal in grey levels of 255, or None where nothing is known of it."""
     error: Tensor | None = getattr(grid, "error_gray", None)
-    return error if error is not None and grid.frames is grid.error_of else None
+    return error if error is not None and grid.held is grid.error_of else None
 
 
 @dataclass(frozen=True)
@@ -86,17 +98,18 @@ class SceneOfGrid(Scene4D):
     """A scene, and what is known of the grid that it was made from.
 
     Attributes:
-        flows: See ClipTracks.
+        flow: See ClipTracks.
         completed: The grid that the scene was fitted to at last, where it was; so that it isn't completed again.
     """
 
-    flows: FlowCache | None = None
+    flow: MemoizedFlow | None = None
     completed: FrameGrid | None = None
 
 
-def of_grid(scene: Scene4D, flows: FlowCache | None, completed: FrameGrid | None = None) -> SceneOfGrid:
+def of_grid(scene: Scene4D, flow: MemoizedFlow | None, completed: FrameGrid | None = None) -> SceneOfGrid:
     """A scene as the next node gets it."""
-    return SceneOfGrid(**{f.name: getattr(scene, f.name) for f in fields(Scene4D)}, flows=flows, completed=completed)
+    kept = None if completed is None else completed.packed()
+    return SceneOfGrid(**{f.name: getattr(scene, f.name) for f in fields(Scene4D)}, flow=flow, completed=kept)
 
 
 def completed_before(scene: Scene4D, grid: FrameGrid) -> FrameGrid | None:
@@ -115,11 +128,15 @@ def flows_for(grid: FrameGrid, *sources: ClipTracks | Scene4D | None) -> FlowCac
         grid: On the CPU.
         sources: What came over the wires; a scene from a file has no engine, and OpenCV's DIS is used.
     """
-    for source in sources:
-        flows: FlowCache | None = getattr(source, "flows", None)
-        if flows is not None:
-            return flows.for_grid(grid.frames, grid.known)
-    return FlowCache(grid.frames, grid.known)
+    engines = (getattr(source, "flow", None) for source in sources)
+    return FlowCache(grid.frames, grid.known, next((engine for engine in engines if engine is not None), None))
+
+
+def kept_flow(flows: FlowCache) -> MemoizedFlow:
+    """A cache's engine for the wires, with no more of what it measured than FLOWS_KEPT."""
+    flows.release_started()
+    flows.engine.release_beyond(FLOWS_KEPT)
+    return flows.engine
 
 
 def to_packet(geometry: Geometry, images: Tensor) -> dict[str, Tensor]:

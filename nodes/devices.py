@@ -12,6 +12,8 @@ import comfy.model_management
 import torch
 from torch import Tensor, nn
 
+from ..fourreal_core.grid import FrameGrid
+
 Value = TypeVar("Value")
 
 
@@ -31,8 +33,8 @@ def plain_tensors(gradients: bool = False) -> Iterator[None]:
 def place(value: Value, device: torch.device | str = "cpu") -> Value:
     """A copy of a value on ``device``, made of ordinary tensors; the value itself is not changed.
 
-    Dataclasses of tensors are walked through, modules are deep-copied, everything else is kept. A tensor that is
-    already an ordinary one on the device is shared, not copied.
+    Dataclasses of tensors are walked through, modules are deep-copied, everything else is kept, the packed grid that a
+    scene brings too. A tensor that is already an ordinary one on the device is shared, not copied.
     """
     if isinstance(value, Tensor):
         moved = value.to(device)
@@ -40,7 +42,8 @@ def place(value: Value, device: torch.device | str = "cpu") -> Value:
     if isinstance(value, nn.Module):
         return copy.deepcopy(value).to(device)
     if is_dataclass(value) and not isinstance(value, type):
-        return replace(value, **{f.name: place(getattr(value, f.name), device) for f in fields(value)})
+        parts = {f.name: getattr(value, f.name) for f in fields(value)}
+        return replace(value, **{k: x if isinstance(x, FrameGrid) else place(x, device) for k, x in parts.items()})
     return value
 
 

@@ -8,6 +8,7 @@ from ..fourreal_core.cameras import Cameras
 from ..fourreal_core.grid import FrameGrid
 from .compat import advanced, schema
 from .devices import plain_tensors
+from .memory import warn_of_memory
 from .progress import DEPTH, HostProgress
 from .wires import CamerasWire, GeometryWire, GridWire, to_packet
 
@@ -66,8 +67,9 @@ class GeometryFromParallax(io.ComfyNode):
         progress = HostProgress()
         with plain_tensors():
             options = ParallaxOptions(focal_px=focal_length or None)
+            memory = warn_of_memory(grid)
             frames = grid.freeze_time
             clip = ClipFlows(frames)
             source = parallax_geometry if cameras is None else GivenCameras(cameras)
             geometry = source(clip, grid.valid, options, progress.part(name=DEPTH))
-            return io.NodeOutput(to_packet(geometry, frames.clone()))
+            return io.NodeOutput(to_packet(geometry, frames.clone()), ui=memory)

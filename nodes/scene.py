@@ -10,6 +10,7 @@ from ..fourreal_core.scene.scene4d import Scene4D
 from .compat import schema
 from .compilation import compile_first
 from .devices import compute_device, place, plain_tensors
+from .memory import warn_of_memory
 from .progress import COMPLETION, FLOATERS, MOTION, REFIT, HostProgress
 from .wires import ClipTracks, GridWire, SceneWire, TracksWire, flows_for, kept_flow, of_grid, proposed
 
@@ -170,6 +171,7 @@ class FitDeformation(io.ComfyNode):
         with plain_tensors(gradients=True):
             times = place(tracks.times, device) if tracks is not None else None
             grid = place(grid)
+            memory = warn_of_memory(grid)
             flows, given = flows_for(grid, tracks, scene), place(grid, device)
             fitted = fit_deformation(
                 place(scene, device),
@@ -180,9 +182,9 @@ class FitDeformation(io.ComfyNode):
                 flows=flows,
             )
             if again.steps == 0:
-                return io.NodeOutput(of_grid(place(fitted), kept_flow(flows)))
+                return io.NodeOutput(of_grid(place(fitted), kept_flow(flows)), ui=memory)
             made = completion(fitted, given, on_step=progress.part(1, COMPLETION), flows=flows)
             flow = kept_flow(flows)
             del flows
             fitted = refit_scene(fitted, made.grid, made.error_gray, again, on_step=progress.part(2, REFIT))
-            return io.NodeOutput(of_grid(place(fitted), flow, proposed(place(made))))
+            return io.NodeOutput(of_grid(place(fitted), flow, proposed(place(made))), ui=memory)

@@ -11,6 +11,7 @@ from ..fourreal_core.errors import InputError
 from ..fourreal_core.grid import FrameGrid
 from .compat import advanced, schema
 from .devices import compute_device, place, plain_tensors
+from .memory import warn_of_memory
 from .optical_flow import OpticalFlowWire, flow_engine_of
 from .progress import AROUND, PLACES, THROUGH_TIME, HostProgress
 from .tracker_files import NONE, list_weights, weights_path
@@ -129,6 +130,7 @@ class Tracks3D(io.ComfyNode):
         with plain_tensors():
             grid, geometry = place(grid), from_packet(moge_geometry)
             check_frames(geometry, grid.freeze_time)
+            memory = warn_of_memory(grid)
             flow_engine, engine = chosen_engines(grid, raft_weights, delta_checkpoint, optical_flow)
             flows = FlowCache(grid.frames, grid.known, flow_engine)
             if (tracks_width > 0) != (tracks_height > 0):
@@ -143,7 +145,7 @@ class Tracks3D(io.ComfyNode):
             options = TrackOptions(max_points=max_points)
             views = engine.track_views(flows.freeze_time, geometry, grid.valid, options, progress.part(1, AROUND))
             times = engine.track_times(flows.fixed_view, geometry, grid.valid, options, progress.part(2, THROUGH_TIME))
-            return io.NodeOutput(ClipTracks(views, times, kept_flow(flows)))
+            return io.NodeOutput(ClipTracks(views, times, kept_flow(flows)), ui=memory)
 
 
 def weights_inputs() -> list[io.Input]:

@@ -15,6 +15,7 @@ from .compat import advanced, schema
 from .compilation import compile_first
 from .devices import compute_device, place, plain_tensors
 from .grid import clip_inputs, grid_of_clips, ignore_input, shortfall
+from .memory import warn_of_memory
 from .node_text import show_text
 from .optical_flow import OpticalFlowWire
 from .tracker_files import NONE
@@ -141,6 +142,7 @@ class TwoClipsTo4D(io.ComfyNode):
 
         with plain_tensors():
             grid = grid_of_clips(freeze_time, fixed_view, (views, times), longest_side, ignore)
+            memory = warn_of_memory(grid)
             device = compute_device(grid)
             flow, tracks = chosen_engines(grid, raft_weights, delta_checkpoint, optical_flow)
             options = replace(
@@ -160,7 +162,7 @@ class TwoClipsTo4D(io.ComfyNode):
             made = place(result.grid)
             kept = made.packed()
             scene = of_grid(place(result.scene), MemoizedFlow(flow), kept)
-            said = _summary(result, shortfall(grid, (views, times)))
+            said = " ".join((_summary(result, shortfall(grid, (views, times))), *(memory or {}).get("text", ())))
             show_text(said)
             wall, sheet = grid_wall(made.frames), contact_sheet(made.frames, made.known)[None]
             return io.NodeOutput(kept, scene, wall, sheet, ui={"text": (said,)})

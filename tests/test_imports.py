@@ -36,7 +36,7 @@ FLOORS = [
     {"reconstruction", "proposals", "model"},
     {"synthetic", "sampling"},
     {"training"},
-    {"pipeline", "evaluation"},
+    {"pipeline", "evaluation", "job_memory"},
     {"study", "viewer", "batch"},
     {"exports", "queueing"},
     {"cli"},

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..job_memory import JobSize
 from ..needed import MissingPackage
 from ..spread import Needs
 from .arguments import DEFAULT_COUNT, parse_size
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
     from ..batch.fingerprint import Job
 
 _UNKNOWN_SIZE = (720, 1280)
-_BASE_MB, _MB_A_MEGAPIXEL = 800, 140
-"""Measured: a process with everything loaded, and what it takes beyond that for each million pixels of the grid."""
 
 
 def job_needs(cpus: float, gpus: float, memory_mb: int | None) -> Callable[[Job], Needs]:
@@ -37,8 +36,8 @@ def estimated_mb(job: Job) -> int:
     """MiB of memory that a job needs at most, by the size of its grid."""
     options = job.options
     height, width = parse_size(options["size"]) if "size" in options else clip_size(_shown(job))
-    cells = int(options.get("views", DEFAULT_COUNT)) * int(options.get("times", DEFAULT_COUNT))
-    return round(_BASE_MB + _MB_A_MEGAPIXEL * cells * height * width / 1e6)
+    views, times = (int(options.get(name, DEFAULT_COUNT)) for name in ("views", "times"))
+    return round(JobSize(views, times, height, width, options.get("flow", "dis")).estimated_mb)
 
 
 def _shown(job: Job) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 from ..errors import InputError
 
 _NEEDED = {"opencv": "OpenCV", "pyav": "PyAV", "pictures": "imageio"}
+_LARGEST = 3840
 _SINGLE_PURPOSES = {
     "fourdgs": ("fourdgs", "exports as .4dgs and .glb"),
     "pxr": ("usd-core", "exports for OpenUSD"),
@@ -45,6 +46,7 @@ def execute(args: argparse.Namespace) -> None:
         "versions": versions(),
         "devices": devices(),
         "speed": speed(),
+        "memory": memory(),
         "rasterizers": rasterizers(),
         "video": video(),
         "packages": packages(),
@@ -87,6 +89,20 @@ def speed() -> dict[str, str]:
         cpu = "fast: compiled by numba, kept on disk"
     gpu = "no CUDA device" if not torch.cuda.is_available() else f"slow: {states['gsplat']}; torch renders the splats"
     return {"cpu kernels": cpu, "gpu splats": "fast: gsplat" if states.get("gsplat") == "ok" else gpu}
+
+
+def memory() -> dict[str, str]:
+    """What is free, and how large the frames of 8 x 8 cells may be so that the main job needs no more."""
+    from ..job_memory import JobSize
+    from ..metrics import free_memory_mb
+
+    free, usual = free_memory_mb(), JobSize(8, 8, 288, 512)
+    needs = f"{usual.working_mb / 1024:.1f} GB"
+    if free is None:
+        return {"free": "not told by this system", "8 x 8 of 512 x 288": needs}
+    most = JobSize(8, 8, _LARGEST * 9 // 16, _LARGEST).fitting(free)
+    fits = "none" if most is None else f"{most.width} x {most.height} pixels"
+    return {"free": f"{free / 1024:.1f} GB", "8 x 8 of 512 x 288": needs, "largest 8 x 8 of 16:9": fits}
 
 
 def packages() -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import torch
 from .. import media
 from ..cameras import Cameras
 from ..grid import FrameGrid
+from ..job_memory import JobSize, memory_shortfall
 from ..media.files import whole_file
 from ..media.films import write_film
 from ..media.video import there_and_back_order
@@ -29,6 +31,7 @@ from .bars import StageBars
 from .engines import with_engines
 from .versions import versions
 
+log = logging.getLogger(__name__)
 CLIP_FPS = 8.0
 VIEWER = "viewer.html"
 _CLIP_CRF = 8  # these are read again as input, small as they are
@@ -40,7 +43,12 @@ _VIDEO_SECONDS = 4.0
 def complete(
     grid: FrameGrid, args: argparse.Namespace, bars: StageBars, cameras: Cameras | None = None
 ) -> PipelineResult:
-    """Runs the pipeline with a command's seed, device, geometry, flow and tracks, and with cameras that are known."""
+    """Runs the pipeline with a command's seed, device, geometry, flow and tracks, and with cameras that are known.
+
+    A warning says if it needs more memory than there is.
+    """
+    if short := memory_shortfall(JobSize.of(grid, args.flow), lower="--size"):
+        log.warning("%s", short)
     options = replace(
         quality_options(args.quality), seed=args.seed, device=parse_device(args.device), camera=args.camera
     )

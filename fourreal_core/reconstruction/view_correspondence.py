@@ -77,7 +77,7 @@ def match_by_flow(scene: Scene4D, view: int, flow: MeasuredFlow, frames: Tensor)
     h, w = scene.cameras.size
     device = scene.view_depth.device
     pixels = pixel_grid((h, w), device).reshape(-1, 2)
-    at = pixels + torch.from_numpy(flow.best).to(device).reshape(-1, 2)
+    at = pixels + torch.tensor(flow.best, device=device).reshape(-1, 2)
     inside = inside_image(at, (h, w))
     confidence = inside * torch.exp(-torch.from_numpy(flow.error).to(device).reshape(-1) / FALLOFF_PX)
     geometry = match_by_geometry(scene, view)

@@ -178,13 +178,17 @@ def test_values_that_run_would_refuse(values, words):
 
 def test_memory_goes_with_the_size(tmp_path, pictures):
     from fourreal_core.batch.fingerprint import Job
+    from fourreal_core.job_memory import JobSize
 
     write_video(pictures(2, 60, 90), tmp_path / "clip.mp4")
     assert clip_size(str(tmp_path / "clip.mp4")) == (60, 90)
     assert clip_size(str(tmp_path / "gone.mp4")) == clip_size("s3://far/away.mp4") == (720, 1280)
     small = Job("a", {"freeze_time": str(tmp_path / "clip.mp4")}, {"views": "2", "times": "2"}, {}, "out")
     large = Job("a", {}, {"size": "512x288"}, {"cpus": "2"}, "out")
-    assert estimated_mb(small) == 803 and 1900 < estimated_mb(large) < 2500
+    assert estimated_mb(small) == round(JobSize(2, 2, 60, 90).estimated_mb)
+    assert estimated_mb(large) == round(JobSize(8, 8, 288, 512).estimated_mb) > estimated_mb(small) + 300
+    raft = Job("a", {}, {"size": "512x288", "flow": "raft"}, {}, "out")
+    assert estimated_mb(raft) == round(JobSize(8, 8, 288, 512, "raft").estimated_mb)
     assert job_needs(1, 0, None)(large).cpus == 2 and job_needs(1, 0.5, 77)(large).memory_mb == 77
     said = Job("a", {}, {}, {"memory_mb": "9"}, "out")
     assert job_needs(1, 0.5, 77)(said).memory_mb == 9 and job_needs(1, 0.5, 77)(said).gpus == 0.5

@@ -15,8 +15,10 @@ import numpy as np
 import pytest
 import torch
 
+from fourreal_core import job_memory
 from fourreal_core.cli import main
 from fourreal_core.cli.arguments import OUTPUT_NAMES
+from fourreal_core.errors import InputError
 from fourreal_core.geometry.camera_fit import FrameMotion
 from fourreal_core.geometry.camera_motion import CameraMotion
 from fourreal_core.media import read_clip, read_image, save_image
@@ -150,6 +152,19 @@ def test_the_viewer_is_named_last_and_holds_what_was_given(tmp_path, two_clips, 
     ]  # fmt: skip
 
 
+def test_a_job_that_needs_more_than_there_is_is_told_before_it_begins(
+    tmp_path, two_clips, pipeline, capsys, monkeypatch
+):
+    monkeypatch.setattr(job_memory, "free_memory_mb", lambda: 1.0)
+    pipeline.fails_with = InputError("a stop", "none", "go on")
+    main([*two_clips, "-o", str(tmp_path / "a")])
+    said = capsys.readouterr().err
+    assert "3 x 4 cells of 48 x 32 pixels need about" in said and "are free" in said and "lower --size" in said
+    monkeypatch.setattr(job_memory, "free_memory_mb", lambda: 1000.0)
+    main([*two_clips, "-o", str(tmp_path / "b")])
+    assert "are free" not in capsys.readouterr().err
+
+
 def test_the_report_says_what_was_run(tmp_path, two_clips, pipeline, capsys):
     assert main([*two_clips, "-o", str(tmp_path / "out"), "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
@@ -235,7 +250,7 @@ def test_inputs_are_never_overwritten(tmp_path, two_clips, pipeline, capsys, how
 
 
 def test_an_interrupt_ends_with_130_and_no_half_file(tmp_path, two_clips, pipeline, capsys):
-    pipeline.fails_with = KeyboardInterrupt()
+    pipeline.fails_with = InputError("a stop", "none", "go on")
     assert main([*two_clips, "-o", str(tmp_path / "out")]) == 130
     assert "interrupted" in capsys.readouterr().err
     assert outputs(tmp_path / "out") == set()

@@ -18,6 +18,7 @@ from .geometry.sources import GeometrySource
 from .geometry.steady_grid import SteadyGrid, steady_grid, without_motion
 from .geometry.structure_from_motion import ParallaxOptions, parallax_geometry
 from .grid import FrameGrid
+from .metrics import return_freed_memory
 from .progress import StageClock, StageFactory, no_stages
 from .proposals.coherent_choice import ChoiceOptions
 from .proposals.complete_grid import ProposalOptions, completion
@@ -157,9 +158,11 @@ def run_pipeline(
         time_tracks = engine.track_times(fixed_view, geometry, grid.valid, tracks, stages("motion"))
     flows.release_started()
     del freeze_time, fixed_view
+    return_freed_memory()
     with clock("canonical"):
         scene = canonical_scene(view_tracks, grid.times, options.canonical)
     del view_tracks
+    return_freed_memory()
     device = torch.device(options.device)
     if device.type != "cpu":
         scene, time_tracks = scene_to(scene, device), tracks_to(time_tracks, device)
@@ -168,9 +171,11 @@ def run_pipeline(
     with clock("deformation"):
         scene = fit_deformation(scene, grid, time_tracks, fit, on_step=stages("deformation"), flows=flows)
     del time_tracks
+    return_freed_memory()
     with clock("completion"):
         made = completion(scene, grid, options.proposal, on_step=stages("completion"), flows=flows)
     del flows, grid  # what only earlier stages need goes with them
+    return_freed_memory()
     with clock("refit"):
         scene = refit_scene(scene, made.grid, made.error_gray, refit, on_step=stages("refit"))
     whole, motion = without_motion(made.grid), CameraMotion.none(made.grid.times, made.grid.size)
@@ -179,4 +184,5 @@ def run_pipeline(
         motion = made.grid.motion
         if made.grid.own:
             shown = own_cells(scene, made.grid)
+    return_freed_memory()
     return PipelineResult(shown, scene, geometry, clock.seconds, motion, whole)

@@ -15,6 +15,7 @@ from ..fourreal_core.flow.flow_cache import FlowCache
 from ..fourreal_core.flow.memoized import MemoizedFlow
 from ..fourreal_core.geometry.geometry import Geometry
 from ..fourreal_core.grid import FrameGrid
+from ..fourreal_core.metrics import return_freed_memory
 from ..fourreal_core.packed_frames import PackedFrames
 from ..fourreal_core.scene.scene4d import Scene4D
 from ..fourreal_core.tracking.tracks import Tracks
@@ -136,6 +137,7 @@ def kept_flow(flows: FlowCache) -> MemoizedFlow:
     """A cache's engine for the wires, with no more of what it measured than FLOWS_KEPT."""
     flows.release_started()
     flows.engine.release_beyond(FLOWS_KEPT)
+    return_freed_memory()
     return flows.engine
 
 

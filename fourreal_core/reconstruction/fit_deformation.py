@@ -97,8 +97,12 @@ def fit_deformation(
     elif time_tracks is None:
         scene = start_standing(scene, options, generator)
     else:
-        motion = clip_motion(scene, time_tracks, grid.freeze_time, flows)
-        scene = start_from_tracks(motion, options, generator, lambda done, n, preview=None: on_step(done, total))
+        scene = start_from_tracks(
+            clip_motion(scene, time_tracks, grid.freeze_time, flows),  # which goes before rendering begins
+            options,
+            generator,
+            lambda done, n, preview=None: on_step(done, total),
+        )
     on_step(start, total)
     return fit_rendering(
         scene,

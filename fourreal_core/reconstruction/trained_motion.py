@@ -31,7 +31,7 @@ class TrainedMotion:
         means, weight = scene.splats.means.detach(), scene.motion_weight
         start = scene.offsets_of(means, weight, *scene.residual_places, field)
         moving = means[start.index]
-        self._features = field.encode(moving).T.contiguous()
+        self._features = field.features(moving)
         self._reach = field.reach(moving) * weight[start.index, None]
         self.weights = field.weights.detach().clone().requires_grad_()
         self.knots = [torch.empty_like(moving).requires_grad_() for _ in range(field.spec.knots)]

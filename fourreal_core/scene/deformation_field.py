@@ -16,6 +16,8 @@ from ..errors import InputError
 
 NEAREST = 1e-2
 """Depth in world units below which points count as this far away, so that what is behind the camera stays finite."""
+AT_ONCE = 8192
+"""Points that are encoded at once: 513 numbers each, several times over, were most of a job's memory."""
 
 
 @dataclass(frozen=True)
@@ -84,13 +86,23 @@ class DeformationField:
         features = torch.sin(unit @ self.frequencies + self.phases)
         return torch.cat([features, torch.ones_like(features[:, :1])], 1)
 
+    def features(self, points: Tensor) -> Tensor:
+        """The same for a read-out, ``(F + 1, N)``, worked out for some points at a time."""
+        found = points.new_empty(len(self.phases) + 1, len(points))
+        start = 0
+        for some in in_blocks(points):
+            found[:, start : start + len(some)] = self.encode(some).T
+            start += len(some)
+        return found
+
     def reach(self, points: Tensor) -> Tensor:
         """World units ``(N, 1)`` that a read-out of one stands for: the extent of what moves at a point's depth."""
         return points[:, 2:].clamp_min(NEAREST) * self.spec.extent
 
     def at_knots(self, points: Tensor) -> list[Tensor]:
         """Offsets ``(N, 3)`` in world units of canonical points ``(N, 3)`` at every knot."""
-        return read_out(self.encode(points).T, self.weights, self.reach(points))
+        found = [read_out(self.encode(some).T, self.weights, self.reach(some)) for some in in_blocks(points)]
+        return found[0] if len(found) == 1 else [torch.cat(knot) for knot in zip(*found, strict=True)]
 
 
 def random_field(
@@ -114,6 +126,12 @@ def ray_coordinates(points: Tensor, depth_gain: float) -> Tensor:
     """Canonical points ``(N, 3)`` as ``(x / z, y / z, depth_gain log z)``: evenly spaced in pixels at any distance."""
     z = points[:, 2:].clamp_min(NEAREST)
     return torch.cat([points[:, :2] / z, depth_gain * z.log()], 1)
+
+
+def in_blocks(points: Tensor) -> tuple[Tensor, ...]:
+    """Points ``(N, 3)`` in blocks of about AT_ONCE, none of them much smaller: a product's last bits go with its shape."""
+    blocks: tuple[Tensor, ...] = points.tensor_split(max(1, len(points) // AT_ONCE))
+    return blocks
 
 
 def read_out(features: Tensor, weights: Tensor, reach: Tensor) -> list[Tensor]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import ctypes
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -46,6 +47,19 @@ def test_the_peak_is_this_process_and_not_the_one_that_started_it():
     started = "import subprocess, sys; held = b'x' * (700 << 20); subprocess.run([sys.executable, '-c', sys.argv[1]])"
     done = subprocess.run([sys.executable, "-c", started, code], capture_output=True, text=True, check=True)
     assert float(done.stdout) < 650
+
+
+def test_what_was_freed_between_what_stays_is_given_back():
+    if sys.platform != "linux" or not hasattr(ctypes.CDLL(None), "malloc_trim"):
+        pytest.skip("this C library gives freed memory back by itself, or never")
+    code = (
+        "from fourreal_core.metrics.memory import _STATUS, _proc_mb, return_freed_memory\n"
+        "pieces = [bytearray(b'x' * 60_000) for _ in range(4000)]\n"
+        "kept = pieces[::50]; del pieces\n"
+        "before = _proc_mb(_STATUS, 'VmRSS:'); return_freed_memory(); print(before - _proc_mb(_STATUS, 'VmRSS:'))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert float(done.stdout) > 100  # of the 229 MiB
 
 
 MEMINFO = "MemTotal: 8000000 kB\nMemFree: 100 kB\nMemAvailable: 4096000 kB\n"

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from fourreal_core.errors import InputError
+from fourreal_core.scene import deformation_field
 from fourreal_core.scene.deformation_field import (
     DeformationField,
     DeformationSpec,
@@ -142,3 +143,21 @@ def test_sizes_are_checked(wrong: dict[str, object]) -> None:
 def test_tensors_fit_the_sizes(name: str) -> None:
     with pytest.raises(InputError, match="a deformation of shapes"):
         replace(trained(), **{name: torch.zeros(2, 5)})
+
+
+def test_many_points_are_encoded_a_part_at_a_time_with_the_same_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = torch.Generator().manual_seed(5)
+    spec = DeformationSpec(64, knots=3)
+    field = random_field(spec, rng)
+    field = replace(field, weights=torch.randn(65, 9, generator=rng))
+    points = torch.rand(1001, 3, generator=rng) + torch.tensor([0.0, 0.0, 1.0])
+    at_knots, features = field.at_knots(points), field.features(points)
+    sizes: list[int] = []
+    encode = DeformationField.encode
+    monkeypatch.setattr(deformation_field, "AT_ONCE", 100)
+    monkeypatch.setattr(DeformationField, "encode", lambda self, x: sizes.append(len(x)) or encode(self, x))
+    assert torch.equal(features, encode(field, points).T) and torch.equal(field.features(points), features)
+    for knot, whole in zip(field.at_knots(points), at_knots, strict=True):
+        torch.testing.assert_close(knot, whole, rtol=0, atol=1e-6)
+    assert 100 <= min(sizes) and max(sizes) < 200 and sum(sizes) == 2 * 1001
+    assert [len(x) for x in field.at_knots(points[:0])] == [0, 0, 0]

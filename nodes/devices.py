@@ -56,7 +56,8 @@ def size_in_bytes(*values: Any) -> int:
         elif isinstance(value, nn.Module):
             total += sum(p.numel() * p.element_size() for p in value.parameters())
         elif is_dataclass(value) and not isinstance(value, type):
-            total += size_in_bytes(*(getattr(value, f.name) for f in fields(value)))
+            parts = (getattr(value, f.name) for f in fields(value))
+            total += size_in_bytes(*(part for part in parts if not isinstance(part, FrameGrid)))  # it stays where it is
     return total
 
 

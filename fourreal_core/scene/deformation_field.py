@@ -129,7 +129,7 @@ def ray_coordinates(points: Tensor, depth_gain: float) -> Tensor:
 
 
 def in_blocks(points: Tensor) -> tuple[Tensor, ...]:
-    """Points ``(N, 3)`` in blocks of about AT_ONCE, none of them much smaller: a product's last bits go with its shape."""
+    """Points ``(N, 3)`` in blocks of AT_ONCE and more, none much smaller: a product's last bits go with its shape."""
     blocks: tuple[Tensor, ...] = points.tensor_split(max(1, len(points) // AT_ONCE))
     return blocks
 

@@ -81,3 +81,14 @@ def test_who_has_too_little_memory_is_told_on_the_node(
     monkeypatch.setattr(part("fourreal_core.job_memory"), "free_memory_mb", lambda: 1000.0)
     run("FourRealTracks3D", grid=grid, moge_geometry=packet, max_points=500)
     assert not [text for _, text in said if "are free" in text]
+
+
+def test_a_scene_that_is_moved_keeps_its_grid_packed(grid: Any, tracks: Any, run: Node, part: Part) -> None:
+    wires, devices = part("nodes.wires"), part("nodes.devices")
+    (still,) = run("FourRealCanonicalSplats", tracks=tracks)
+    scene = wires.of_grid(still, tracks.flow, grid)
+    with devices.plain_tensors():
+        moved = devices.place(scene)
+    assert moved.completed is scene.completed and "frames" not in vars(moved.completed)
+    assert devices.size_in_bytes(scene) == devices.size_in_bytes(still)
+    assert isinstance(devices.place(grid).held, torch.Tensor)

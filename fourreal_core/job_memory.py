@@ -1,8 +1,9 @@
 """How much memory the main job takes, by the sizes of its grid: one estimate for everybody who asks.
 
-Memory goes with the pixels of a frame. Two stages can be the largest: finding cameras and depth, which holds the flows
-between all near views, and completing the grid, which holds every cell with its expected error. How many steps a
-quality fits for changes nothing of it. Fitted to ``benchmarks/memory.py``.
+Memory goes with the pixels of a frame, and with the splats up to their largest number. Two stages can be the largest:
+finding cameras and depth, which holds the flows between all near views, and fitting the scene to the completed grid,
+which holds every cell with its expected error and what the optimiser keeps of every splat. How many steps a quality
+fits for changes nothing of it. Fitted to ``benchmarks/memory.py``.
 """
 
 from __future__ import annotations
@@ -14,17 +15,22 @@ from .flow.memoized import MOST_BYTES
 from .geometry.structure_from_motion import REACH
 from .grid import FrameGrid
 from .metrics import free_memory_mb
+from .tracking.track3d import TrackOptions
 
-BASE_MB = 700.0
+BASE_MB = 600.0
 """A process with everything loaded and compiled, before it looks at a clip."""
 _FLOW, _PICTURE = 8, 12
 """Bytes a pixel of a flow, and of a picture."""
-_A_CELL = _PICTURE + 4
-"""Bytes a pixel of a completed cell: its picture, and the error that is expected of it."""
+_A_CELL = _PICTURE + 4 + 3
+"""Bytes a pixel of a completed cell: its picture, its expected error, its share of the motion residual."""
 _A_CHOSEN_FLOW = 24
 """Bytes a pixel that chosen flows between a known cell and the first of its row or column take, both ways."""
-_WORKING = 500
-"""Bytes a pixel of what a stage works on: maps and gradients of one picture, geometry of all views, splats."""
+_WORKING = 700
+"""Bytes a pixel of what a stage works on: maps and gradients of one picture, geometry and matches of all views."""
+_SPLATS_A_PIXEL = 1.15
+"""Splats of a clip, until there are as many as are followed at most."""
+_A_SPLAT, _A_SPLAT_IN_A_VIEW = 1400, 60
+"""Bytes of a splat while it is fitted, features of its motion included, and of its offset and colour in each view."""
 _RAFT_CORRELATION = 2 * 4 * 4 / 3 / 8**4
 """Bytes of RAFT's correlation volume, all levels and both ways, by the square of a picture's pixels."""
 _SIDE_STEP = 16
@@ -62,10 +68,12 @@ class JobSize:
         pixels, known = self.height * self.width, self.views + self.times - 1
         reach = min(REACH, self.views - 1)
         pairs = sum(2 * (self.views - gap) for gap in range(1, reach + 1))
-        geometry = _FLOW * pairs + 3 * _FLOW * reach
-        completion = _A_CELL * self.views * self.times + _A_CHOSEN_FLOW * known
-        kept = min(MOST_BYTES, pixels * _FLOW * (pairs + 4 * known))
-        total = pixels * (max(geometry, completion) + _PICTURE * known + _WORKING) + kept
+        splats = min(TrackOptions().max_points, _SPLATS_A_PIXEL * pixels)
+        geometry = pixels * (_FLOW * pairs + 3 * _FLOW * reach)
+        fitting = pixels * (_A_CELL * self.views * self.times + _A_CHOSEN_FLOW * known)
+        fitting += splats * (_A_SPLAT + _A_SPLAT_IN_A_VIEW * self.views)
+        kept = min(MOST_BYTES, pixels * _FLOW * 4 * known)
+        total = max(geometry, fitting) + pixels * (_PICTURE * known + _WORKING) + kept
         if self.flow.startswith("raft"):
             total += _RAFT_CORRELATION * pixels**2
         return total / 2**20

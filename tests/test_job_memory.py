@@ -20,7 +20,9 @@ def test_it_grows_with_everything(change: dict[str, int]) -> None:
 
 
 def test_memory_goes_with_the_pixels_and_a_process_has_its_own() -> None:
-    assert JobSize(8, 8, 576, 512).working_mb == pytest.approx(2 * USUAL.working_mb, rel=0.01)
+    small, large = JobSize(8, 8, 144, 256).working_mb, JobSize(8, 8, 720, 1280).working_mb
+    assert JobSize(8, 8, 144, 512).working_mb == pytest.approx(2 * small)
+    assert 0.5 * 25 * small < large < 25 * small  # there are no more splats than are followed at most
     assert USUAL.estimated_mb - USUAL.working_mb == job_memory.BASE_MB
 
 

@@ -306,7 +306,7 @@ def _flop_counter() -> FlopCounterMode:
 def _attention_flop(query: Any, key: Any, value: Any, *args: Any, **kwargs: Any) -> int:
     """Two products of matrices a head; the shapes are ``(N, heads, L, d)``."""
     n, heads, length, width = query
-    return 4 * n * heads * length * key[2] * width
+    return int(4 * n * heads * length * key[2] * width)
 
 
 def _attention_backward_flop(grad: Any, query: Any, key: Any, value: Any, *args: Any, **kwargs: Any) -> int:

@@ -18,6 +18,7 @@ from fourreal_core.scene.formats.blender import script
 from fourreal_core.scene.formats.colmap import colmap_texts
 from fourreal_core.scene.formats.nerfstudio import transforms
 from fourreal_core.scene.formats.ply import save_ply_sequence
+from fourreal_core.scene.formats.registry import format_of
 from fourreal_core.scene.scene4d import Scene4D
 
 from .compass import FORWARD, HERE, RIGHT, SIZE, TIMES, UP, VIEWS, compass, seen_at
@@ -95,6 +96,11 @@ def test_blenders_cameras_see_what_ours_do(scene: Scene4D) -> None:
         film = seen[:, :2] / seen[:, 2:] * given["lens"] / given["sensor"] - np.array(given["shift"]) * [1, -1]
         pixels = film * SIZE[1] * [1, across / down] + [SIZE[1] / 2, SIZE[0] / 2]
         np.testing.assert_allclose(pixels, seen_at(scene, view), atol=1e-3)
+
+
+def test_of_two_formats_that_fit_a_name_the_longer_ending_is_meant() -> None:
+    assert format_of(Path("run/transforms.json")).name == "nerfstudio"
+    assert format_of(Path("run/cameras.json")).name == "cameras" and format_of(Path("a.usda")).name == "usd"
 
 
 IN_BLENDER = """

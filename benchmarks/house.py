@@ -18,42 +18,44 @@ from types import ModuleType
 
 ROOT = Path(__file__).resolve().parents[1]
 PICTURE = ROOT / "docs" / "images" / "house.svg"
-WIDTH, BOX, GAP, TOP = 1160, 52, 14, 20
+WIDTH, BOX, GAP, TOP = 1310, 52, 14, 20
 GROUND = 3
 """So many floors, which every package may use."""
 USERS = {"nodes", "cli", "pipeline"}
 BY_NAME = {("exports", "viewer")}
 """Imports that the code doesn't show: modules that are loaded by name."""
 BOXES = {  # where a box begins, how wide it is, and what the package is
-    "nodes": (160, 980, "the ComfyUI nodes: schema, call, report; use every floor below"),
-    "cli": (160, 980, "the fourreal command; uses every floor below"),
-    "exports": (670, 140, "formats by name"),
-    "queueing": (830, 310, "workflows on several ComfyUI hosts"),
+    "nodes": (160, 1130, "the ComfyUI nodes: schema, call, report; use every floor below"),
+    "cli": (160, 1130, "the fourreal command; uses every floor below"),
+    "exports": (820, 140, "formats by name"),
+    "queueing": (980, 310, "workflows on several ComfyUI hosts"),
     "study": (160, 150, "people judge videos"),
-    "viewer": (670, 140, "the web page"),
-    "batch": (830, 310, "manifest to many jobs"),
+    "viewer": (820, 140, "the web page"),
+    "batch": (980, 310, "manifest to many jobs"),
     "evaluation": (160, 150, "figures, confidence"),
-    "pipeline": (330, 320, "the main job, stage by stage"),
-    "training": (830, 310, "data, trainer, experiments"),
-    "synthetic": (830, 150, "seeded scenes, truth"),
-    "sampling": (990, 150, "noise to grid, chunks"),
-    "reconstruction": (330, 150, "tracks to a 4D scene"),
-    "proposals": (500, 150, "a missing cell's colours"),
-    "model": (990, 150, "video DiT, streams"),
-    "scene": (330, 480, "splats, motion (eq. 3), lifetimes, render, file formats"),
-    "tracking": (330, 320, "3D tracks of views and times"),
-    "geometry": (160, 490, "cameras and depth, the fixed view's own motion"),
-    "flow": (160, 490, "optical flow, one cache for the job"),
-    "rasterizer": (670, 140, "splats to pictures"),
-    "media": (160, 480, "clips, pictures, whole files"),
-    "metrics": (660, 480, "PSNR, SSIM, tracks, memory"),
-    "grid": (160, 313, "FrameGrid: cells, known cells"),
-    "cameras": (493, 313, "OpenCV axes, world to camera"),
-    "spread": (826, 314, "work in processes or on a cluster"),
-    "errors": (160, 230, "InputError: got, expected, remedy"),
-    "progress": (410, 230, "OnStep callbacks"),
-    "compiled": (660, 230, "numba, or its plain twin"),
-    "needed": (910, 230, "packages that may be missing"),
+    "job_memory": (330, 130, "what a job takes"),
+    "pipeline": (480, 320, "the main job, stage by stage"),
+    "training": (980, 310, "data, trainer, experiments"),
+    "synthetic": (980, 150, "seeded scenes, truth"),
+    "sampling": (1140, 150, "noise to grid, chunks"),
+    "reconstruction": (480, 150, "tracks to a 4D scene"),
+    "proposals": (650, 150, "a missing cell's colours"),
+    "model": (1140, 150, "video DiT, streams"),
+    "scene": (480, 480, "splats, motion (eq. 3), lifetimes, render, file formats"),
+    "tracking": (330, 470, "3D tracks of views and times"),
+    "geometry": (160, 640, "cameras and depth, the fixed view's own motion"),
+    "flow": (160, 640, "optical flow, one cache for the job"),
+    "rasterizer": (820, 140, "splats to pictures"),
+    "media": (160, 555, "clips, pictures, whole files"),
+    "metrics": (735, 555, "PSNR, SSIM, tracks, memory"),
+    "grid": (160, 363, "FrameGrid: cells, known cells"),
+    "cameras": (543, 363, "OpenCV axes, world to camera"),
+    "spread": (926, 364, "work in processes or on a cluster"),
+    "errors": (160, 210, "got, expected, remedy"),
+    "progress": (390, 210, "OnStep callbacks"),
+    "compiled": (620, 210, "numba, or its plain twin"),
+    "needed": (850, 210, "packages that may be missing"),
+    "packed_frames": (1080, 210, "frames as bytes"),
 }
 
 

@@ -30,7 +30,7 @@ from .diffusers_bases import SyncedVideos
 from .foreign_bases import read_base
 from .objective import grid_loss, noisy_inputs
 from .options import TRAINS, TrainingConfig
-from .trainees import MODEL_FILE, SYNC_FILE, Trainee, codec_of, foreign_model, prediction_of
+from .trainees import MODEL_FILE, SYNC_FILE, Trainee, check_part, codec_of, foreign_model, prediction_of
 
 log = logging.getLogger(__name__)
 
@@ -99,6 +99,7 @@ def check_base(config: TrainingConfig) -> None:
     """
     if not config.base.transformer:
         return
+    check_part(config)
     base = read_base(config.base.transformer)
     base.check()
     pixels = SpaceToDepth(config.model.dit.subpixel).channels

@@ -27,6 +27,20 @@ MODEL_FILE, SYNC_FILE = "model.safetensors", "sync.safetensors"
 _SYNC = "sync."
 
 
+def check_part(config: TrainingConfig) -> None:
+    """Refuses to train anything but sync layers on a base of diffusers.
+
+    Raises:
+        InputError: A stage or part that needs the project's own model.
+    """
+    if config.stage == "base" or config.train.trains != "sync":
+        raise InputError(
+            f"train.trains = {config.train.trains!r} in the stage {config.stage!r} on a model of diffusers",
+            "sync layers, in a stage on grids",
+            "remove [base], or train the sync layers alone",
+        )
+
+
 def foreign_model(config: TrainingConfig, start: Path | None = None) -> SyncedVideos:
     """The base model of diffusers that the configuration names, with new sync layers, or those of a stage before.
 
@@ -38,12 +52,7 @@ def foreign_model(config: TrainingConfig, start: Path | None = None) -> SyncedVi
         InputError: A stage or part that needs the project's own model, a base that can't be read, or sync layers of
             another base or rule.
     """
-    if config.stage == "base" or config.train.trains != "sync":
-        raise InputError(
-            f"train.trains = {config.train.trains!r} in the stage {config.stage!r} on a model of diffusers",
-            "sync layers, in a stage on grids",
-            "remove [base], or train the sync layers alone",
-        )
+    check_part(config)
     dtype = torch.bfloat16 if config.base.dtype == "bf16" else torch.float32
     spec = config.model
     model = load_base(str(config.base.transformer), spec.variant, dtype, spec.sync_rank, spec.dropped)

@@ -19,7 +19,6 @@ from ..progress import OnStep, no_progress
 from .averaging import Average, learning_rate
 from .batches import Batch, make_batch
 from .data.cache import CachedGrids
-from .estimate import check_memory, free_memory
 from .objective import flow_distance, noisy_inputs, training_loss
 from .optimizers import make_optimizer
 from .options import TrainingConfig, TrainOptions
@@ -119,6 +118,8 @@ class _Run:
         self.config, self.accelerator = config, _accelerator()
         check_base(config)
         if config.base.transformer:
+            from .estimate import check_memory, free_memory  # loads parts of PyTorch that nothing else needs
+
             check_memory(config, *free_memory(self.accelerator.device))
         self.source = training_data(config)
         check_data(config, self.source)

@@ -70,11 +70,13 @@ class WaysOfMeasuring(Sequence[Flow]):
     def __getitem__(self, k: slice) -> Sequence[Flow]: ...
 
     def __getitem__(self, k: int | slice) -> Flow | Sequence[Flow]:
-        ways = (lambda: self.engine(self.a, self.b), self._started, lambda: chain(*self.legs))
-        return tuple(way() for way in ways[k]) if isinstance(k, slice) else ways[k]()
-
-    def _started(self) -> Flow:
-        return self.engine(self.a, self.b, chain(*self.legs))
+        if isinstance(k, slice):
+            return tuple(self[i] for i in range(len(self))[k])
+        way = range(len(self))[k]
+        if way == 0:
+            return self.engine(self.a, self.b)
+        chained = chain(*self.legs)
+        return self.engine(self.a, self.b, chained) if way == 1 else chained
 
 
 class FlowCache:

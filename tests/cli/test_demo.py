@@ -19,6 +19,8 @@ from fourreal_core.media import read_clip
 
 SMALL = ["--size", "64x48", "--views", "3", "--times", "3"]
 MEDIUM = ["--size", "128x72", "--views", "4", "--times", "4"]
+COMPILING_MB = 400
+"""What compiling adds to the peak where this run is the first one."""
 COMMAND = [sys.executable, "-m", "fourreal_core.cli"]
 
 
@@ -52,7 +54,8 @@ def test_the_real_job_beats_a_frozen_scene(tmp_path):
     assert report["psnr_mean"] > report["psnr_mean_frozen"] + 1
     assert {p.name for p in tmp_path.iterdir()} == {*OUTPUT_NAMES, "grid"}
     if report["peak_memory_source"].startswith("VmHWM"):  # other systems count what started the process, too
-        assert JobSize(4, 4, 72, 128).estimated_mb == pytest.approx(report["peak_memory_mb"], rel=0.3)
+        estimated = JobSize(4, 4, 72, 128).estimated_mb
+        assert 0.7 * estimated < report["peak_memory_mb"] < 1.3 * estimated + COMPILING_MB
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")

@@ -70,10 +70,10 @@ class JobSize:
         pairs = sum(2 * (self.views - gap) for gap in range(1, reach + 1))
         splats = min(TrackOptions().max_points, _SPLATS_A_PIXEL * pixels)
         geometry = pixels * (_FLOW * pairs + 3 * _FLOW * reach)
-        fitting = pixels * (_A_CELL * self.views * self.times + _A_CHOSEN_FLOW * known)
+        fitting: float = pixels * (_A_CELL * self.views * self.times + _A_CHOSEN_FLOW * known)
         fitting += splats * (_A_SPLAT + _A_SPLAT_IN_A_VIEW * self.views)
         kept = min(MOST_BYTES, pixels * _FLOW * 4 * known)
-        total = max(geometry, fitting) + pixels * (_PICTURE * known + _WORKING) + kept
+        total: float = max(geometry, fitting) + pixels * (_PICTURE * known + _WORKING) + kept
         if self.flow.startswith("raft"):
             total += _RAFT_CORRELATION * pixels**2
         return total / 2**20

@@ -156,7 +156,6 @@ def run_pipeline(
         view_tracks = engine.track_views(freeze_time, geometry, grid.valid, tracks, stages("tracks"))
     with clock("motion"):
         time_tracks = engine.track_times(fixed_view, geometry, grid.valid, tracks, stages("motion"))
-    flows.release_started()
     del freeze_time, fixed_view
     return_freed_memory()
     with clock("canonical"):

@@ -12,6 +12,7 @@ from fourreal_core.cli.batch_bar import BatchBar
 from fourreal_core.cli.batch_job import fault_of, option_names, path_columns
 from fourreal_core.cli.batch_needs import clip_size, estimated_mb, job_needs
 from fourreal_core.errors import InputError
+from fourreal_core.job_memory import JobSize
 from fourreal_core.media import write_video
 from fourreal_core.spread import Tick
 
@@ -89,10 +90,11 @@ def test_a_pattern_and_a_dry_run(tmp_path, pictures, pipeline, capfd):
             write_video(pictures(3), tmp_path / f"{name}_{kind}.mp4")
     args = ["batch", str(tmp_path), "-o", str(tmp_path / "out"), "--pattern", "{id}_freeze.mp4,{id}_fixed.mp4"]
     assert main([*args, "--dry-run", "--cpus", "2"]) == 0
+    memory_mb = round(JobSize(8, 8, *pictures(1)[0].shape[:2]).estimated_mb)
     assert capfd.readouterr().out.splitlines() == [
         "2 jobs, 0 of them done, 2 to do; nothing was started",
-        "  x: 2 CPU, 814 MiB",
-        "  y: 2 CPU, 814 MiB",
+        f"  x: 2 CPU, {memory_mb} MiB",
+        f"  y: 2 CPU, {memory_mb} MiB",
     ]
     assert not (tmp_path / "out").exists()
     assert main([*args, "--engine", "here", "--quiet"]) == 0

@@ -250,7 +250,7 @@ def test_inputs_are_never_overwritten(tmp_path, two_clips, pipeline, capsys, how
 
 
 def test_an_interrupt_ends_with_130_and_no_half_file(tmp_path, two_clips, pipeline, capsys):
-    pipeline.fails_with = InputError("a stop", "none", "go on")
+    pipeline.fails_with = KeyboardInterrupt()
     assert main([*two_clips, "-o", str(tmp_path / "out")]) == 130
     assert "interrupted" in capsys.readouterr().err
     assert outputs(tmp_path / "out") == set()

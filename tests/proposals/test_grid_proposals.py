@@ -8,6 +8,7 @@ import torch
 
 from fourreal_core.errors import InputError
 from fourreal_core.flow.flow_field import identity_map, invert_flow, warp
+from fourreal_core.model.shown_planes import CHOICE, CHOICE_MAP
 from fourreal_core.proposals.grid_proposals import (
     BLEND_DOUBT_GRAY,
     CANDIDATE_ERROR_GRAY,
@@ -28,7 +29,7 @@ from fourreal_core.proposals.plane_names import (
 )
 
 FLOW, VERIFIED, RELIABILITY = (PLANE_SETS[name] for name in ("flow", "verified", "reliability"))
-SETS = sorted(set(PLANE_SETS) - {"none"})
+SETS = sorted(set(PLANE_SETS) - {"none", "chosen"})  # a choice is made by a network, not by flow
 
 
 class KnownFlow:
@@ -196,7 +197,7 @@ def test_names_of_maps_and_sets() -> None:
     assert is_candidate("from_view/static") and not is_candidate("from_view") and not is_candidate("map(a/b.error)")
     for name, planes in PLANE_SETS.items():
         assert planes_named(name) == planes and set_name(planes) == name
-        assert set(planes) <= KNOWN_PLANES and len(set(planes)) == len(planes)
+        assert set(planes) <= KNOWN_PLANES | {CHOICE, CHOICE_MAP} and len(set(planes)) == len(planes)
     assert set_name(("blend",)) is None
     with pytest.raises(InputError, match="choose one of them"):
         planes_named("settled")

@@ -22,7 +22,7 @@ from torch import Tensor
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from fourreal_core.cli.changes import parse_change  # noqa: E402
+from fourreal_core.cli.changes import add_changes, changes_of  # noqa: E402
 from fourreal_core.media import prepare_folder, save_image, write_bytes  # noqa: E402
 from fourreal_core.media.images import to_float as picture_to_float  # noqa: E402
 from fourreal_core.media.images import to_uint8  # noqa: E402
@@ -125,10 +125,10 @@ def main() -> None:
     parser.add_argument("--grids", type=int, nargs="+", default=[5, 11])
     parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="rows that are shown; all when left out")
     parser.add_argument("--strength-grids", type=int, default=8)
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="changes")
+    add_changes(parser)
     args = parser.parse_args()
     torch.set_num_threads(1)
-    ablation = read_ablation(args.config, dict(parse_change(text) for text in args.changes))
+    ablation = read_ablation(args.config, changes_of(args))
     out = prepare_folder(args.out)
     grids = CachedGrids(ablation.sections["data"]["cache"], ablation.evaluate.split)
     for index in args.grids:

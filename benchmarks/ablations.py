@@ -36,7 +36,7 @@ sys.path.insert(0, str(ROOT))
 from ablation_table import PROPOSALS, REMOVED, VERIFIED, scenes_text, summary, table, write_table  # noqa: E402
 
 from fourreal_core.cli.bars import StageBars  # noqa: E402
-from fourreal_core.cli.changes import parse_change  # noqa: E402
+from fourreal_core.cli.changes import add_changes, changes_of  # noqa: E402
 from fourreal_core.errors import InputError  # noqa: E402
 from fourreal_core.evaluation.confidence import ConfidenceModel, confidence_entries, confidence_figures  # noqa: E402
 from fourreal_core.evaluation.grids import EvaluatedGrid  # noqa: E402
@@ -229,7 +229,7 @@ def main() -> int:
     """Runs what was asked for."""
     args = _parser().parse_args()
     try:
-        ablation = read_ablation(args.config, dict(parse_change(text) for text in args.changes))
+        ablation = read_ablation(args.config, changes_of(args))
         with StageBars(args.quiet) as bars:
             if args.what == "train":
                 train_rows(
@@ -276,14 +276,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("what", choices=("train", "evaluate"))
     parser.add_argument("config", type=Path, help="TOML file, see benchmarks/ablations.toml")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="rows (or floors) by name; all when left out")
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        dest="changes",
-        help='a value that takes the place of the file\'s, such as run.out="/data/runs"',
-    )
+    add_changes(parser)
     parser.add_argument(
         "--without", nargs="+", default=[], choices=tuple(REMOVALS), help="parts to take out, one by one"
     )

@@ -25,7 +25,7 @@ _A_CELL = _PICTURE + 4 + 3
 """Bytes a pixel of a completed cell: its picture, its expected error, its share of the motion residual."""
 _A_CHOSEN_FLOW = 24
 """Bytes a pixel that chosen flows between a known cell and the first of its row or column take, both ways."""
-_WORKING = 700
+_WORKING = 1150
 """Bytes a pixel of what a stage works on: maps and gradients of one picture, geometry and matches of all views."""
 _SPLATS_A_PIXEL = 1.15
 """Splats of a clip, until there are as many as are followed at most."""

@@ -167,7 +167,7 @@ class _Run:
         self, work: Callable[[Job], dict[str, Any]], needs: Callable[[Job], Needs], how: SpreadOptions, journal: Journal
     ) -> None:
         outcomes = spread_work(work, self._todo(), how, needs, self._tick)
-        with contextlib.closing(outcomes):  # type: ignore[type-var]  # a generator, which stops what runs
+        with contextlib.closing(outcomes):  # which stops what runs
             for outcome in outcomes:
                 record = _record(outcome)
                 self.ledger.record(record)

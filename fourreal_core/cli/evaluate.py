@@ -96,7 +96,8 @@ def execute(args: argparse.Namespace) -> None:
     methods = _methods(args)
     truths = _truths(args.truth, methods)
     out = media.prepare_folder(args.out)
-    options = ScenesOptions(tuple(args.model), device, args.reach, args.flow, args.flow_width, args.views, args.times)
+    models = tuple(_absolute(spec) for spec in args.model)
+    options = ScenesOptions(models, device, args.reach, args.flow, args.flow_width, args.views, args.times)
     evaluator = evaluator_for(options)
 
     def read(method: str, scene: str) -> EvaluatedGrid:
@@ -136,19 +137,18 @@ def _evaluated(
     bars: StageBars,
 ) -> list[EvaluatedScene]:
     """Every scene, in order; spread where the arguments say so."""
+    from contextlib import closing
     from functools import partial
 
     from ..evaluation.scenes import SceneGrids, evaluate_scene
     from ..spread import Needs, spread_work
+    from . import interrupts
 
-    def place(path: Path) -> Path:
-        return path.resolve()  # a worker elsewhere has another working folder
-
-    jobs = [
+    jobs = [  # a worker elsewhere has another working folder
         SceneGrids(
             scene,
-            {name: place(places[scene]) for name, places in methods.items()},
-            place(truths[scene]) if truths else None,
+            {name: places[scene].resolve() for name, places in methods.items()},
+            truths[scene].resolve() if truths else None,
         )
         for scene in next(iter(methods.values()))
     ]
@@ -157,12 +157,21 @@ def _evaluated(
         return [evaluate_scene(options, job, bars(job.scene[:18])) for job in jobs]
     found: dict[str, EvaluatedScene] = {}
     on_step, needs = bars("scenes"), Needs(gpus=float(options.device.startswith("cuda")))
-    for outcome in spread_work(partial(evaluate_scene, options), jobs, how, lambda job: needs):
-        if outcome.failure is not None or outcome.value is None:
-            raise outcome.failure.as_exception() if outcome.failure else AssertionError("a value or a failure")
-        found[outcome.item.scene] = outcome.value
-        on_step(len(found), len(jobs))
+    work, tick = partial(evaluate_scene, options), lambda _: interrupts.check()
+    with closing(spread_work(work, jobs, how, lambda job: needs, tick)) as outcomes:
+        for outcome in outcomes:
+            if outcome.failure is not None:
+                raise outcome.failure.as_exception()
+            assert outcome.value is not None
+            found[outcome.item.scene] = outcome.value
+            on_step(len(found), len(jobs))
     return [found[job.scene] for job in jobs]
+
+
+def _absolute(spec: str) -> str:
+    """A network's spec with the whole path of its file, as a worker elsewhere needs it."""
+    name, colon, place = spec.partition(":")
+    return f"{name}:{Path(place).resolve()}" if colon and place and Path(place).exists() else spec
 
 
 def table(

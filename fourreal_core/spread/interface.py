@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Generic, TypeVar
@@ -134,11 +134,11 @@ def spread_work(
     options: SpreadOptions,
     needs: Callable[[Item], Needs] | None = None,
     on_tick: OnTick | None = None,
-) -> Iterator[Outcome[Item, Value]]:
+) -> Generator[Outcome[Item, Value], None, None]:
     """Works on all items; outcomes come in the order in which items finish.
 
-    Items are drawn only as room comes, so that a long iterable is never held in memory. Leaving the iterator, by an
-    exception of ``on_tick`` too, stops what still runs.
+    Items are drawn only as room comes, so that a long iterable is never held in memory. Closing the generator, as an
+    exception of ``on_tick`` does, stops what still runs.
 
     Args:
         work: What is done with one; it, items and values can be pickled, and a worker can import its module.
@@ -200,7 +200,9 @@ def outcome_of(item: Any, value: Any, tries: int) -> Outcome[Any, Any]:
     return Outcome(item, None, value, tries) if isinstance(value, Failure) else Outcome(item, value, None, tries)
 
 
-def _here(work: Callable[[Item], Value], items: Iterable[Item], on_tick: OnTick) -> Iterator[Outcome[Item, Value]]:
+def _here(
+    work: Callable[[Item], Value], items: Iterable[Item], on_tick: OnTick
+) -> Generator[Outcome[Item, Value], None, None]:
     for item in items:
         on_tick(Tick(1, 0))
         yield outcome_of(item, guarded(work, item, None, None), 1)
@@ -208,7 +210,7 @@ def _here(work: Callable[[Item], Value], items: Iterable[Item], on_tick: OnTick)
 
 def _threads(
     work: Callable[[Item], Value], items: Iterable[Item], threads: int, on_tick: OnTick
-) -> Iterator[Outcome[Item, Value]]:
+) -> Generator[Outcome[Item, Value], None, None]:
     """Threads can't be stopped from outside: leaving doesn't wait for them, and whoever made the work ends it."""
     from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 

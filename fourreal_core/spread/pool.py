@@ -8,7 +8,7 @@ import multiprocessing
 import os
 import signal
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
 from typing import Any
@@ -30,7 +30,7 @@ def _lost() -> Failure:
 
 def pool_outcomes(
     work: Callable[[Any], Any], items: Iterable[Any], options: SpreadOptions, on_tick: OnTick
-) -> Iterator[Outcome[Any, Any]]:
+) -> Generator[Outcome[Any, Any], None, None]:
     """See ``spread_work``. When a process dies, all that were under way start again in new ones."""
     workers = options.workers or os.cpu_count() or 1
     source, again = iter(items), deque[tuple[Any, int]]()

@@ -8,7 +8,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -32,7 +32,7 @@ def ray_outcomes(
     options: SpreadOptions,
     needs: Callable[[Any], Needs],
     tick: OnTick,
-) -> Iterator[Outcome[Any, Any]]:
+) -> Generator[Outcome[Any, Any], None, None]:
     """See ``spread_work``.
 
     Ray's own retries are off, so that it is known how often an item was started, and one that died of memory starts

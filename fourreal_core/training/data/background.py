@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
@@ -33,7 +34,8 @@ def work_through(
     if isinstance(how, int):
         how = SpreadOptions("pool", how) if how > 0 else SpreadOptions("here")
     total = done + len(items)
-    for k, outcome in enumerate(spread_work(work, items, how), done + 1):
-        if outcome.failure is not None:
-            raise outcome.failure.as_exception()
-        on_step(k, total)
+    with contextlib.closing(spread_work(work, items, how)) as outcomes:
+        for k, outcome in enumerate(outcomes, done + 1):
+            if outcome.failure is not None:
+                raise outcome.failure.as_exception()
+            on_step(k, total)

@@ -108,11 +108,6 @@ def full_interpolation(method: str) -> Interpolation:
     return flags
 
 
-def there_and_back(frames: Tensor, seconds: float, fps: float) -> Tensor:
-    """Frames played forward and backward without a jump, for at least ``seconds``."""
-    return frames[there_and_back_order(len(frames), seconds, fps)]
-
-
 def there_and_back_order(count: int, seconds: float, fps: float) -> list[int]:
     """Which of ``count`` frames are shown in turn, forward and backward without a jump, for at least ``seconds``."""
     loop = [*range(count), *range(count - 2, 0, -1)]

@@ -13,7 +13,7 @@ from fourreal_core.errors import InputError
 from fourreal_core.evaluation.grids import find_scenes, read_grid, scored_like
 from fourreal_core.evaluation.wall_videos import split_wall
 from fourreal_core.media import grid_wall, save_image, write_video
-from fourreal_core.media.video import there_and_back
+from fourreal_core.media.video import there_and_back_order
 
 from .conftest import TIMES, VIEWS, write_cells
 
@@ -55,7 +55,8 @@ def test_roles_of_a_truth_that_lacks_cells(tmp_path: Path, true_frames: Tensor) 
 @pytest.mark.parametrize("views", [1, 3, 5, 8])
 def test_a_wall_video_is_cut_again(tmp_path: Path, true_frames: Tensor, views: int) -> None:
     frames = true_frames[torch.arange(views) % VIEWS]
-    video = write_video(there_and_back(grid_wall(frames), 2.0, 8.0), tmp_path / "grid.mp4", 8.0, crf=1)
+    order = there_and_back_order(TIMES, 2.0, 8.0)
+    video = write_video(grid_wall(frames), tmp_path / "grid.mp4", 8.0, crf=1, order=order)
     grid = read_grid("w", video)
     assert grid.shape == (views, TIMES) and grid.frames.shape[2:4] == (72, 120)
     assert luma_apart(grid.frames, frames) < 0.01

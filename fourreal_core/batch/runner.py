@@ -162,22 +162,35 @@ class _Run:
         self.plan, self.ledger, self.watch = plan, ledger, watch
         self.started, self.written, self.ended = now(), -_STATE_SECONDS, "interrupted"
         self.skipped = 0
+        self.open: dict[str, Job] = {}  # handed out, without an outcome yet
 
     def spread(
         self, work: Callable[[Job], dict[str, Any]], needs: Callable[[Job], Needs], how: SpreadOptions, journal: Journal
     ) -> None:
         outcomes = spread_work(work, self._todo(), how, needs, self._tick)
-        with contextlib.closing(outcomes):  # which stops what runs
-            for outcome in outcomes:
-                record = _record(outcome)
-                self.ledger.record(record)
-                journal.append(record)
-                self.watch.finish(record)
+        try:
+            with contextlib.closing(outcomes):  # which stops what runs
+                for outcome in outcomes:
+                    self.open.pop(outcome.item.id)
+                    record = _record(outcome)
+                    self.ledger.record(record)
+                    journal.append(record)
+                    self.watch.finish(record)
+        finally:
+            self._collect(journal)
+
+    def _collect(self, journal: Journal) -> None:
+        """Takes in what was finished while the batch was ended, and of which no outcome came any more."""
+        for job in self.open.values():
+            if (record := done_before(job)) is not None:
+                self.ledger.record(record | {"tries": 1})
+                journal.append(record | {"tries": 1})
 
     def _todo(self) -> Iterable[Job]:
         for job in map(self.plan.job, self.plan.rows()):
             record = done_before(job)
             if record is None:
+                self.open[job.id] = job
                 yield job
                 continue
             last = self.ledger.last(job.id)

@@ -142,6 +142,20 @@ def test_a_failed_job_replaces_nothing(manifest, tmp_path):
     assert (out / "j0" / "number").read_text() == "1" and index(out)[0]["state"] == "failed"
 
 
+def test_a_job_that_is_finished_while_the_batch_is_interrupted_is_in_the_index(manifest, tmp_path, monkeypatch):
+    def interrupted(work: Any, items: Any, *more: Any) -> Any:
+        for item in items:
+            work(item)  # its outputs are there, and the outcome is lost
+            raise KeyboardInterrupt
+        yield
+
+    monkeypatch.setattr(runner, "spread_work", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        go(manifest, tmp_path / "out")
+    (record,) = (record for record in index(tmp_path / "out") if record["state"] == "done")
+    assert record["id"] == "j0" and (tmp_path / "out" / "j0" / MARKER).is_file()
+
+
 def test_an_interrupt_leaves_whole_jobs_and_an_index(manifest, tmp_path):
     out, watch = tmp_path / "out", Watching()
     watch.stop_after = 2
